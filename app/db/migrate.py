@@ -1,0 +1,74 @@
+"""Bring a database to the present schema."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.errors import HubError
+from app.settings import Settings
+
+SCRIPTS = Path(__file__).parents[2] / "migrations"
+
+#: Any number of processes may start at once; one migrates, the others wait for it.
+MIGRATION_LOCK = 0x0C4B
+
+
+class CannotMigrate(HubError):
+    """The database lacks something only its administrator can give."""
+
+    code = "CANNOT_MIGRATE"
+
+
+async def migrate(dsn: str, settings: Settings) -> None:
+    """Create the runtime role and the extension where they are missing, then run the migrations that have not run.
+
+    Raises: CannotMigrate with the SQL to run, when the rights are missing.
+    """
+    engine = create_async_engine(sqlalchemy_url(dsn), connect_args={"server_settings": {"lock_timeout": "5s"}})
+    try:
+        async with engine.connect() as lock:
+            await lock.execute(text("set lock_timeout = 0"))
+            await lock.execute(text(f"select pg_advisory_lock({MIGRATION_LOCK})"))
+            await lock.commit()
+            await _prepare(engine, settings.runtime_role)
+            async with engine.connect() as connection:
+                await connection.run_sync(_upgrade, settings.runtime_role)
+    finally:
+        await engine.dispose()
+
+
+def sqlalchemy_url(dsn: str) -> str:
+    """Give the URL under which SQLAlchemy reaches a postgresql:// DSN with the driver the hub uses."""
+    scheme, _, rest = dsn.partition("://")
+    if scheme not in ("postgresql", "postgres"):
+        raise CannotMigrate(f"DATABASE_URL begins with {scheme}://; expected postgresql://user@host/database")
+    return f"postgresql+asyncpg://{rest}"
+
+
+async def _prepare(engine: AsyncEngine, runtime_role: str) -> None:
+    quoted = engine.dialect.identifier_preparer.quote(runtime_role)
+    async with engine.begin() as connection:
+        is_there = text("select exists (select from pg_roles where rolname = :role)")
+        member = text("select pg_has_role(current_user, :role, 'member')")
+        try:
+            await connection.execute(text("create extension if not exists postgis"))
+            if not (await connection.execute(is_there, {"role": runtime_role})).scalar():
+                await connection.execute(text(f"create role {quoted} nologin"))
+            if not (await connection.execute(member, {"role": runtime_role})).scalar():
+                await connection.execute(text(f"grant {quoted} to current_user"))
+        except Exception as error:
+            raise CannotMigrate(
+                f"cannot prepare the database: {getattr(error, 'orig', error)}",
+                f"as its administrator run: create extension postgis; create role {quoted} nologin; grant {quoted} to <the hub's user>;",
+            ) from error
+
+
+def _upgrade(connection: Connection, runtime_role: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.attributes.update(connection=connection, runtime_role=runtime_role)
+    command.upgrade(config, "head")
+    connection.commit()

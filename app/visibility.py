@@ -1,0 +1,117 @@
+"""What a caller may see of each table, in one place. A table without a rule here cannot be read through GraphQL.
+
+A rule is a predicate over the table's row, in SQL, with the caller as bind parameters; the plan of every read, nested ones
+too, carries it. Private tables are protected a second time by row-level security (migrations/versions/0001_foundation.sql).
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Integer, Uuid, bindparam, func, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import array as pg_array
+
+from app.auth import Caller
+from app.db.tables import (
+    api_key,
+    audit_log,
+    contract,
+    evse,
+    location,
+    operator,
+    partner,
+    partner_role,
+    refusal,
+)
+
+
+class Sight(StrEnum):
+    """The three kinds of caller for whom plans differ; everything else about a caller is a bind parameter."""
+
+    STRANGER = "STRANGER"
+    PARTNER = "PARTNER"
+    ADMINISTRATOR = "ADMINISTRATOR"
+
+
+class NoVisibilityRule(Exception):
+    """A table is read that nobody decided about."""
+
+
+Rule = Callable[[FromClause, Sight], ColumnElement[bool]]
+
+ROLE_ID = bindparam("caller_role_id", type_=Integer)
+PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
+
+
+def sight_of(caller: Caller | None) -> Sight:
+    """Say which plan a caller gets."""
+    if caller is None:
+        return Sight.STRANGER
+    return Sight.ADMINISTRATOR if caller.is_administrator else Sight.PARTNER
+
+
+def caller_arguments(caller: Caller | None) -> Mapping[str, Any]:
+    """Give the bind parameters that the rules name."""
+    if caller is None:
+        return {}
+    return {"caller_role_id": caller.role_id, "caller_partner_id": caller.partner_id}
+
+
+def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Give the predicate that keeps the rows of `table` (or of an alias of it) that such a caller may see.
+
+    Raises: NoVisibilityRule when nobody decided about this table.
+    """
+    original = getattr(table, "element", table)
+    rule = RULES.get(original.name)
+    if rule is None:
+        raise NoVisibilityRule(f"no rule says who may see rows of {original.name}; add one to app/visibility.py")
+    return rule(table, sight)
+
+
+def _by_operator(column: str) -> Rule:
+    """Open operators for everybody, contracts in force for partners. Read once per statement, not per row."""
+
+    def rule(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+        if sight is Sight.ADMINISTRATOR:
+            return true()
+        if sight is Sight.STRANGER:
+            numbers = select(operator.c.no).where(operator.c.open, ~operator.c.suspended)
+        else:
+            numbers = select(func.visible_operators(ROLE_ID, type_=Integer).column_valued())
+        return table.c[column] == func.any(func.array(numbers.scalar_subquery(), type_=ARRAY(Integer)))
+
+    return rule
+
+
+def _own(*columns: str) -> Rule:
+    """A partner's own rows, the administrator all, strangers none."""
+
+    def rule(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+        if sight is Sight.ADMINISTRATOR:
+            return true()
+        if sight is Sight.STRANGER:
+            return ~true()
+        return or_(*(table.c[column] == PARTNER_ID for column in columns))
+
+    return rule
+
+
+def _concerned(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    if sight is Sight.PARTNER:
+        return table.c.partner_ids.contains(pg_array([PARTNER_ID]))
+    return true() if sight is Sight.ADMINISTRATOR else ~true()
+
+
+RULES: Mapping[str, Rule] = {
+    evse.name: _by_operator("operator_no"),
+    location.name: _by_operator("operator_no"),
+    operator.name: _by_operator("no"),
+    partner.name: _own("id"),
+    partner_role.name: _own("partner_id"),
+    api_key.name: _own("partner_id"),
+    contract.name: _own("first_partner_id", "second_partner_id"),
+    audit_log.name: _concerned,
+    refusal.name: _own("partner_id"),
+}
