@@ -2,7 +2,9 @@
 
 Every id is accepted in any case and with or without its optional separators; the normalised form (upper case,
 without them) is stored and compared; the separated form is shown. Only ASCII is an id: look-alikes of other scripts
-are refused. Countries are two letters and are not looked up. Source: OCHP 1.4 (schema), eMI3 ids, ISO 15118-2 annex H.1.
+are refused. Countries are two letters and are not looked up.
+
+Source: OCHP 1.4 (schema), ISO 15118-2 annex H.1.
 """
 
 import re

@@ -198,7 +198,7 @@ def test_computes_the_published_check_digits(published: str) -> None:
 def test_refuses_every_other_check_digit(published: str) -> None:
     key, digit = published.split("-")
     for wrong in set(string.ascii_uppercase + string.digits) - {digit}:
-        with pytest.raises(InvalidId, match=f"expected {digit}"):
+        with pytest.raises(InvalidId, match=f"expected the check digit {digit}"):
             normalise_contract_id(key + wrong)
 
 
