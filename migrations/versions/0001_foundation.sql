@@ -87,6 +87,7 @@ create table contract (
     second_partner_id UUID NOT NULL,
     proposed_by_role_id INTEGER NOT NULL,
     status TEXT NOT NULL,
+    suspended_by_role_id INTEGER,
     valid_from TIMESTAMP WITH TIME ZONE,
     valid_until TIMESTAMP WITH TIME ZONE,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -95,6 +96,7 @@ create table contract (
     CONSTRAINT contract_status_check CHECK (status in ('PROPOSED', 'DECLINED', 'ACTIVE', 'SUSPENDED', 'ENDED')),
     CONSTRAINT contract_pair_check CHECK (first_role_id < second_role_id),
     CONSTRAINT contract_proposed_by_check CHECK (proposed_by_role_id in (first_role_id, second_role_id)),
+    CONSTRAINT contract_suspended_by_check CHECK (suspended_by_role_id is null or (status = 'SUSPENDED' and suspended_by_role_id in (first_role_id, second_role_id))),
     CONSTRAINT contract_validity_check CHECK (valid_until >= valid_from),
     CONSTRAINT contract_first_role_id_first_partner_id_fkey FOREIGN KEY(first_role_id, first_partner_id) REFERENCES partner_role (id, partner_id),
     CONSTRAINT contract_second_role_id_second_partner_id_fkey FOREIGN KEY(second_role_id, second_partner_id) REFERENCES partner_role (id, partner_id)

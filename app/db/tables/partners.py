@@ -87,6 +87,8 @@ contract = Table(
     Column("second_partner_id", UUID, nullable=False),
     Column("proposed_by_role_id", Integer, nullable=False),
     Column("status", Text, nullable=False),
+    # Null while suspended: the administrator did it, and only the administrator resumes it.
+    Column("suspended_by_role_id", Integer),
     Column("valid_from", Instant),
     Column("valid_until", Instant),
     Column("created_at", Instant, nullable=False),
@@ -94,6 +96,11 @@ contract = Table(
     one_of("status", ContractStatus),
     CheckConstraint("first_role_id < second_role_id", name="pair"),
     CheckConstraint("proposed_by_role_id in (first_role_id, second_role_id)", name="proposed_by"),
+    CheckConstraint(
+        "suspended_by_role_id is null"
+        " or (status = 'SUSPENDED' and suspended_by_role_id in (first_role_id, second_role_id))",
+        name="suspended_by",
+    ),
     CheckConstraint("valid_until >= valid_from", name="validity"),
     ForeignKeyConstraint(["first_role_id", "first_partner_id"], ["partner_role.id", "partner_role.partner_id"]),
     ForeignKeyConstraint(["second_role_id", "second_partner_id"], ["partner_role.id", "partner_role.partner_id"]),
