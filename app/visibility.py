@@ -63,11 +63,15 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
     Raises: NoVisibilityRule when nobody decided about this table.
     """
-    original = getattr(table, "element", table)
-    rule = RULES.get(original.name)
+    rule = RULES.get(table_name(table))
     if rule is None:
-        raise NoVisibilityRule(f"no rule says who may see rows of {original.name}; add one to app/visibility.py")
+        raise NoVisibilityRule(f"no rule says who may see rows of {table_name(table)}; add one to app/visibility.py")
     return rule(table, sight)
+
+
+def table_name(table: FromClause) -> str:
+    """Give the name of a table, or of the one behind an alias."""
+    return getattr(table, "element", table).name
 
 
 def _by_operator(column: str) -> Rule:
@@ -115,3 +119,6 @@ RULES: Mapping[str, Rule] = {
     audit_log.name: _concerned,
     refusal.name: _own("partner_id"),
 }
+
+#: Tables with row-level security: a statement that reads one must say who is asking.
+PRIVATE = frozenset({api_key.name, contract.name, audit_log.name, refusal.name})

@@ -1,0 +1,152 @@
+"""How EVSEs are found: pure functions from an area and filters to SQL.
+
+Distances are metres on the sphere (PostGIS `<->` on geography), one measure for radius, order and the distance shown.
+Shapes and figures: nearest first lets the index give neighbours in order, `with ties` keeps equals together, and the exact
+order by (distance, id) is made outside of it; with `id` in the inner order the planner would sort everything.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from geoalchemy2 import Geography, Geometry
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Integer,
+    Select,
+    Table,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.db.tables import evse, operator
+from app.read.search import LIMIT, beyond
+from app.visibility import Sight, visible
+
+
+class AreaKind(StrEnum):
+    EVERYWHERE = "EVERYWHERE"
+    NEAR = "NEAR"
+    BOUNDS = "BOUNDS"
+    #: Bounds whose west lies east of their east: they cross the antimeridian.
+    BOUNDS_ACROSS = "BOUNDS_ACROSS"
+
+
+def _number(name: str) -> ColumnElement[float]:
+    return bindparam(name, type_=Float(53))
+
+
+def _list(name: str, type_: Any = Text) -> ColumnElement[Any]:
+    return any_(bindparam(name, type_=ARRAY(type_)))
+
+
+def _mask(name: str, type_: Any = Integer) -> ColumnElement[int]:
+    return bindparam(name, type_=type_)
+
+
+#: Constants are written out: a bind parameter would say that they differ from call to call.
+ZERO, FALSE, WGS84 = literal_column("0"), literal_column("false"), literal_column("4326")
+WEST_END, EAST_END, SOUTH_END, NORTH_END = (literal_column(f"{degrees}::float8") for degrees in (-180, 180, -90, 90))
+
+#: A filter: the bind parameter it brings, and its condition. Nothing else knows it but `schema.query`, which fills the parameter.
+FILTERS: Mapping[str, Callable[[Table], ColumnElement[bool]]] = {
+    "evse_ids": lambda e: e.c.evse_id == _list("evse_ids"),
+    "location_ids": lambda e: e.c.location_id == _list("location_ids"),
+    "operator_ids": lambda e: e.c.operator_no
+    == any_(func.array(select(operator.c.no).where(operator.c.party_id == _list("operator_ids")).scalar_subquery())),
+    "connectors": lambda e: e.c.connector_mask.bitwise_and(_mask("connectors", BigInteger)) != ZERO,
+    "charge_point_types": lambda e: e.c.charge_point_type == _list("charge_point_types"),
+    "min_power_kw": lambda e: e.c.maximum_power_kw >= _number("min_power_kw"),
+    "max_power_kw": lambda e: e.c.maximum_power_kw <= _number("max_power_kw"),
+    "auth_methods": lambda e: e.c.auth_methods.bitwise_and(_mask("auth_methods")) != ZERO,
+    "location_types": lambda e: e.c.location_type == _list("location_types"),
+    "without_restrictions": lambda e: e.c.restrictions.bitwise_and(_mask("without_restrictions")) == ZERO,
+}
+
+#: Filters that leave few rows: these are found first and then sorted, instead of walking the neighbours until they turn up.
+SELECTIVE = frozenset({"evse_ids", "location_ids"})
+
+
+@dataclass(frozen=True, slots=True)
+class EvseSearch:
+    """EVSEs of an area that pass the named filters, nearest first or by id."""
+
+    area: AreaKind = AreaKind.EVERYWHERE
+    filters: frozenset[str] = frozenset()
+    after: bool = False
+    table: Table = evse
+    descending: bool = False
+    single: bool = False
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return ("distance_m", "evse_id") if self.area is AreaKind.NEAR else ("evse_id",)
+
+    @property
+    def given(self) -> frozenset[str]:
+        return frozenset({"distance_m"}) if self.area is AreaKind.NEAR else frozenset()
+
+    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+        columns = [evse.c[name] for name in dict.fromkeys((*names, "evse_id"))]
+        conditions = [visible(evse, sight), *(FILTERS[name](evse) for name in sorted(self.filters))]
+        if self.area is AreaKind.NEAR:
+            return self._nearest(columns, conditions)
+        if self.after:
+            conditions.append(beyond(evse, self.order, descending=False))
+        conditions += _within(self.area)
+        return select(*columns).where(*conditions).order_by(evse.c.evse_id).limit(LIMIT)
+
+    def _nearest(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
+        distance = distance_from_centre()
+        conditions.append(func.ST_DWithin(evse.c.geog, CENTRE, _number("radius_m"), FALSE))
+        if self.after:
+            place = tuple_(_number("after_distance_m"), bindparam("after_evse_id", type_=Text))
+            conditions.append(tuple_(distance, evse.c.evse_id) > place)
+        rows = select(*columns, distance.label("distance_m")).where(*conditions)
+        if self.filters & SELECTIVE:
+            few = rows.cte("few").prefix_with("materialized")
+            return select(few).order_by(few.c.distance_m, few.c.evse_id).limit(LIMIT)
+        return rows.order_by(distance).fetch(LIMIT, with_ties=True)
+
+
+CENTRE = type_coerce(
+    func.geography(
+        func.ST_SetSRID(func.ST_MakePoint(_number("longitude"), _number("latitude"), type_=Geometry), WGS84, type_=Geometry)
+    ),
+    Geography,
+)
+
+
+def distance_from_centre() -> ColumnElement[float]:
+    """Give the metres between an EVSE and the centre of a near area."""
+    return evse.c.geog.op("<->", return_type=Float(53))(CENTRE)
+
+
+def _within(area: AreaKind) -> list[ColumnElement[bool]]:
+    """Half-open boxes in degrees: the index finds candidates, the comparisons decide."""
+    if area is AreaKind.EVERYWHERE:
+        return []
+    latitudes = and_(evse.c.latitude >= _number("south"), evse.c.latitude < _number("north"))
+    east_of_west, west_of_east = evse.c.longitude >= _number("west"), evse.c.longitude < _number("east")
+    if area is AreaKind.BOUNDS:
+        return [latitudes, east_of_west, west_of_east, _touches(_number("west"), _number("east"))]
+    halves = or_(_touches(_number("west"), EAST_END), _touches(WEST_END, _number("east")))
+    return [latitudes, or_(east_of_west, west_of_east), halves]
+
+
+def _touches(west: Any, east: Any) -> ColumnElement[bool]:
+    south, north = func.greatest(_number("south"), SOUTH_END), func.least(_number("north"), NORTH_END)
+    box = func.ST_MakeEnvelope(west, south, func.least(east, EAST_END), north, WGS84, type_=Geometry)
+    return func.geometry(evse.c.geog, type_=Geometry).op("&&")(box)

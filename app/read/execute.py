@@ -1,0 +1,52 @@
+"""Run a request: the only place of the read path that waits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.auth import Caller
+from app.db.engine import Database
+from app.read.paging import decode_cursor, page_info
+from app.read.plan import Selection
+from app.read.search import Request, Search
+from app.read.statement import Statement, compile_statement, order_name
+from app.visibility import caller_arguments, sight_of
+
+
+async def read(database: Database, caller: Caller | None, selection: Selection, request: Request) -> Any:
+    """Answer one root field with one statement.
+
+    Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there or not the caller's.
+    """
+    statement = compile_statement(selection, request.search, sight_of(caller))
+    arguments = {**request.arguments, **caller_arguments(caller), **_page_arguments(request)}
+    rows = await _fetch(database, caller, statement, statement.bind(arguments))
+    if request.first is None:
+        return statement.build(rows, {})
+    shown = rows[: request.first]
+    ends = [statement.places(row) for row in (shown[0], shown[-1])] if shown else []
+    page = page_info(order_name(request.search), ends, len(rows) > len(shown), request.after)
+    return statement.build(shown, page)
+
+
+async def _fetch(database: Database, caller: Caller | None, statement: Statement, values: list[Any]) -> list[Any]:
+    if not statement.private:
+        return await database.fetch(statement.sql, *values)
+    partner = caller.partner_id if caller else None
+    administrator = caller is not None and caller.is_administrator
+    return await database.fetch_private(partner, administrator, statement.sql, *values)
+
+
+def _page_arguments(request: Request) -> Mapping[str, Any]:
+    """One row more than asked for tells whether there is a next page."""
+    if request.first is None:
+        return {}
+    arguments: dict[str, Any] = {"limit": request.first + 1}
+    if request.after is not None:
+        search = request.search
+        values = decode_cursor(request.after, order_name(search), [_type(search, name) for name in search.order])
+        arguments |= {f"after_{name}": value for name, value in zip(search.order, values, strict=True)}
+    return arguments
+
+
+def _type(search: Search, name: str) -> type:
+    return float if name in search.given else search.table.c[name].type.python_type

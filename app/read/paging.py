@@ -1,0 +1,79 @@
+"""Keyset cursors: a cursor is the place of a row in its list's order, so rows that come and go shift nobody.
+
+Opaque outside; inside the order's values, base64 of JSON, preceded by the order's name so that a cursor of one list is
+refused by another.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from app.errors import HubError
+
+MAXIMUM_FIRST = 500
+
+
+class BadCursor(HubError):
+    """The `after` of a list did not come from that list."""
+
+    code = "BAD_CURSOR"
+
+
+class BadPageSize(HubError):
+    """`first` is out of bounds."""
+
+    code = "BAD_PAGE_SIZE"
+
+
+def check_first(first: int, maximum: int = MAXIMUM_FIRST) -> int:
+    """Give `first` if it lies within 1 and `maximum`. Raises: BadPageSize."""
+    if not 1 <= first <= maximum:
+        raise BadPageSize(f"first is {first}; possible: 1 to {maximum}")
+    return first
+
+
+def encode_cursor(order: str, *values: Any) -> str:
+    """Give the cursor of a row whose order columns have these values."""
+    return urlsafe_b64encode(orjson.dumps([order, *values], default=str)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> list[Any]:
+    """Give the values in a cursor. Raises: BadCursor when it is not one of this order."""
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        name, *values = orjson.loads(urlsafe_b64decode(padded))
+        if name == order and len(values) == len(types):
+            return [_restore(value, type_) for value, type_ in zip(values, types, strict=True)]
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise BadCursor(
+        "`after` is not a cursor of this list in this order", "pass an `endCursor` that the same query returned"
+    )
+
+
+def _restore(value: Any, type_: type) -> Any:
+    if type_ is datetime:
+        return datetime.fromisoformat(value)
+    if type_ is UUID:
+        return UUID(value)
+    if type_ is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type_ or (type_ is str and "\x00" in value) or (type_ is int and not abs(value) < 1 << 63):
+        raise ValueError
+    return value
+
+
+def page_info(
+    order: str, places: Sequence[Sequence[Any]], more: bool, after: str | None
+) -> Mapping[str, Any]:
+    """Give the four Relay values for a page of rows whose places these are."""
+    return {
+        "hasNextPage": more,
+        "hasPreviousPage": after is not None,
+        "startCursor": encode_cursor(order, *places[0]) if places else None,
+        "endCursor": encode_cursor(order, *places[-1]) if places else None,
+    }

@@ -1,0 +1,147 @@
+"""What is to be read: a GraphQL selection as frozen data, without GraphQL and without SQL.
+
+`schema.field` declares for each GraphQL field one of the kinds below; `schema.select` turns a selection into `Field`s;
+`app.read.statement` compiles them. Nothing here is ever executed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause
+
+#: Makes the value shown out of the value stored, in generated code. Sees None only if it says so, or takes several columns.
+Shape = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A leaf: one column of the row (or key of a document), or several that `shape` makes one value of."""
+
+    names: tuple[str, ...]
+    shape: Shape | None = None
+    sees_null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SameRow:
+    """An object whose fields stand in the same row. `present`: the column that is null when there is no such object."""
+
+    present: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToOne:
+    """An object in exactly one row of another table, joined after the limit.
+
+    `shared` columns mean the same in both rows: selecting nothing else needs no join. `visible_with_parent`: whoever sees
+    the parent sees this row too, by the same rule over the same value; otherwise the rule of `table` joins the plan.
+    `optional`: there may be no such row; the object is null then, as it is when the row is not the caller's to see.
+    """
+
+    table: FromClause
+    parent_columns: tuple[str, ...]
+    columns: tuple[str, ...]
+    shared: frozenset[str] = frozenset()
+    visible_with_parent: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToMany:
+    """Objects in rows of another table: one correlated array per parent, never a statement per parent."""
+
+    table: FromClause
+    parent_columns: tuple[str, ...]
+    on: Callable[..., ColumnElement[bool]]
+    order: tuple[str, ...]
+    visible_with_parent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """A list of objects that stands in parallel arrays of the same row; its fields name the arrays."""
+
+    length_of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """A document, or a list of them, in one column (or under one key of a document); its fields name the keys."""
+
+    column: str
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A leaf that only some searches know, such as a distance; null elsewhere."""
+
+    name: str
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A leaf known before anything is read, such as __typename."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """A connection's edges: one object per row found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """A connection's rows without their edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The row itself, inside an edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeCursor:
+    """Where a row stands in its list."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """What lies before and behind a page; its fields are `PageLeaf`s."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageLeaf:
+    name: str
+
+
+Read = (
+    Column | SameRow | ToOne | ToMany | Arrays | Documents | Given | Constant
+    | Edges | Nodes | Node | EdgeCursor | PageInfo | PageLeaf
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One response key and how its value is read; `fields` where it is an object or a list of them."""
+
+    key: str
+    read: Read
+    fields: tuple["Field", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The fields asked of one root field. Hashed once: it keys the statements."""
+
+    fields: tuple[Field, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.fields))
+
+    def __hash__(self) -> int:
+        return self._hash

@@ -1,0 +1,115 @@
+"""What a root field looks for: a frozen shape, which keys the statement, and its arguments, which are bound to it.
+
+Every search gives the rows it found as a subquery; `app.read.statement` adds joins and the final order around it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    FromClause,
+    Select,
+    Table,
+    Uuid,
+    any_,
+    bindparam,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.visibility import Sight, visible
+
+LIMIT = bindparam("limit", type_=BigInteger)
+
+
+class Search(Protocol):
+    """Hashable. `order`: the columns, named in the rows found, whose values make a row's place unique."""
+
+    @property
+    def table(self) -> Table: ...
+    @property
+    def order(self) -> tuple[str, ...]: ...
+    @property
+    def descending(self) -> bool: ...
+    @property
+    def given(self) -> frozenset[str]: ...
+    @property
+    def single(self) -> bool: ...
+
+    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+        """Give the rows found, with these columns of the table and everything in `order` and `given`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """The one row whose unique columns have these values: bind parameters of the columns' own names."""
+
+    table: Table
+    columns: tuple[str, ...]
+    order: tuple[str, ...] = ()
+    descending: bool = False
+    given: frozenset[str] = frozenset()
+    single: bool = True
+
+    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+        is_it = [self.table.c[name] == bindparam(name, type_=self.table.c[name].type) for name in self.columns]
+        return select(*(self.table.c[name] for name in names)).where(visible(self.table, sight), *is_it)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All rows a caller sees, in the order of some columns, page by page. `filters` are column names, matched with any of."""
+
+    table: Table
+    order: tuple[str, ...]
+    descending: bool = False
+    filters: tuple[str, ...] = ()
+    since: str | None = None
+    member_of: str | None = None
+    after: bool = False
+    given: frozenset[str] = frozenset()
+    single: bool = False
+
+    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+        table = self.table
+        conditions = [visible(table, sight)]
+        conditions += [table.c[name] == any_of(name, table.c[name]) for name in self.filters]
+        if self.since is not None:
+            conditions.append(table.c[self.since] >= bindparam("since", type_=DateTime(timezone=True)))
+        if self.member_of is not None:
+            conditions.append(bindparam(self.member_of, type_=Uuid) == table.c[self.member_of + "s"].any_())
+        if self.after:
+            conditions.append(beyond(table, self.order, self.descending))
+        places = [table.c[name].desc() if self.descending else table.c[name] for name in self.order]
+        columns = dict.fromkeys((*names, *self.order))
+        return select(*(table.c[name] for name in columns)).where(*conditions).order_by(*places).limit(LIMIT)
+
+
+def any_of(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Give `any(:name)` for an array argument of the column's type."""
+    return any_(bindparam(name, type_=ARRAY(column.type)))
+
+
+def beyond(table: FromClause, order: tuple[str, ...], descending: bool) -> ColumnElement[bool]:
+    """Give the keyset condition: rows behind the place `after_...` in this order."""
+    here = tuple_(*(table.c[name] for name in order))
+    place = tuple_(*(bindparam(f"after_{name}", type_=table.c[name].type) for name in order))
+    return here < place if descending else here > place
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A search with its arguments. `first` is None for a single row; `after` is the cursor as the caller sent it."""
+
+    search: Search
+    arguments: Mapping[str, Any]
+    first: int | None = None
+    after: str | None = None
+
+

@@ -1,0 +1,97 @@
+"""Root fields whose selection is compiled: how one is declared, and how one is answered.
+
+Two ways lead here and meet in `app.read.execute.read`: the thin route (`schema.route`), which never runs the executor, and
+Strawberry's own execution, for operations that hold anything else besides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import strawberry
+from graphql import FieldNode
+from graphql.execution.collect_fields import FieldDetails
+from graphql.execution.values import VariableValues, get_argument_values
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from app.auth import Caller, Keys
+from app.db.engine import Database
+from app.read.execute import read
+from app.read.search import Request
+from schema.select import Selector
+
+ROOT = "root"
+
+#: What a root field searches for; None answers null without a look.
+Requested = Callable[[Any, Caller | None], Request | None]
+
+
+@dataclass(slots=True)
+class Context:
+    """One request: who is asking, and what answers it."""
+
+    database: Database
+    keys: Keys
+    caller: Caller | None
+    variables: VariableValues = field(default_factory=lambda: VariableValues({}, {}))
+    raw_variables: dict[str, Any] = field(default_factory=dict)
+
+
+Info = strawberry.Info[Context, None]
+
+
+def root(requested: Requested, description: str) -> Callable[[Any], Any]:
+    """Declare a compiled root field."""
+    return lambda resolver: strawberry.field(resolver, description=description, metadata={ROOT: requested})
+
+
+def requested_by(field_def: Any) -> Requested | None:
+    """Give what a graphql-core field searches for; None when it is not a compiled one."""
+    declared = field_def.extensions.get("strawberry-definition")
+    return declared.metadata.get(ROOT) if declared is not None and declared.metadata else None
+
+
+async def answer(info: Info) -> Any:
+    """Answer the field that is being resolved, as JSON that the executor lets pass."""
+    raw = info._raw_info
+    requested = requested_by(raw.parent_type.fields[raw.field_name])
+    assert requested is not None
+    nodes = list(raw.field_nodes)
+    arguments = get_argument_values(raw.parent_type.fields[raw.field_name], nodes[0], info.context.variables)
+    return await answer_request(info, requested(arguments, info.context.caller))
+
+
+async def answer_request(info: Info, request: Request | None) -> Any:
+    """Read what the present field's selection asks of `request`."""
+    if request is None:
+        return None
+    raw, context = info._raw_info, info.context
+    selector = Selector(raw.schema, raw.operation, raw.fragments, context.variables)
+    selection = selector.selection(raw.return_type, _details(raw.field_nodes))
+    value = await read(context.database, context.caller, selection, request)
+    return None if value is None else orjson.Fragment(encode(value))
+
+
+def _details(nodes: list[FieldNode]) -> list[FieldDetails]:
+    return [FieldDetails(node, None) for node in nodes]
+
+
+def encode(value: Any) -> bytes:
+    """Write an answer; what orjson does not know (the driver's own kind of UUID) goes as text."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z)
+
+
+class CompiledExecutionContext(StrawberryGraphQLCoreExecutionContext):
+    """Lets finished JSON pass where an object or a list was to be completed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Resolvers get plain values only; compiling a selection needs to know which variables were given at all.
+        if isinstance(self.context_value, Context):
+            self.context_value.variables = self.variable_values
+
+    def complete_value(self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, *rest: Any) -> Any:
+        if isinstance(result, orjson.Fragment):
+            return result
+        return super().complete_value(return_type, field_details_list, info, path, result, *rest)

@@ -1,0 +1,60 @@
+"""How errors look outside: a message, where it happened, a stable code, and what to do.
+
+Whatever the hub did not foresee is logged with an id and shown as that id only.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from asyncpg import QueryCanceledError
+from graphql import GraphQLError, GraphQLSyntaxError
+
+from app.errors import HubError
+
+log = structlog.get_logger(__name__)
+
+PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+BAD_INPUT = "BAD_INPUT"
+INTERNAL = "SERVER"
+TIMEOUT = "TIMEOUT"
+
+
+def formatted(error: GraphQLError, default_code: str = BAD_INPUT) -> dict[str, Any]:
+    """Give an error as the response shows it. `default_code` is for what graphql-core itself refuses."""
+    shown: dict[str, Any] = {"message": error.message}
+    if error.locations:
+        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    if error.path:
+        shown["path"] = error.path
+    cause = _cause(error)
+    if isinstance(cause, HubError):
+        return shown | {"message": error.message if cause.message in error.message else cause.message} | _extensions(
+            cause.code, cause.hint
+        )
+    if isinstance(cause, QueryCanceledError):
+        hint = "ask for less: a smaller area, fewer filters, a smaller page"
+        return shown | {"message": "the database took longer than it may"} | _extensions(TIMEOUT, hint)
+    if cause is not None:
+        return shown | _unforeseen(cause)
+    return shown | _extensions(PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else default_code)
+
+
+def _extensions(code: str, hint: str | None = None) -> dict[str, Any]:
+    return {"extensions": {"code": code} if hint is None else {"code": code, "hint": hint}}
+
+
+def _unforeseen(cause: BaseException) -> dict[str, Any]:
+    id_ = uuid4().hex[:12]
+    log.error("unforeseen error", error_id=id_, exc_info=cause)
+    message = f"the hub failed to answer this; its log has the reason under {id_}"
+    return {"message": message, "extensions": {"code": INTERNAL, "errorId": id_}}
+
+
+def _cause(error: GraphQLError) -> BaseException | None:
+    """Give what lies behind graphql-core's wrappings; None when it speaks for itself."""
+    cause: BaseException | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause

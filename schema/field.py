@@ -1,0 +1,131 @@
+"""Declare a GraphQL field and the SQL behind it together.
+
+`x: str = column(description=...)` reads the column of the same name; the other functions name where an object or a list
+comes from. `read_of` gives the declaration back to the compiler, which refuses a field without one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import strawberry
+from sqlalchemy import ColumnElement, FromClause
+from strawberry.types.field import StrawberryField
+
+from app.read.plan import (
+    Arrays,
+    Column,
+    Documents,
+    EdgeCursor,
+    Edges,
+    Given,
+    Node,
+    Nodes,
+    PageInfo,
+    PageLeaf,
+    Read,
+    SameRow,
+    Shape,
+    ToMany,
+    ToOne,
+)
+
+READ = "read"
+
+
+class NotReadable(Exception):
+    """A field without a declaration was asked for inside a compiled selection."""
+
+
+def declared(read: Read, description: str, name: str | None = None) -> Any:
+    return strawberry.field(description=description, name=name, metadata={READ: read})
+
+
+def column(
+    *names: str, description: str, shape: Shape | None = None, sees_null: bool = False, name: str | None = None
+) -> Any:
+    """Read a column (by default the one named like the field), or what `shape` makes of one or several."""
+    return declared(Column(names, shape, sees_null), description, name)
+
+
+def same_row(description: str, present: str | None = None) -> Any:
+    """Read an object whose fields stand in the row itself; null when the column `present` is."""
+    return declared(SameRow(present), description)
+
+
+def to_one(
+    table: FromClause,
+    description: str,
+    parent_columns: tuple[str, ...],
+    columns: tuple[str, ...],
+    shared: frozenset[str] = frozenset(),
+    visible_with_parent: bool = False,
+    optional: bool = False,
+) -> Any:
+    """Read an object in one row of another table; see `app.read.plan.ToOne`."""
+    return declared(ToOne(table, parent_columns, columns, shared, visible_with_parent, optional), description)
+
+
+def to_many(
+    table: FromClause,
+    description: str,
+    parent_columns: tuple[str, ...],
+    on: Callable[..., ColumnElement[bool]],
+    order: tuple[str, ...],
+    visible_with_parent: bool = False,
+) -> Any:
+    """Read the rows of another table that belong to this one; see `app.read.plan.ToMany`."""
+    return declared(ToMany(table, parent_columns, on, order, visible_with_parent), description)
+
+
+def arrays(length_of: str, description: str) -> Any:
+    """Read a list of objects out of parallel arrays of the row; any of them gives the length."""
+    return declared(Arrays(length_of), description)
+
+
+def document(name: str, description: str) -> Any:
+    """Read an object out of a JSON column, or out of a key of a document."""
+    return declared(Documents(name, many=False), description)
+
+
+def documents(name: str, description: str) -> Any:
+    """Read a list of objects out of a JSON column, or out of a key of a document."""
+    return declared(Documents(name, many=True), description)
+
+
+def given(name: str, description: str, shape: Shape | None = None) -> Any:
+    """Read what only some searches know; null in the others."""
+    return declared(Given(name, shape), description)
+
+
+def edges(description: str) -> Any:
+    return declared(Edges(), description)
+
+
+def nodes(description: str) -> Any:
+    return declared(Nodes(), description)
+
+
+def node(description: str) -> Any:
+    return declared(Node(), description)
+
+
+def edge_cursor(description: str) -> Any:
+    return declared(EdgeCursor(), description)
+
+
+def page(description: str) -> Any:
+    return declared(PageInfo(), description)
+
+
+def page_leaf(name: str, description: str) -> Any:
+    return declared(PageLeaf(name), description)
+
+
+def read_of(field: StrawberryField, type_name: str) -> Read:
+    """Give how a field is read. Raises: NotReadable when nobody declared it."""
+    read = (field.metadata or {}).get(READ)
+    if read is None:
+        raise NotReadable(f"{type_name}.{field.python_name} is not declared with a way to read it (schema/field.py)")
+    if isinstance(read, Column) and not read.names:
+        return Column((field.python_name,), read.shape, read.sees_null)
+    return read

@@ -1,0 +1,74 @@
+"""The query root. Each field says what its arguments search for; `schema.compiled` does the rest."""
+
+from typing import Annotated
+
+import strawberry
+
+from schema import requests
+from schema.compiled import Info, answer, root
+from schema.scalars import DateTime, EvseId
+from schema.types.charge_point import Evse, EvseConnection
+from schema.types.common import After, Connection, ContractStatus, First
+from schema.types.inputs import AreaInput, EvseFilter
+from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
+
+Within = Annotated[AreaInput | None, strawberry.argument(description="Where to look; absent: everywhere.")]
+Matching = Annotated[EvseFilter | None, strawberry.argument(description="What an EVSE must have.")]
+
+
+@strawberry.type(description="What can be read. Everybody sees what a contract in force, or openness, lets them see.")
+class Query:
+    @root(requests.me, "Who is asking: role, party id, contracts in force. Null when anonymous.")
+    async def me(self, info: Info) -> Caller | None:
+        return await answer(info)
+
+    @root(requests.one_evse, "One EVSE. Null when it is not there or not yours to see; the two are never told apart.")
+    async def evse(
+        self,
+        info: Info,
+        evse_id: Annotated[EvseId, strawberry.argument(description="Its id, in any spelling.")],
+    ) -> Evse | None:
+        return await answer(info)
+
+    @root(requests.evses, "EVSEs of an area, nearest first or by id. OCHP GetChargePointList.")
+    async def evses(
+        self, info: Info, within: Within = None, filter: Matching = None, first: First = 50, after: After = None
+    ) -> EvseConnection:
+        return await answer(info)
+
+    @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; null for others.")
+    async def partner(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
+    ) -> Partner | None:
+        return await answer(info)
+
+    @root(requests.partners, "Partners by name: the administrator sees all, a partner itself.")
+    async def partners(self, info: Info, first: First = 50, after: After = None) -> Connection[Partner]:
+        return await answer(info)
+
+    @root(requests.contracts, "Contracts, oldest first: the administrator sees all, a partner its own.")
+    async def contracts(
+        self,
+        info: Info,
+        status: Annotated[list[ContractStatus] | None, strawberry.argument(description="In one of these states.")] = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Connection[Contract]:
+        return await answer(info)
+
+    @root(requests.audit_entries, "Who changed what, oldest first: the administrator sees all, a partner what concerns it.")
+    async def audit_log(
+        self,
+        info: Info,
+        partner_id: Annotated[strawberry.ID | None, strawberry.argument(description="What concerns this partner.")] = None,
+        since: Annotated[DateTime | None, strawberry.argument(description="Done at or after this instant.")] = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Connection[AuditEntry]:
+        return await answer(info)
+
+    @root(requests.refusals, "What was refused of your uploads, newest first; the hub keeps the last thousand per partner.")
+    async def refusals(
+        self, info: Info, first: First = 50, after: After = None
+    ) -> Connection[KeptRefusal]:
+        return await answer(info)

@@ -1,0 +1,201 @@
+"""From a root field's arguments, as graphql-core coerced them, to what `app.read` searches for."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from math import inf, isfinite
+from typing import Any
+from uuid import UUID
+
+from app.auth import Caller
+from app.db.tables import audit_log, contract, evse, partner, partner_role, refusal
+from app.errors import HubError
+from app.ids import normalise_location_id
+from app.read.evses import AreaKind, EvseSearch
+from app.read.paging import check_first
+from app.read.search import ById, Listing, Request
+from app.words import AuthMethod, ConnectorFormat, ConnectorStandard, Restriction, connector_mask, mask_of
+
+Arguments = Mapping[str, Any]
+
+MAXIMUM_RADIUS_M = 20_100_000
+MAXIMUM_LIST = 1_000
+
+
+class BadArea(HubError):
+    """An area cannot be understood."""
+
+    code = "BAD_AREA"
+
+
+class BadFilter(HubError):
+    """A filter cannot be understood."""
+
+    code = "BAD_FILTER"
+
+
+# ---------------------------------------------------------------- EVSEs
+
+ONE_EVSE = ById(evse, ("evse_id",))
+
+
+def one_evse(arguments: Arguments, caller: Caller | None) -> Request:
+    return Request(ONE_EVSE, {"evse_id": arguments["evseId"]})
+
+
+def evses(arguments: Arguments, caller: Caller | None) -> Request:
+    kind, area = _area(arguments.get("within") or {})
+    filters = evse_filters(arguments.get("filter") or {})
+    after = arguments.get("after")
+    search = EvseSearch(kind, frozenset(filters), after is not None)
+    return Request(search, {**area, **filters}, check_first(arguments["first"]), after)
+
+
+def _area(area: Mapping[str, Any]) -> tuple[AreaKind, Arguments]:
+    if "near" in area:
+        return _near(area["near"])
+    if "bounds" in area:
+        return _bounds(area["bounds"])
+    return AreaKind.EVERYWHERE, {}
+
+
+def _near(near: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
+    radius = near["radiusM"]
+    if not 0 < radius <= MAXIMUM_RADIUS_M:
+        raise BadArea(f"near.radiusM is {radius}; possible: above 0, at most {MAXIMUM_RADIUS_M} metres")
+    latitude = _degrees("near.latitude", near["latitude"], 90)
+    longitude = _degrees("near.longitude", near["longitude"], 180)
+    return AreaKind.NEAR, {"latitude": latitude, "longitude": longitude, "radius_m": float(radius)}
+
+
+def _bounds(bounds: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
+    south = _degrees("bounds.minimumLatitude", bounds["minimumLatitude"], 90)
+    north = _degrees("bounds.maximumLatitude", bounds["maximumLatitude"], 90)
+    west = _degrees("bounds.minimumLongitude", bounds["minimumLongitude"], 180)
+    east = _degrees("bounds.maximumLongitude", bounds["maximumLongitude"], 180)
+    if south >= north:
+        raise BadArea(f"bounds.minimumLatitude {south} is not south of maximumLatitude {north}")
+    if west == east:
+        raise BadArea(f"bounds.minimumLongitude and maximumLongitude are both {west}: the box is empty")
+    kind = AreaKind.BOUNDS if west < east else AreaKind.BOUNDS_ACROSS
+    # Half-open boxes tile the earth; only its own edges have nothing behind them and are inside.
+    north = inf if north == 90 else north
+    east = inf if east == 180 and kind is AreaKind.BOUNDS else east
+    return kind, {"south": south, "north": north, "west": west, "east": east}
+
+
+def _degrees(name: str, value: float, limit: int) -> float:
+    if not (isfinite(value) and -limit <= value <= limit):
+        raise BadArea(f"{name} is {value}; possible: -{limit} to {limit} degrees")
+    return float(value)
+
+
+def _texts(name: str, values: list[str]) -> list[str]:
+    return [str(value) for value in values]
+
+
+def _connectors(given: Mapping[str, Any]) -> int:
+    standards = given.get("connectorStandards")
+    formats = given.get("connectorFormats")
+    return connector_mask(
+        (standard, format_)
+        for standard in (ConnectorStandard if standards is None else standards)
+        for format_ in (ConnectorFormat if formats is None else formats)
+    )
+
+
+#: The argument of each filter and how its value is bound; `app.read.evses.FILTERS` has the conditions by the same names.
+FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "evseIds": ("evse_ids", list),
+    "locationIds": ("location_ids", lambda ids: [_location_id(i) for i in ids]),
+    "operatorIds": ("operator_ids", list),
+    "chargePointTypes": ("charge_point_types", lambda words: [word.value for word in words]),
+    "minPowerKw": ("min_power_kw", float),
+    "maxPowerKw": ("max_power_kw", float),
+    "authMethods": ("auth_methods", lambda words: mask_of(words, AuthMethod)),
+    "locationTypes": ("location_types", lambda words: [word.value for word in words]),
+    "withoutRestrictions": ("without_restrictions", lambda words: mask_of(words, Restriction)),
+}
+
+
+def evse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the bind parameters of the filters that are set; null and absent both mean no filter."""
+    present = {name: value for name, value in given.items() if value is not None}
+    for name, value in present.items():
+        if isinstance(value, list) and len(value) > MAXIMUM_LIST:
+            raise BadFilter(f"filter.{name} has {len(value)} values; possible: at most {MAXIMUM_LIST}")
+    filters = {FILTERS[name][0]: FILTERS[name][1](value) for name, value in present.items() if name in FILTERS}
+    if present.keys() & {"connectorStandards", "connectorFormats"}:
+        filters["connectors"] = _connectors(present)
+    return filters
+
+
+def _location_id(text: str) -> str:
+    return normalise_location_id(text)
+
+
+# ---------------------------------------------------------------- partners and contracts
+
+ME = ById(partner_role, ("id",))
+
+
+def me(arguments: Arguments, caller: Caller | None) -> Request | None:
+    return Request(ME, {"id": caller.role_id}) if caller else None
+
+
+ONE_PARTNER = ById(partner, ("id",))
+ONE_CONTRACT = ById(contract, ("id",))
+
+
+def one_partner(arguments: Arguments, caller: Caller | None) -> Request | None:
+    return by_uuid(ONE_PARTNER, arguments["id"])
+
+
+def by_uuid(search: ById, id_: Any) -> Request | None:
+    """Look for a row by its id; what is not even an id names nothing."""
+    try:
+        return Request(search, {"id": UUID(str(id_))})
+    except ValueError:
+        return None
+
+
+def partners(arguments: Arguments, caller: Caller | None) -> Request:
+    return _page(Listing(partner, ("name", "id"), after=_after(arguments)), {}, arguments)
+
+
+def contracts(arguments: Arguments, caller: Caller | None) -> Request:
+    status = arguments.get("status")
+    filters = {} if status is None else {"status": [word.value for word in status]}
+    search = Listing(contract, ("created_at", "id"), filters=tuple(filters), after=_after(arguments))
+    return _page(search, filters, arguments)
+
+
+def audit_entries(arguments: Arguments, caller: Caller | None) -> Request | None:
+    bound: dict[str, Any] = {}
+    since: datetime | None = arguments.get("since")
+    if since is not None:
+        bound["since"] = since
+    if arguments.get("partnerId") is not None:
+        try:
+            bound["partner_id"] = UUID(str(arguments["partnerId"]))
+        except ValueError:
+            bound["partner_id"] = UUID(int=0)
+    search = Listing(
+        audit_log,
+        ("id",),
+        since="at" if "since" in bound else None,
+        member_of="partner_id" if "partner_id" in bound else None,
+        after=_after(arguments),
+    )
+    return _page(search, bound, arguments)
+
+
+def refusals(arguments: Arguments, caller: Caller | None) -> Request:
+    return _page(Listing(refusal, ("id",), descending=True, after=_after(arguments)), {}, arguments)
+
+
+def _after(arguments: Arguments) -> bool:
+    return arguments.get("after") is not None
+
+
+def _page(search: Listing, bound: Mapping[str, Any], arguments: Arguments) -> Request:
+    return Request(search, bound, check_first(arguments["first"]), arguments.get("after"))

@@ -1,0 +1,79 @@
+"""Scalars: ids in every accepted spelling, instants with their offset. Inputs are normalised where they are read."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NewType
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+from app import ids
+from app.errors import BadInput
+
+EvseId = NewType("EvseId", str)
+ParkingId = NewType("ParkingId", str)
+TariffId = NewType("TariffId", str)
+PartyId = NewType("PartyId", str)
+DateTime = NewType("DateTime", datetime)
+
+
+def parse_instant(value: Any) -> datetime:
+    """Read an RFC 3339 instant. Raises: BadInput without an offset, or when it is no instant at all."""
+    if isinstance(value, str) and value.isascii() and len(value) >= 17 and value[10] in "Tt ":
+        try:
+            instant = datetime.fromisoformat(value.upper())
+            if instant.tzinfo is not None:
+                return instant.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise BadInput(f"{value!r:.60} is not an RFC 3339 instant; expected e.g. 2026-08-13T05:20:15Z, with Z or an offset")
+
+
+def show_instant(value: Any) -> Any:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def _id(name: str, description: str, parse: Callable[[str], str], show: Callable[[str], str]) -> ScalarDefinition:
+    def parse_value(value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadInput(f"{value!r:.60} is not text; an id is written in quotes")
+        return parse(value)
+
+    return strawberry.scalar(name=name, description=description, serialize=show, parse_value=parse_value)
+
+
+SCALARS: Mapping[object, ScalarDefinition] = {
+    EvseId: _id(
+        "EvseId",
+        "EVSE-ID (ISO 15118, eMI3), e.g. FR*A23*E45B*78C. Takes any case, both separators or none, and the DIN form "
+        "+49*823*1234*5678; gives the separated form. OCHP evseId, OCPI evse_id.",
+        ids.normalise_evse_id,
+        ids.separated_evse_id,
+    ),
+    ParkingId: _id(
+        "ParkingId",
+        "Id of a parking spot, e.g. DE*823*P1234. Spellings as for EvseId; gives the separated form. OCHP parkingId.",
+        ids.normalise_parking_id,
+        ids.separated_parking_id,
+    ),
+    TariffId: _id(
+        "TariffId",
+        "Id of a tariff, e.g. DE*823*T1. Spellings as for EvseId; gives the separated form. OCHP and OCPI tariffId.",
+        ids.normalise_tariff_id,
+        ids.separated_tariff_id,
+    ),
+    PartyId: _id(
+        "PartyId",
+        "Country (2 letters) and 3 alphanumerics, e.g. DE8AC: the id of an operator, provider or parking spot operator. "
+        "OCHP operator or provider id, OCPI country_code and party_id.",
+        ids.normalise_party_id,
+        str,
+    ),
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="RFC 3339 instant. Output is UTC with Z; input needs Z or an offset.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+        serialize=show_instant,
+        parse_value=parse_instant,
+    ),
+}

@@ -1,0 +1,141 @@
+"""What several nouns share: points, addresses, hours, the words of the field, Relay pages."""
+
+from functools import partial
+from typing import Annotated, Any, Generic, TypeVar
+
+import strawberry
+
+from app import words
+from schema.field import column, documents, edge_cursor, edges, node, nodes, page, page_leaf
+from schema.scalars import DateTime
+
+Row = TypeVar("Row")
+
+
+def vocabulary(enum: type, description: str) -> Any:
+    return strawberry.enum(enum, description=description)
+
+
+ChargePointStatus = vocabulary(
+    words.ChargePointStatus, "Static status, valid over days. OCHP status of a charge point; OCPI has it only in part (EVSE status)."
+)
+ChargePointType = vocabulary(words.ChargePointType, "Alternating or direct current at the connectors. OCHP chargePointType.")
+ConnectorFormat = vocabulary(words.ConnectorFormat, "A socket, or a cable with its plug. OCHP and OCPI format.")
+ConnectorStandard = vocabulary(words.ConnectorStandard, "Kind of connector, spelt as OCHP and OCPI spell it. OCHP connectorStandard, OCPI standard.")
+GeneralLocationType = vocabulary(words.GeneralLocationType, "Kind of place. OCHP location, OCPI parking_type.")
+Restriction = vocabulary(words.Restriction, "Who or what may park there. OCHP restriction, OCPI parking_restrictions.")
+AuthMethod = vocabulary(words.AuthMethod, "How a session may be authorised at the charge point. OCHP authMethods, OCPI capabilities in part.")
+RelatedLocationType = vocabulary(words.RelatedLocationType, "What a related point is. OCHP relatedLocation type.")
+ImageClass = vocabulary(words.ImageClass, "What a picture shows. OCHP image class, OCPI image category.")
+RelatedResourceClass = vocabulary(words.RelatedResourceClass, "What a linked page is about. OCHP relatedResource class.")
+Role = vocabulary(
+    words.Role,
+    "What a partner does in the hub. EVSP: electric vehicle service provider (OCPI eMSP); EVSE_OPERATOR: OCPI CPO; "
+    "NSP: navigation service provider; PSO: parking spot operator; ADMINISTRATOR: the clearing house operator.",
+)
+ContractStatus = vocabulary(words.ContractStatus, "Where a contract stands; only ACTIVE within its validity is in force.")
+ResultCode = vocabulary(words.ResultCode, "OCHP's result codes, spelt in capitals.")
+
+
+def words_of(vocabulary_: type) -> Any:
+    """Give the shape that turns a mask into its words."""
+    return partial(words.words_of, vocabulary=vocabulary_)
+
+
+RESTRICTIONS = words_of(words.Restriction)
+AUTH_METHODS = words_of(words.AuthMethod)
+
+
+@strawberry.type(description="A point on the earth. OCHP GeoPointType, OCPI GeoLocation.")
+class Point:
+    latitude: float = column(description="Degrees north, WGS 84, six decimals.")
+    longitude: float = column(description="Degrees east, WGS 84, six decimals.")
+
+
+@strawberry.type(description="Postal address. City and zip code may be unknown for imported data. OCHP chargePointAddress.")
+class Address:
+    house_number: str | None = column(description="House number, where it is sent apart from the street.")
+    address: str = column(description="Street, or the whole line for imported data.")
+    city: str | None = column(description="City; null: unknown.")
+    zip_code: str | None = column(description="Postal code; null: unknown.")
+    country: str = column(description="ISO 3166-1 alpha-3, e.g. DEU.")
+
+
+@strawberry.type(description="A point that belongs to the place, such as an entrance. OCHP relatedLocation, OCPI related_locations.")
+class RelatedLocation:
+    latitude: float = column(description="Degrees north, WGS 84.")
+    longitude: float = column(description="Degrees east, WGS 84.")
+    name: str | None = column(description="Name of the point.")
+    type: RelatedLocationType = column(description="What the point is.")
+
+
+@strawberry.type(description="Hours of one weekday, local to the location. OCHP and OCPI regularHours.")
+class RegularHours:
+    weekday: int = column(description="1 Monday to 7 Sunday.")
+    begin: str = column(description="HH:MM, local time.")
+    end: str = column(description="HH:MM, local time, after begin; 24:00 is the end of the day.")
+
+
+@strawberry.type(description="A half-open period of time. OCHP exceptionalPeriod.")
+class Period:
+    begin: DateTime = column(description="First instant inside.")
+    end: DateTime = column(description="First instant outside.")
+
+
+@strawberry.type(
+    description="When the place can be used. Either twentyfourseven or regular hours are given. OCHP and OCPI openingTimes."
+)
+class OpeningTimes:
+    twentyfourseven: bool | None = column(description="True: always open; false: only in exceptional openings. Null: see regularHours.")
+    regular_hours: list[RegularHours] = documents("regularHours", "Hours of the week, split at midnight; empty with twentyfourseven.")
+    exceptional_openings: list[Period] = documents("exceptionalOpenings", "Open although the regular hours say closed.")
+    exceptional_closings: list[Period] = documents("exceptionalClosings", "Closed although the regular hours say open.")
+    closed_charging: bool | None = column("closedCharging", description="True: a plugged car goes on charging while the place is closed.")
+
+
+@strawberry.type(description="A change of the static status planned ahead. OCHP statusSchedule, OCPI status_schedule.")
+class StatusPeriod:
+    start: DateTime = column(description="First instant of the status.")
+    end: DateTime | None = column(description="First instant after it; null: open.")
+    status: ChargePointStatus = column(description="Overrides the static status while it applies.")
+
+
+@strawberry.type(description="A picture or logo. OCHP images, OCPI Image.")
+class Image:
+    uri: str = column(description="Where it lies.")
+    thumb_uri: str | None = column("thumbUri", description="Where a small version lies.")
+    class_: ImageClass = column("class", description="What it shows.", name="class")
+    type: str = column(description="File type: gif, jpeg, png or svg.")
+    width: int | None = column(description="Pixels.")
+    height: int | None = column(description="Pixels.")
+
+
+@strawberry.type(description="A page about the charge point. OCHP relatedResource.")
+class RelatedResource:
+    uri: str = column(description="Address of the page (http or https).")
+    classes: list[RelatedResourceClass] = column(description="What the page is about.")
+
+
+@strawberry.type(description="Relay's page info: what lies before and behind this page.")
+class PageInfo:
+    has_next_page: bool = page_leaf("hasNextPage", "There are rows behind this page.")
+    has_previous_page: bool = page_leaf("hasPreviousPage", "There are rows before this page.")
+    start_cursor: str | None = page_leaf("startCursor", "Cursor of the first row; null when the page is empty.")
+    end_cursor: str | None = page_leaf("endCursor", "Cursor of the last row: pass it as `after` for the next page.")
+
+
+@strawberry.type(description="A row and its place in the list (Relay).")
+class Edge(Generic[Row]):
+    cursor: str = edge_cursor("Where the row stands in this list; opaque.")
+    node: Row = node("The row.")
+
+
+@strawberry.type(description="A page of a list (Relay connection).")
+class Connection(Generic[Row]):
+    edges: list[Edge[Row]] = edges("The rows with their cursors.")
+    nodes: list[Row] = nodes("The rows alone.")
+    page_info: PageInfo = page("What lies before and behind this page.")
+
+
+First = Annotated[int, strawberry.argument(description="Rows per page, 1 to 500.")]
+After = Annotated[str | None, strawberry.argument(description="Cursor of the last row already read; absent: from the start.")]

@@ -1,0 +1,65 @@
+"""What a search takes: areas and filters."""
+
+
+import strawberry
+
+from schema.scalars import EvseId, PartyId
+from schema.types.common import AuthMethod, ChargePointType, ConnectorFormat, ConnectorStandard, GeneralLocationType, Restriction, Role
+
+
+def option(description: str) -> object:
+    return strawberry.field(description=description, default=strawberry.UNSET)
+
+
+@strawberry.input(description="Around a point; results come nearest first.")
+class NearInput:
+    latitude: float = strawberry.field(description="Degrees north of the centre, -90 to 90.")
+    longitude: float = strawberry.field(description="Degrees east of the centre, -180 to 180.")
+    radius_m: float = strawberry.field(default=10_000, description="Radius in metres on the sphere, above 0, at most 20100000.", name="radiusM")
+
+
+@strawberry.input(
+    description="A box in degrees, half-open: minimum inside, maximum outside (but for the pole and 180 degrees). "
+    "A minimum longitude above the maximum crosses the antimeridian."
+)
+class BoundsInput:
+    minimum_latitude: float = strawberry.field(description="Southern edge, degrees.")
+    minimum_longitude: float = strawberry.field(description="Western edge, degrees.")
+    maximum_latitude: float = strawberry.field(description="Northern edge, degrees.")
+    maximum_longitude: float = strawberry.field(description="Eastern edge, degrees.")
+
+
+@strawberry.input(one_of=True, description="Exactly one. Results come ordered by distance from the centre, else by id.")
+class AreaInput:
+    near: NearInput | None = option("Around a point.")
+    bounds: BoundsInput | None = option("A box in degrees.")
+
+
+@strawberry.input(description="What an EVSE must have; every filter that is given must be met, and any one value of its list.")
+class EvseFilter:
+    evse_ids: list[EvseId] | None = option("One of these EVSEs.")
+    location_ids: list[str] | None = option("At one of these locations, of whichever operator.")
+    operator_ids: list[PartyId] | None = option("Of one of these operators.")
+    connector_standards: list[ConnectorStandard] | None = option("One connector of such a standard; with connectorFormats the same connector meets both.")
+    connector_formats: list[ConnectorFormat] | None = option("One connector of such a format.")
+    charge_point_types: list[ChargePointType] | None = option("AC or DC.")
+    min_power_kw: float | None = strawberry.field(description="At least so many kW at most; EVSEs of unknown power do not match.", default=strawberry.UNSET, name="minPowerKw")
+    max_power_kw: float | None = strawberry.field(description="No more than so many kW; EVSEs of unknown power do not match.", default=strawberry.UNSET, name="maxPowerKw")
+    auth_methods: list[AuthMethod] | None = option("One of these ways to authorise.")
+    location_types: list[GeneralLocationType] | None = option("At one of these kinds of place.")
+    without_restrictions: list[Restriction] | None = option("None of these restrictions.")
+
+
+@strawberry.input(description="A role; partyId is required but for NSP and ADMINISTRATOR.")
+class RoleInput:
+    role: Role = strawberry.field(description="What the partner does.")
+    party_id: PartyId | None = option("Its id in this role.")
+
+
+@strawberry.input(description="A partner in one of its roles.")
+class PartyRef:
+    partner_id: strawberry.ID = strawberry.field(description="Id of the partner.")
+    role: Role = strawberry.field(description="One of its roles.")
+    party_id: PartyId | None = option("Its id in that role; absent for NSP and ADMINISTRATOR.")
+
+
