@@ -1,0 +1,1 @@
+"""Partners, keys and contracts; later authorisation, sessions, tariffs and CDRs: transition tables, one mechanism."""

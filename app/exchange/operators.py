@@ -1,0 +1,115 @@
+"""Operators as what their EVSEs hang on: claimed with a partner's role, open or not, given back with it.
+
+Whoever changes an operator's EVSEs locks its row first (`for share` will do): what becomes of the row here depends on
+them.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from app.db.engine import Connection, Database
+from app.errors import Forbidden
+from app.exchange.actor import Actor, not_found, shown_role, write_as
+from app.exchange.audit import Entry, record
+from app.exchange.roles import HeldRole, RoleName
+from app.words import Role
+
+
+async def set_operator_open(database: Database, actor: Actor, party_id: str, open_: bool, now: datetime) -> str:
+    """Let everybody see an operator's EVSEs, or only its contract partners; gives the party id.
+
+    For the operator itself and the administrator. The same again changes nothing.
+
+    Raises: Forbidden for another's party id, whether or not anybody holds it; NotFound.
+    """
+    name = RoleName(Role.EVSE_OPERATOR, party_id)
+    if not actor.is_administrator and shown_role(actor) != str(name):
+        raise Forbidden(f"only {name} and the administrator open or close it; this key acts as {shown_role(actor)}")
+
+    async def work(connection: Connection) -> str:
+        row = await connection.fetchrow(
+            """
+            select no, open, partner_id from operator
+            left join partner_role on partner_role.id = operator.role_id and revoked_at is null
+            where operator.party_id = $1 for no key update of operator
+            """,
+            party_id,
+        )
+        if row is None:
+            raise not_found("operator", party_id)
+        if row["open"] is not open_:
+            await connection.execute("update operator set open = $2 where no = $1", row["no"], open_)
+            concerned: frozenset[UUID] = frozenset({row["partner_id"]} - {None})
+            entry = Entry("setOperatorOpen", "operator", party_id, concerned, {"open": open_})
+            await record(connection, actor, now, [entry])
+        return party_id
+
+    return await write_as(database, actor, work)
+
+
+async def claim_operator(connection: Connection, role: HeldRole, open_: bool, suspended: bool) -> None:
+    """Give a role the operator of its party id, made or taken over from a register, in the caller's transaction.
+
+    From now on contracts decide who sees it, so it is closed unless `open_`. EVSEs that a register brought stay until
+    the partner replaces or removes them; while there are any, source and licence stay named: the licence asks for it.
+    """
+    await connection.execute(
+        """
+        insert into operator (party_id, name, open, suspended, role_id) values ($1, $2, $3, $4, $5)
+        on conflict (party_id) do update
+        set name = excluded.name, open = excluded.open, suspended = excluded.suspended, role_id = excluded.role_id,
+            (source, licence) = (
+                select operator.source, operator.licence from evse
+                where operator_no = operator.no and evse.source is not null limit 1
+            )
+        """,
+        role.name.party_id,
+        role.partner_name,
+        open_,
+        suspended,
+        role.id,
+    )
+
+
+async def release_operator(connection: Connection, role: HeldRole) -> None:
+    """Take the operator away from a role that is going, in the caller's transaction.
+
+    Where the partner uploaded nothing of its own the row goes back to where it came from: unclaimed, and open again
+    when it came from a register. Where it did, the row and its EVSEs stay with the revoked role, closed and suspended:
+    seen by the administrator only, untouched by registers, and handed over whole to whoever is granted the party id
+    next. Nothing is deleted.
+    """
+    no = await connection.fetchval("select no from operator where role_id = $1 for update", role.id)
+    uploaded = await connection.fetchval(
+        "select exists (select from evse where operator_no = $1 and source is null)", no
+    )
+    if uploaded:
+        await connection.execute("update operator set open = false, suspended = true where no = $1", no)
+    else:
+        await connection.execute(
+            "update operator set open = source is not null, suspended = false, role_id = null where no = $1", no
+        )
+
+
+async def suspend_operators(connection: Connection, partner_id: UUID, suspended: bool) -> None:
+    """Hide the operators of a partner, or show them again, in the caller's transaction."""
+    await connection.execute(
+        """
+        update operator set suspended = $2
+        from partner_role where partner_role.id = operator.role_id and partner_id = $1 and revoked_at is null
+        """,
+        partner_id,
+        suspended,
+    )
+
+
+async def rename_operators(connection: Connection, partner_id: UUID, name: str) -> None:
+    """Call the operators of a partner as it is called, in the caller's transaction."""
+    await connection.execute(
+        """
+        update operator set name = $2
+        from partner_role where partner_role.id = operator.role_id and partner_id = $1 and revoked_at is null
+        """,
+        partner_id,
+        name,
+    )
