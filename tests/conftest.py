@@ -1,0 +1,161 @@
+"""One private cluster for the whole run, and in it a database of its own for every test that asks for one."""
+
+import asyncio
+import fcntl
+import os
+import random
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from app.db.cluster import DATABASE, Cluster, start
+from app.db.engine import Database
+from app.db.migrate import migrate
+from app.settings import Settings
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+#: Not pytest's own temporary directory: that one is private, and a server started by root could not reach it.
+CLUSTERS = Path("/tmp")
+TEMPLATE = "ochub_template"
+
+# Two busy cores make every deadline a matter of luck.
+hypothesis_settings.register_profile("ochub", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("ochub")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="repeat an earlier run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _is_main_process(config):
+        config.option.cluster_directory = str(CLUSTERS / f"ochub-tests-{os.geteuid()}-{os.getpid()}")
+        _remove_abandoned_clusters()
+    else:
+        config.option.__dict__.update(config.workerinput["ours"])  # pyright: ignore[reportAttributeAccessIssue]: set by xdist
+    config.option.hypothesis_seed = str(config.option.seed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a parallel worker what only the main process knows."""
+    options = node.config.option
+    node.workerinput["ours"] = {"seed": options.seed, "cluster_directory": options.cluster_directory}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _is_main_process(config):
+        shutil.rmtree(config.option.cluster_directory, ignore_errors=True)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: --seed={config.option.seed}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not REAL_DATA.is_dir():
+        for item in items:
+            if item.get_closest_marker("realdata"):
+                item.add_marker(pytest.mark.skip(reason="the real data is not there"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [report for report in terminalreporter.getreports("skipped") if "realdata" in report.keywords]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests on real data not run: ../shared/data is not there")
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """The number that `--seed` repeats."""
+    return pytestconfig.option.seed
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Find a file of the real data by its path in ../shared/data; for tests marked `realdata`."""
+
+    def find(name: str) -> Path:
+        path = REAL_DATA / name
+        assert path.exists(), f"{path} is not there"
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """One server for the run; parallel workers share it, and the last to leave stops it."""
+    with start(Path(pytestconfig.option.cluster_directory), fast_and_unsafe=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Cluster) -> str:
+    """The name of a migrated, empty database, made once per run."""
+    with (cluster.home / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asyncio.run(_make_template(cluster.dsn))
+    return TEMPLATE
+
+
+@pytest.fixture
+async def database_url(cluster: Cluster, template: str) -> AsyncIterator[str]:
+    """A fresh migrated database of the test's own."""
+    name = f"test_{uuid4().hex}"
+    await _administer(cluster.dsn, f"create database {name} template {template}")
+    yield _url_of(cluster.dsn, name)
+    await _administer(cluster.dsn, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The hub's connections to the test's own database."""
+    database = await Database.open(database_url, Settings(database_url=database_url))
+    yield database
+    await database.close()
+
+
+def _is_main_process(config: pytest.Config) -> bool:
+    return not hasattr(config, "workerinput")
+
+
+def _remove_abandoned_clusters() -> None:
+    """Remove what earlier runs left that were killed; runs that are under way keep theirs."""
+    for directory in CLUSTERS.glob(f"ochub-tests-{os.geteuid()}-*"):
+        if time.time() - directory.stat().st_mtime > 60:
+            with start(directory, fast_and_unsafe=True) as cluster:
+                abandoned = cluster.owned
+            if abandoned:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _make_template(dsn: str) -> None:
+    if await _administer(dsn, f"select 1 from pg_database where datname = '{TEMPLATE}'"):
+        return
+    unfinished = f"{TEMPLATE}_unfinished"
+    url = _url_of(dsn, unfinished)
+    await _administer(dsn, f"drop database if exists {unfinished}")
+    await _administer(dsn, f"create database {unfinished}")
+    await migrate(url, Settings(database_url=url))
+    await _administer(dsn, f"alter database {unfinished} allow_connections false")
+    await _administer(dsn, f"alter database {unfinished} rename to {TEMPLATE}")
+
+
+async def _administer(dsn: str, statement: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+def _url_of(dsn: str, name: str) -> str:
+    return dsn.replace(f"/{DATABASE}?", f"/{name}?")
