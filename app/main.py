@@ -1,17 +1,24 @@
 """The one place where the hub is put together: settings, pools, schema, web application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from app import metrics
 from app.auth import Keys
 from app.db.engine import Database
+from app.db.migrate import newest_revision
 from app.settings import Settings
 from schema.build import schema
+from schema.ide import ide_routes
 from schema.route import GraphQLRoute
+
+READY_WITHIN_S = 2.0
 
 
 class Profile(StrEnum):
@@ -27,13 +34,45 @@ def create_app(dsn: str, settings: Settings, profile: Profile) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = await Database.open(dsn, settings)
-        keys = Keys(database, settings.key_cache_s)
         app.state.database = database
-        route = GraphQLRoute(schema, database, keys, settings.max_body_bytes)
-        app.router.routes.insert(0, Route("/graphql", route, methods=None))
+        route = GraphQLRoute(schema, database, Keys(database, settings.key_cache_s), settings.max_body_bytes)
+        # A plain route: FastAPI's own would resolve dependencies and cost more than an answer.
+        app.router.routes.append(Route("/graphql", route, methods=None))
         try:
             yield
         finally:
             await database.close()
 
-    return FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.get("/healthz")(healthz)
+    app.get("/readyz")(lambda: readyz(app.state.database))
+    app.get("/metrics")(lambda: metrics_page(app.state.database))
+    if profile is Profile.DEVELOPMENT:
+        app.router.routes.extend(ide_routes())
+    return app
+
+
+async def healthz() -> Response:
+    """Say that the process answers; nothing else is looked at."""
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(database: Database) -> Response:
+    """Say whether the database answers and has this version's schema; 503 when not."""
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            rows = await database.fetch("select version_num from alembic_version")
+    except Exception as error:
+        return JSONResponse({"status": "unavailable", "database": type(error).__name__}, 503)
+    found, expected = (rows[0][0] if rows else None), newest_revision()
+    ready = found == expected
+    state = {"status": "ok" if ready else "schema behind", "schema": found, "expectedSchema": expected}
+    return JSONResponse(state, 200 if ready else 503)
+
+
+async def metrics_page(database: Database) -> Response:
+    """Give Prometheus what was counted."""
+    for name, pool in (("reads", database.reads), ("writes", database.writes)):
+        metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
+        metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())
+    return PlainTextResponse(metrics.rendered(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -71,7 +71,8 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 def table_name(table: FromClause) -> str:
     """Give the name of a table, or of the one behind an alias."""
-    return getattr(table, "element", table).name
+    original = getattr(table, "element", None)
+    return table_name(original) if isinstance(original, FromClause) else table.name
 
 
 def _by_operator(column: str) -> Rule:

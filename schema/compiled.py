@@ -6,6 +6,7 @@ Strawberry's own execution, for operations that hold anything else besides.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -35,7 +36,12 @@ class Context:
     keys: Keys
     caller: Caller | None
     variables: VariableValues = field(default_factory=lambda: VariableValues({}, {}))
+    #: As they came, before any coercion: what uploads are read from.
     raw_variables: dict[str, Any] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        """Give the instant of the request's commands."""
+        return datetime.now(UTC)
 
 
 Info = strawberry.Info[Context, None]

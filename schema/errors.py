@@ -10,6 +10,7 @@ import structlog
 from asyncpg import QueryCanceledError
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from app import metrics
 from app.errors import HubError
 
 log = structlog.get_logger(__name__)
@@ -23,6 +24,12 @@ TIMEOUT = "TIMEOUT"
 
 def formatted(error: GraphQLError, default_code: str = BAD_INPUT) -> dict[str, Any]:
     """Give an error as the response shows it. `default_code` is for what graphql-core itself refuses."""
+    shown = _formatted(error, default_code)
+    metrics.ERRORS.labels(shown["extensions"]["code"]).inc()
+    return shown
+
+
+def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"message": error.message}
     if error.locations:
         shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]

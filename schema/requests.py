@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.auth import Caller
-from app.db.tables import audit_log, contract, evse, partner, partner_role, refusal
+from app.db.tables import api_key, audit_log, contract, evse, operator, partner, partner_role, refusal
 from app.errors import HubError
 from app.ids import normalise_location_id
 from app.read.evses import AreaKind, EvseSearch
@@ -144,6 +144,8 @@ def me(arguments: Arguments, caller: Caller | None) -> Request | None:
 
 ONE_PARTNER = ById(partner, ("id",))
 ONE_CONTRACT = ById(contract, ("id",))
+ONE_KEY = ById(api_key, ("id",))
+ONE_OPERATOR = ById(operator, ("party_id",))
 
 
 def one_partner(arguments: Arguments, caller: Caller | None) -> Request | None:

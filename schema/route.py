@@ -6,15 +6,17 @@ else goes Strawberry's own way. FastAPI's router would cost more than the whole 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import orjson
-from graphql import FieldNode, GraphQLError, OperationType
+from graphql import FieldNode, GraphQLError
 from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
+from app import metrics
 from app.auth import Caller, Keys
 from app.db.engine import Database
 from app.errors import HubError, Unauthenticated
@@ -22,9 +24,11 @@ from app.read.execute import read
 from schema.compiled import Context, encode
 from schema.documents import CompiledField, Documents, Operation
 from schema.errors import VALIDATION_FAILED, formatted
+from schema.uploads import without_uploads
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
+REFUSED = "refused"
 
 
 class BadRequest(HubError):
@@ -48,10 +52,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: the body, and whether GraphQL got as far as executing."""
+    """What goes back: the body, and the way it came about: compiled, executed, or refused before either."""
 
     body: bytes
-    executed: bool = True
+    way: str = "compiled"
     status: int | None = None
 
 
@@ -68,6 +72,7 @@ class GraphQLRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
+        began = perf_counter()
         try:
             asked = _asked(await self._body(scope, headers, receive))
             answer = await self._answer(asked, await self.keys.verify(headers.get("authorization")))
@@ -75,6 +80,11 @@ class GraphQLRoute:
             answer = _refused(error, error.status)
         except Unauthenticated as error:
             answer = _refused(error, 401)
+        except Exception as error:
+            shown = formatted(GraphQLError("unforeseen", original_error=error))
+            answer = Answer(encode({"errors": [shown]}), way=REFUSED, status=500)
+        metrics.REQUESTS.labels(answer.way).inc()
+        metrics.SECONDS.labels(answer.way).observe(perf_counter() - began)
         await _send(send, answer, headers.get("accept", ""))
 
     async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
@@ -143,20 +153,19 @@ class GraphQLRoute:
         return None if request is None else await read(self.database, caller, field.selection, request)
 
     async def _executed(self, asked: Asked, operation: Operation, caller: Caller | None) -> Answer:
-        context = Context(self.database, self.keys, caller)
+        context = Context(self.database, self.keys, caller, raw_variables=asked.variables)
         result = await self.schema.execute(
             asked.query,
-            variable_values=asked.variables,
+            variable_values=without_uploads(operation.node, asked.variables),
             context_value=context,
             operation_name=asked.operation_name,
-            allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
         )
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             return _errors(result.errors)
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [formatted(error) for error in result.errors]
-        return Answer(encode(body))
+        return Answer(encode(body), way="executed")
 
 
 def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:
@@ -194,17 +203,17 @@ def _member(asked: Mapping[str, Any], name: str, type_: type, required: bool = F
 
 def _refused(error: HubError, status: int) -> Answer:
     shown = formatted(GraphQLError(error.message, original_error=error))
-    return Answer(encode({"errors": [shown]}), executed=False, status=status)
+    return Answer(encode({"errors": [shown]}), way=REFUSED, status=status)
 
 
 def _errors(errors: Any, default_code: str = "BAD_INPUT") -> Answer:
-    return Answer(encode({"errors": [formatted(error, default_code) for error in errors]}), executed=False)
+    return Answer(encode({"errors": [formatted(error, default_code) for error in errors]}), way=REFUSED)
 
 
 async def _send(send: Send, answer: Answer, accept: str) -> None:
     """Answer as GraphQL over HTTP says: a client that knows its media type gets 4xx for what was never executed."""
     modern = GRAPHQL_RESPONSE in accept
-    status = answer.status or (200 if answer.executed or not modern else 400)
+    status = answer.status or (400 if answer.way == REFUSED and modern else 200)
     headers = [
         (b"content-type", f"{GRAPHQL_RESPONSE if modern else JSON}; charset=utf-8".encode()),
         (b"content-length", str(len(answer.body)).encode()),

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -40,6 +42,22 @@ async def migrate(dsn: str, settings: Settings) -> None:
         await engine.dispose()
 
 
+def newest_revision() -> str | None:
+    """Give the revision that this version of the hub expects."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+async def is_current(dsn: str) -> bool:
+    """Say whether a database has the schema that this version of the hub expects."""
+    engine = create_async_engine(sqlalchemy_url(dsn))
+    try:
+        async with engine.connect() as connection:
+            found = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+        return found == newest_revision()
+    finally:
+        await engine.dispose()
+
+
 def sqlalchemy_url(dsn: str) -> str:
     """Give the URL under which SQLAlchemy reaches a postgresql:// DSN with the driver the hub uses."""
     scheme, _, rest = dsn.partition("://")
@@ -67,8 +85,13 @@ async def _prepare(engine: AsyncEngine, runtime_role: str) -> None:
 
 
 def _upgrade(connection: Connection, runtime_role: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(SCRIPTS))
+    config = _config()
     config.attributes.update(connection=connection, runtime_role=runtime_role)
     command.upgrade(config, "head")
     connection.commit()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    return config

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, select, text
+from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
@@ -37,6 +37,7 @@ from app.read.search import LIMIT, Search
 from app.visibility import PRIVATE, Sight, table_name, visible
 
 DIALECT = dialect()
+UTC, RFC3339 = literal_column("'UTC'"), literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
 CACHED_STATEMENTS = 2_000
 
 
@@ -180,7 +181,7 @@ def _may_be_missing(relation: ToOne) -> bool:
 def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Spell instants as the rest of an answer does."""
     if isinstance(column.type, DateTime):
-        return func.to_char(func.timezone("UTC", column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        return func.to_char(func.timezone(UTC, column), RFC3339)
     return column
 
 

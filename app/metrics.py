@@ -1,0 +1,23 @@
+"""What the hub counts and times, for Prometheus; names and labels hold no partner and no secret."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+#: `way`: compiled (the thin route), executed (Strawberry), refused (never executed).
+REQUESTS = Counter("ochub_graphql_requests", "GraphQL requests by the way they were answered.", ["way"], registry=REGISTRY)
+ERRORS = Counter("ochub_graphql_errors", "Errors shown, by code.", ["code"], registry=REGISTRY)
+SECONDS = Histogram(
+    "ochub_graphql_seconds",
+    "Seconds from the request's body to its answer.",
+    ["way"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=REGISTRY,
+)
+UPLOADED = Counter("ochub_upload_items", "Uploaded items by what became of them.", ["outcome"], registry=REGISTRY)
+CONNECTIONS = Gauge("ochub_database_connections", "Database connections of this process.", ["pool", "state"], registry=REGISTRY)
+
+
+def rendered() -> bytes:
+    """Give all metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,59 @@
+"""What the hub answers to an upload."""
+
+import strawberry
+
+from app import metrics
+from app.ingest.charge_points import Report
+from app.words import ResultCode as Code
+from schema.types.common import ResultCode
+
+
+@strawberry.type(description="How an upload went, in OCHP's words. It speaks of the content only; see `refused` for each item.")
+class Result:
+    code: ResultCode = strawberry.field(description="OK: everything; PARTLY: some; else why nothing went in.")
+    description: str = strawberry.field(description="The same as a sentence.")
+
+
+@strawberry.type(description="Why one item stayed out; the rest of the upload went in.")
+class Refusal:
+    path: str = strawberry.field(description="Where, from the argument down, e.g. chargePoints[3].connectors[0].standard.")
+    index: int = strawberry.field(description="Which item of the list, from 0.")
+    id: str | None = strawberry.field(description="Id of the item as sent; null: it had none that could be read.")
+    code: str = strawberry.field(description="Why, as a stable code; the README lists them.")
+    message: str = strawberry.field(description="Why, with the value and what is possible.")
+
+
+@strawberry.type(description="What became of an upload. Every item is accepted, unchanged, removed or refused.")
+class UploadReport:
+    result: Result = strawberry.field(description="How it went.")
+    accepted: int = strawberry.field(description="Items that went in, new or changed.")
+    unchanged: int = strawberry.field(description="Items that said what the hub knew already.")
+    removed: int = strawberry.field(description="Items that were removed.")
+    refused: list[Refusal] = strawberry.field(description="Items that stayed out, and why; an item may have several reasons.")
+
+
+def upload_report(report: Report) -> UploadReport:
+    """Show a report."""
+    for outcome in ("accepted", "unchanged", "removed"):
+        metrics.UPLOADED.labels(outcome).inc(getattr(report, outcome))
+    metrics.UPLOADED.labels("refused").inc(len({refusal.index for refusal in report.refused}))
+    refused = [Refusal(path=r.path, index=r.index, id=r.id, code=r.code, message=r.message) for r in report.refused]
+    return UploadReport(
+        result=_result(report),
+        accepted=report.accepted,
+        unchanged=report.unchanged,
+        removed=report.removed,
+        refused=refused,
+    )
+
+
+def _result(report: Report) -> Result:
+    went_well = report.accepted + report.unchanged + report.removed
+    refused = len({refusal.index for refusal in report.refused})
+    counts = f"{report.accepted} accepted, {report.unchanged} unchanged, {report.removed} removed, {refused} refused"
+    if not refused:
+        return Result(code=Code.OK, description=counts)
+    if went_well:
+        return Result(code=Code.PARTLY, description=counts)
+    codes = {refusal.code for refusal in report.refused}
+    return Result(code=Code.INVALID_ID if codes == {Code.INVALID_ID.value} else Code.FORMAT, description=counts)
