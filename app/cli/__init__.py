@@ -1,0 +1,81 @@
+"""The command `ochub`."""
+
+import signal
+import sys
+import traceback
+from types import FrameType, TracebackType
+from typing import Any
+
+import click
+
+from app.cli.connect import DATABASE_SETTINGS, takes_settings
+from app.cli.data import demo, import_
+from app.cli.partners import contract, key, partner
+from app.cli.run import migrate_, serve, up
+from app.errors import HubError
+from app.logs import masked
+
+INTERRUPTED = 130
+
+
+class _Refused(click.ClickException):
+    """Shows a HubError as a sentence and, where there is one, a hint."""
+
+    def __init__(self, error: HubError) -> None:
+        super().__init__(masked(error.message))
+        self.hint = error.hint
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"Error: {self.message}", err=True)
+        if self.hint is not None:
+            click.echo(f"Hint: {masked(self.hint)}", err=True)
+
+
+class _Commands(click.Group):
+    """The outermost group: what goes wrong below ends here, in a sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HubError as error:
+            raise _Refused(error) from error
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="ochub")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Run OCHub, the hub between the parties of EV charging, and look after it.
+
+    \b
+    Example:
+      ochub up                  run it, then in another terminal:
+      ochub demo                fill it with synthetic data
+
+    Every setting is a flag or an environment variable; the flag wins.
+    """
+    context.obj = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    sys.excepthook = _tell_unexpected
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    # As an exception it passes by everything that has something to stop or to close.
+    raise SystemExit(128 + number)
+
+
+def _tell_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
+
+
+for command in (up, serve, migrate_, import_, demo, partner, key, contract):
+    main.add_command(command)
+
+# The commands on partners say only what they do; where the database is, every command can be told.
+for group in (partner, key, contract):
+    for command in group.commands.values():
+        takes_settings(*DATABASE_SETTINGS)(command)

@@ -1,0 +1,216 @@
+"""From a command to a database: settings by flag or environment, a server that is there or started for the while."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import asyncpg
+import click
+from alembic.script import ScriptDirectory
+
+from app.db import cluster
+from app.db.engine import Database
+from app.db.migrate import SCRIPTS, migrate
+from app.errors import HubError
+from app.logs import configure_logs, masked
+from app.settings import Settings, variable_of
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+SETTINGS = {setting.name: setting for setting in fields(Settings)}
+DATABASE_SETTINGS = ("database_url", "data_dir")
+CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("auto", "json", "text")}
+CONNECT_TIMEOUT_S = 10
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class NoDatabase(HubError):
+    """The database cannot be reached or entered."""
+
+    code = "NO_DATABASE"
+
+
+class SchemaBehind(HubError):
+    """The database lacks migrations that this version of the hub brings."""
+
+    code = "SCHEMA_BEHIND"
+
+
+class SchemaAhead(HubError):
+    """The database was migrated by a newer version of the hub."""
+
+    code = "SCHEMA_AHEAD"
+
+
+def takes_settings(*names: str) -> Callable[[F], F]:
+    """Give a command one flag per named setting; the environment counts where the flag is absent."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names):
+            command = _flag(name)(command)
+        return command
+
+    return decorate
+
+
+def current_settings() -> Settings:
+    """Read the settings of the running command: its flags, then the environment, then the defaults."""
+    return Settings.from_environment(**given_flags())
+
+
+def given_flags() -> dict[str, Any]:
+    """Give the settings that the running command was told by flag."""
+    return cast(dict[str, Any], click.get_current_context().ensure_object(dict))
+
+
+def url_of(host: str, port: int) -> str:
+    """Give the URL under which a hub that listens there is reached from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run_with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+    """Run `work` on the hub's database, brought to the present schema first.
+
+    Beside a running hub its database is used; where none runs and none is named, the private cluster is started and
+    stopped again.
+    Raises: NoDatabase, SchemaAhead, what the migrations and `work` raise.
+    """
+    settings = current_settings()
+    configure_logs(settings if settings.log_level == "debug" else replace(settings, log_level="warning"))
+    with database_of(settings) as dsn:
+        return asyncio.run(_run(work, dsn, settings))
+
+
+@contextmanager
+def database_of(settings: Settings) -> Generator[str]:
+    """Give the DSN of the database to use for the while; whoever leaves a private cluster last stops it."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    running = cluster.start(settings.data_dir)
+    try:
+        yield running.dsn
+    finally:
+        with _undisturbed():
+            running.stop()
+
+
+async def bring_up_to_date(dsn: str, settings: Settings) -> tuple[str | None, str]:
+    """Run the migrations that are missing; give the revision before and after.
+
+    Raises: NoDatabase, SchemaAhead.
+    """
+    before = await revision_of(dsn)
+    wanted = require_known(before)
+    if before != wanted:
+        await migrate(dsn, settings)
+    return before, wanted
+
+
+async def require_present_schema(dsn: str) -> None:
+    """Refuse a database on which this version of the hub cannot serve.
+
+    Raises: NoDatabase, SchemaAhead, SchemaBehind.
+    """
+    revision = await revision_of(dsn)
+    wanted = require_known(revision)
+    if revision != wanted:
+        raise SchemaBehind(
+            f"the database's schema is at {revision or 'nothing'}, this version of the hub needs {wanted}",
+            "run `ochub migrate` with the same settings first",
+        )
+
+
+def require_known(revision: str | None) -> str:
+    """Give the revision this version brings, if it knows the one at hand.
+
+    Raises: SchemaAhead.
+    """
+    scripts = ScriptDirectory(str(SCRIPTS))
+    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaAhead(
+            f"the database's schema is at {revision}, which this version of the hub does not know",
+            "a newer version has migrated it: run that one",
+        )
+    return str(scripts.get_current_head())
+
+
+async def revision_of(dsn: str) -> str | None:
+    """Give the revision of a database's schema, None while it has none.
+
+    Raises: NoDatabase.
+    """
+    connection = await connect(dsn)
+    try:
+        if await connection.fetchval("select to_regclass('alembic_version') is null"):
+            return None
+        return await connection.fetchval("select version_num from alembic_version")
+    finally:
+        await connection.close()
+
+
+async def connect(dsn: str) -> asyncpg.Connection:
+    """Open one connection as the role of the DSN.
+
+    Raises: NoDatabase.
+    """
+    try:
+        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise NoDatabase(
+            f"cannot use the database {masked(dsn)}: {error or type(error).__name__}",
+            "check DATABASE_URL; without it the hub keeps a database of its own",
+        ) from error
+
+
+async def _run(work: Callable[[Database], Awaitable[T]], dsn: str, settings: Settings) -> T:
+    await bring_up_to_date(dsn, settings)
+    database = await Database.open(dsn, settings)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """Let a second Ctrl-C not interrupt the stopping; programs started meanwhile do not hear it either."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, then in before.items():
+            signal.signal(number, then)
+
+
+def _flag(name: str) -> Callable[[F], F]:
+    setting = SETTINGS[name]
+    default = f"; default {setting.default}" if setting.default is not None else ""
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        type=_type_of(name, setting.type),
+        expose_value=False,
+        callback=_remember,
+        help=f"{setting.metadata['meaning']}. [{variable_of(name)}{default}]",
+    )
+
+
+def _type_of(name: str, declared: Any) -> Any:
+    if name in CHOICES:
+        return click.Choice(CHOICES[name])
+    if declared is Path:
+        return click.Path(path_type=Path, file_okay=False)
+    return declared if declared in (int, float) else str
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None:
+        context.ensure_object(dict)[parameter.name] = value

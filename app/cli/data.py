@@ -1,0 +1,238 @@
+"""The commands that bring data in: import a register's file, fill an empty hub with synthetic data."""
+
+import asyncio
+import json
+import secrets
+import shlex
+import socket
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.cli.connect import DATABASE_SETTINGS, current_settings, run_with_database, takes_settings, url_of
+from app.db.engine import Database
+from app.demo import NAVIGATION, Filled, fill
+from app.demo_stations import Place, known_places
+from app.exchange.keys import IssuedKey
+from app.ingest.checks import MEANINGS
+from app.ingest.imports import ImportReport, Register, import_register
+from app.ingest.irve_static import IrveStatic
+from app.settings import Settings
+
+FORMATS: Mapping[str, Callable[[Path, datetime], Register]] = {"irve-static": IrveStatic}
+
+MEANING_OF = {str(code): meaning for code, meaning in MEANINGS.items()}
+
+#: Without a terminal a line is told for every so many rows.
+ROWS_PER_LINE = 10_000
+EXAMPLE_PLACE = "Berlin"
+
+
+# Import ------------------------------------------------------------------------------------------------------------
+
+
+@click.command("import")
+@click.argument("format_", metavar="FORMAT", type=click.Choice(sorted(FORMATS)))
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the refused rows, one JSON object per line; default: a new file in the data directory.",
+)
+@click.option("--confirm-removals", is_flag=True, help="Let a file remove more than half of what stands of its source.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: rows by what became of them.")
+@takes_settings(*DATABASE_SETTINGS)
+def import_(format_: str, file: Path, report: Path | None, confirm_removals: bool, as_json: bool) -> None:
+    """Import the register FILE, written in FORMAT (irve-static: csv or csv.gz).
+
+    \b
+    Example:
+      ochub import irve-static consolidation-irve.csv.gz
+
+    What an earlier file of the same source brought is replaced; what operators upload themselves is left alone. Every
+    row is accounted for; the refused ones are written to a report with their reasons.
+    """
+    now = datetime.now(UTC)
+    report = report or _new_report(current_settings().data_dir, format_, now)
+    register = FORMATS[format_](file, now)
+
+    async def work(database: Database) -> ImportReport:
+        survey = await asyncio.to_thread(register.survey)
+        with _progress(survey.rows) as progress:
+            return await import_register(
+                database, register, now, progress, confirm_removals=confirm_removals, refusals=report
+            )
+
+    done = run_with_database(work)
+    if as_json:
+        click.echo(orjson.dumps(_import_row(format_, file, report, done), option=orjson.OPT_INDENT_2))
+    else:
+        _print_import(done, report)
+
+
+def _new_report(data_dir: Path, format_: str, now: datetime) -> Path:
+    path = data_dir / "imports" / f"{format_}-{now:%Y%m%dT%H%M%SZ}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def _progress(total: int) -> Generator[Callable[[int], None]]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda rows: _tell_rows(rows, total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("rows", total=total)
+        yield lambda rows: bar.update(task, completed=rows)
+
+
+def _tell_rows(rows: int, total: int) -> None:
+    if rows % ROWS_PER_LINE == 0:
+        click.echo(f"{rows:,} of {total:,} rows", err=True)
+
+
+def _import_row(format_: str, file: Path, report: Path, done: ImportReport) -> dict[str, Any]:
+    return {
+        "format": format_,
+        "file": str(file),
+        "rows": done.rows,
+        "accepted": done.accepted,
+        "unchanged": done.unchanged,
+        "removed": done.removed,
+        "refused": dict(done.refused),
+        "warnings": dict(done.warnings),
+        "report": str(report),
+    }
+
+
+def _print_import(done: ImportReport, report: Path) -> None:
+    refused = sum(done.refused.values())
+    _print_rows(done.rows, "rows in the file")
+    _print_rows(done.accepted, "accepted: new or changed")
+    _print_rows(done.unchanged, "unchanged")
+    _print_rows(refused, "refused")
+    for code, rows in _most_first(done.refused):
+        _print_rows(rows, f"  {code}  {MEANING_OF.get(code, '')}")
+    for warning, rows in _most_first(done.warnings):
+        _print_rows(rows, f"noted: {warning}")
+    if done.removed > 0:
+        _print_rows(done.removed, "EVSEs removed that the file no longer names")
+    if refused > 0:
+        click.echo(f"Every refused row with its reason: {report}")
+
+
+def _print_rows(rows: int, what: str) -> None:
+    click.echo(f"{rows:>9,} {what}")
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda each: -each[1])
+
+
+# Demo --------------------------------------------------------------------------------------------------------------
+
+
+@click.command
+@click.option("--seed", type=int, help="Make the same data again; chosen by chance otherwise, and printed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all partners and their keys.")
+@takes_settings(*DATABASE_SETTINGS, "host", "port")
+def demo(seed: int | None, as_json: bool) -> None:
+    """Fill an empty hub with synthetic data, and print a key and a query to paste.
+
+    \b
+    Example:
+      ochub demo --seed 1
+
+    About 3,000 EVSEs of six invented operators in 94 real places of Europe, a navigation service that sees five of
+    the operators, a mobility provider and a parking spot operator. Beside a running hub its database is filled.
+    """
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    settings = current_settings()
+    tell = None if as_json else _tell_operator
+    filled = run_with_database(lambda database: fill(database, seed, datetime.now(UTC), tell))
+    if as_json:
+        click.echo(orjson.dumps(_demo_row(filled, seed, settings), option=orjson.OPT_INDENT_2))
+    elif filled.keys:
+        click.echo(f"{filled.evses:,} EVSEs are in the hub, made with --seed {seed}.")
+        _print_way_in(filled, settings)
+    else:
+        click.echo(f"The demo data is there already: {filled.evses:,} EVSEs. Nothing was changed.")
+        click.echo(f"Another key for its navigation service: ochub key issue {shlex.quote(NAVIGATION)}")
+
+
+def _tell_operator(name: str, evses: int) -> None:
+    click.echo(f"{evses:>9,} EVSEs of {name}")
+
+
+def _demo_row(filled: Filled, seed: int, settings: Settings) -> dict[str, Any]:
+    return {
+        "seed": seed if filled.keys else None,
+        "evses": filled.evses,
+        "url": _url(settings),
+        "query": _query(),
+        "partners": [
+            {
+                "partnerId": partner_id,
+                "name": name,
+                "keys": [_key_row(key) for whose, key in filled.keys.items() if whose == name],
+            }
+            for name, partner_id in filled.partner_ids.items()
+        ],
+    }
+
+
+def _key_row(key: IssuedKey) -> dict[str, Any]:
+    return {"role": key.role.role, "partyId": key.role.party_id, "secret": key.secret}
+
+
+def _print_way_in(filled: Filled, settings: Settings) -> None:
+    url = _url(settings)
+    body = shlex.quote(json.dumps({"query": " ".join(_query().split())}))
+    if not _answers(settings):
+        click.echo("The hub is not running there; start it with: ochub up")
+    if (key := filled.keys.get(NAVIGATION)) is None:
+        return
+    click.echo(f"\nThe key of {NAVIGATION}, an NSP, shown this once:\n\n  {key.secret}\n")
+    click.echo(f"The nearest EVSEs around the centre of {EXAMPLE_PLACE}:\n")
+    click.echo(f"  curl -s {url} -H 'Content-Type: application/json' \\")
+    click.echo(f"    -H 'Authorization: Bearer {key.secret}' \\\n    -d {body}\n")
+    click.echo(f"The same in GraphiQL, {url}, with the header Authorization set to that:\n")
+    click.echo(_query())
+
+
+def _query() -> str:
+    place = _example_place()
+    return f"""\
+{{
+  evses(within: {{near: {{latitude: {place.latitude}, longitude: {place.longitude}, radiusM: 20000}}}}, first: 5) {{
+    edges {{
+      distanceM
+      node {{ evseId locationName operator {{ name }} connectors {{ standard }} ratings {{ maximumPowerKw }} }}
+    }}
+  }}
+}}"""
+
+
+def _example_place() -> Place:
+    return next(place for place in known_places().places if place.name == EXAMPLE_PLACE)
+
+
+def _url(settings: Settings) -> str:
+    return f"{url_of(settings.host, settings.port)}/graphql"
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        with socket.create_connection((settings.host, settings.port), timeout=1):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,212 @@
+"""The commands that keep the hub running: up for development, serve for production, migrate between versions."""
+
+import asyncio
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+import orjson
+import structlog
+import uvicorn
+import uvloop
+
+from app.cli.connect import (
+    STOP_SIGNALS,
+    bring_up_to_date,
+    connect,
+    current_settings,
+    database_of,
+    given_flags,
+    require_present_schema,
+    takes_settings,
+    url_of,
+)
+from app.errors import HubError
+from app.logs import configure_logs, log_requests, masked
+from app.settings import Settings
+
+#: Requests under way get so long when the hub is told to stop.
+GRACE_S = 3
+DEVELOPMENT, PRODUCTION = "DEVELOPMENT", "PRODUCTION"
+SERVER_SETTINGS = ("host", "port", "database_url", "data_dir", "log_level", "log_format")
+SERVER_DATABASE_SETTINGS = ("runtime_role", "pool_size", "read_timeout_s", "write_timeout_s")
+SERVER_LIMITS = ("key_cache_s", "max_body_bytes", "refusals_kept")
+
+
+log = structlog.get_logger("ochub")
+
+
+class CannotListen(HubError):
+    """The address cannot be listened on."""
+
+    code = "CANNOT_LISTEN"
+
+
+@click.command
+@takes_settings(*SERVER_SETTINGS, *SERVER_DATABASE_SETTINGS, *SERVER_LIMITS)
+def up() -> None:
+    """Run the hub for development, with GraphiQL.
+
+    \b
+    Example:
+      ochub up --port 9000
+
+    Brings the database up to date first. Without DATABASE_URL it starts a PostgreSQL of its own, kept in --data-dir.
+    Ctrl-C stops everything it started.
+    """
+    _run_server(current_settings(), DEVELOPMENT)
+
+
+@click.command
+@takes_settings(*SERVER_SETTINGS, *SERVER_DATABASE_SETTINGS, *SERVER_LIMITS)
+def serve() -> None:
+    """Run the hub for production, without GraphiQL.
+
+    \b
+    Example:
+      DATABASE_URL=postgresql://ochub@db/ochub ochub serve --host 0.0.0.0 --log-format json
+
+    It never migrates: where the database is behind it refuses to start, until `ochub migrate` has run.
+    """
+    _run_server(current_settings(), PRODUCTION)
+
+
+@click.command("migrate")
+@takes_settings("database_url", "data_dir", "runtime_role")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: from, to.")
+def migrate_(as_json: bool) -> None:
+    """Bring the database to the schema of this version.
+
+    \b
+    Example:
+      DATABASE_URL=postgresql://ochub@db/ochub ochub migrate
+
+    It may run beside a hub that serves, and twice: whoever comes second has nothing to do.
+    """
+    settings = current_settings()
+    with database_of(settings) as dsn:
+        before, after = asyncio.run(bring_up_to_date(dsn, settings))
+    if as_json:
+        click.echo(orjson.dumps({"from": before, "to": after}))
+    elif before == after:
+        click.echo(f"The schema is at {after} already.")
+    else:
+        click.echo(f"The schema went from {before or 'nothing'} to {after}.")
+
+
+def _run_server(settings: Settings, profile: str) -> None:
+    configure_logs(settings)
+    with (
+        _listening(settings.host, settings.port) as listener,
+        database_of(settings) as dsn,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(settings, profile, dsn, listener))
+
+
+async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.socket) -> None:
+    # Only here: building the schema takes longer than most other commands need altogether.
+    from app.main import Profile, create_app
+
+    if profile == DEVELOPMENT:
+        await bring_up_to_date(dsn, settings)
+    else:
+        await require_present_schema(dsn)
+    application = create_app(dsn, settings, Profile(profile))
+
+    async def announce() -> None:
+        url = url_of(*listener.getsockname()[:2])
+        log.info("serving", url=url, profile=profile)
+        if profile == DEVELOPMENT:
+            _welcome(url, await _is_empty(dsn))
+
+    config = uvicorn.Config(
+        log_requests(application),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+    await _Server(config, announce).serve(sockets=[listener])
+    log.info("stopped")
+
+
+async def _is_empty(dsn: str) -> bool:
+    connection = await connect(dsn)
+    try:
+        return await connection.fetchval("select not exists (select from evse)")
+    finally:
+        await connection.close()
+
+
+class _Server(uvicorn.Server):
+    """Tells when it serves; a signal to stop ends it without reaching what comes after it."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        await self._on_start()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        # The original raises the signal once more after the shutdown: connections and cluster could then not be
+        # closed in peace.
+        before = {number: signal.signal(number, self._hear) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, then in before.items():
+                signal.signal(number, then)
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Generator[socket.socket]:
+    """Take the port before anything else is started: who cannot have it hears so at once.
+
+    Raises: CannotListen.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        # Without what Python adds to the system's words.
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        raise CannotListen(
+            f"cannot listen on port {port} of {host}: {reason}",
+            "choose another port with --port or OCHUB_PORT, another address with --host or OCHUB_HOST",
+        ) from error
+    with listener:
+        yield listener
+
+
+def _welcome(url: str, empty: bool) -> None:
+    click.echo(f"OCHub serves on {url}")
+    click.echo(f"GraphiQL, with examples: {url}/graphql")
+    if empty:
+        click.echo(f"The hub is empty. Fill it with synthetic data: {_command('demo')}")
+    click.echo("Stop with Ctrl-C.")
+
+
+def _command(name: str) -> str:
+    """Give a command of this hub as it can be pasted beside this one, with the flags that name the database."""
+    given = given_flags()
+    flags = [
+        part
+        for setting in ("database_url", "data_dir")
+        if setting in given
+        for part in (f"--{setting.replace('_', '-')}", masked(str(given[setting])))
+    ]
+    return shlex.join([str(Path(sys.argv[0])), name, *flags])
