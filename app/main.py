@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -45,8 +45,8 @@ def create_app(dsn: str, settings: Settings, profile: Profile) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.get("/healthz")(healthz)
-    app.get("/readyz")(lambda: readyz(app.state.database))
-    app.get("/metrics")(lambda: metrics_page(app.state.database))
+    app.get("/readyz")(readyz)
+    app.get("/metrics")(metrics_page)
     if profile is Profile.DEVELOPMENT:
         app.router.routes.extend(ide_routes())
     return app
@@ -57,8 +57,9 @@ async def healthz() -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def readyz(database: Database) -> Response:
+async def readyz(request: Request) -> Response:
     """Say whether the database answers and has this version's schema; 503 when not."""
+    database: Database = request.app.state.database
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             rows = await database.fetch("select version_num from alembic_version")
@@ -70,8 +71,9 @@ async def readyz(database: Database) -> Response:
     return JSONResponse(state, 200 if ready else 503)
 
 
-async def metrics_page(database: Database) -> Response:
+async def metrics_page(request: Request) -> Response:
     """Give Prometheus what was counted."""
+    database: Database = request.app.state.database
     for name, pool in (("reads", database.reads), ("writes", database.writes)):
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
         metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())

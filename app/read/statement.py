@@ -43,7 +43,7 @@ CACHED_STATEMENTS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL, the names of its parameters in order, and the generated functions.
+    """SQL, the names of its parameters in order, the values of those that never change, and the generated functions.
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
     security must be told who is asking.
@@ -51,13 +51,15 @@ class Statement:
 
     sql: str
     parameters: tuple[str, ...]
+    constants: Mapping[str, Any]
     build: Callable[[Sequence[Any], Mapping[str, Any]], Any]
     places: Callable[[Any], tuple[Any, ...]]
     private: bool
 
     def bind(self, arguments: Mapping[str, Any]) -> list[Any]:
         """Put the arguments in the statement's order."""
-        return [arguments[name] for name in self.parameters]
+        constants = self.constants
+        return [arguments[name] if name in arguments else constants[name] for name in self.parameters]
 
 
 @lru_cache(CACHED_STATEMENTS)
@@ -71,15 +73,16 @@ def compile_statement(selection: Selection, search: Search, sight: Sight) -> Sta
     source = f"def build(rows, page):\n    {answer}\n\ndef places(r0):\n    return ({places})\n"
     namespace: dict[str, Any] = dict(code.shapes)
     exec(compile(source, "<plan>", "exec"), namespace)  # made of quoted response keys, numbers and names of ours only
-    sql, parameters = render(_root_select(level, search, sight))
+    sql, parameters, constants = render(_root_select(level, search, sight))
     private = not PRIVATE.isdisjoint({table_name(search.table), *level.tables})
-    return Statement(sql, parameters, namespace["build"], namespace["places"], private)
+    return Statement(sql, parameters, constants, namespace["build"], namespace["places"], private)
 
 
-def render(statement: Select[Any]) -> tuple[str, tuple[str, ...]]:
-    """Give a statement's text with $1, $2 ... and the names of these parameters."""
+def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
+    """Give a statement's text with $1, $2 ..., the names of these parameters, and the values written into it."""
     compiled = statement.compile(dialect=DIALECT)
-    return str(compiled), tuple(getattr(compiled, "positiontup", None) or ())
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return str(compiled), tuple(getattr(compiled, "positiontup", None) or ()), constants
 
 
 def _root_select(level: "_Level", search: Search, sight: Sight) -> Select[Any]:

@@ -307,5 +307,6 @@ revoke all on function visible_operators(integer), authenticate(bytea) from publ
 
 grant usage on schema public to {runtime_role};
 grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse to {runtime_role};
+grant select on alembic_version to {runtime_role};
 grant select, insert on audit_log to {runtime_role};
 grant execute on function visible_operators(integer), authenticate(bytea) to {runtime_role};
