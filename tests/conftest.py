@@ -110,7 +110,7 @@ def template(cluster: Cluster) -> str:
 async def database_url(cluster: Cluster, template: str) -> AsyncIterator[str]:
     """A fresh migrated database of the test's own."""
     name = f"test_{uuid4().hex}"
-    await _administer(cluster.dsn, f"create database {name} template {template}")
+    await _administer(cluster.dsn, f"create database {name} template {template} strategy file_copy")
     yield _url_of(cluster.dsn, name)
     await _administer(cluster.dsn, f"drop database {name} with (force)")
 
