@@ -1,0 +1,292 @@
+"""What becomes of uploaded charge points: who may write them, which go in, and what is said of the others.
+
+One upload is one short transaction. Everything that needs no database is computed before it; in it the operator is
+locked, so that the agreement of locations is judged on a state that nobody else changes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app.db.engine import Connection, Database
+from app.errors import Forbidden
+from app.ids import InvalidId, normalise_evse_id, party_of, separated_evse_id, separated_party_id, storable
+from app.ingest import evse_tables
+from app.ingest.checks import RefusalCode, show
+from app.ingest.evse_rows import content_of, hash_of, place_of
+from app.ingest.evse_tables import StoredEvse, StoredLocation
+from app.ingest.places import LocationKey, Spot, Standing, describe_mismatch, find_mismatches
+from app.ingest.records import ChargePoint, Read, Refusal
+from app.ingest.refusals import REFUSALS_KEPT, keep_refusals
+
+
+class NotItsOperator(Forbidden):
+    """The role that acts does not hold the operator, or no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An operator acting: the partner, its role, and the party id under which it may write.
+
+    `operator_no` None: look it up.
+    """
+
+    partner_id: UUID
+    role_id: int
+    party_id: str
+    operator_no: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an upload; every item is counted once, though a refused one may have several refusals.
+
+    `accepted` went in, new or changed; `unchanged` was there already.
+    """
+
+    accepted: int
+    unchanged: int
+    removed: int
+    refused: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A charge point on its way in: its index in the upload, and its row but for the time."""
+
+    index: int
+    row: Mapping[str, Any]
+    spot: Spot
+
+
+class Reason(NamedTuple):
+    """Why an item stays out; `field` is the part of the item that is at fault."""
+
+    field: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a set of items."""
+
+    accepted: int
+    unchanged: int
+    refused: Mapping[str, Reason]
+
+
+async def update_charge_points(
+    database: Database,
+    items: Sequence[Read],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Add or change charge points of an operator; what cannot go in is refused and keeps its previous record.
+
+    The same upload again changes nothing. Of several items for one EVSE the last one counts.
+    Raises: NotItsOperator.
+    """
+    operator_no = await _operator_no(database, owner)
+    own, refused = _sort_out(items, owner)
+    wanted = {charge_point.evse_id: item_of(charge_point, index, operator_no) for index, charge_point in own.items()}
+
+    async def work(connection: Connection) -> Report:
+        await _lock(connection, operator_no, owner)
+        outcome = await put(connection, wanted, now)
+        late = [_refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()]
+        by_index = sorted((*refused, *late), key=_index)
+        await keep_refusals(connection, owner.partner_id, "updateChargePointList", by_index, now, refusals_kept)
+        return Report(outcome.accepted, outcome.unchanged, 0, tuple(by_index))
+
+    return await database.write(work, partner=owner.partner_id)
+
+
+async def remove_charge_points(
+    database: Database,
+    evse_ids: Sequence[Any],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Remove EVSEs of an operator by their ids in any spelling; one that is named twice counts once more as unchanged.
+
+    An unknown id and somebody else's are refused with the same words. Raises: NotItsOperator.
+    """
+    operator_no = await _operator_no(database, owner)
+    named, malformed = _read_ids(evse_ids)
+
+    async def work(connection: Connection) -> Report:
+        await _lock(connection, operator_no, owner)
+        removed = await evse_tables.delete(connection, set(named.values()), [operator_no], now)
+        absent = [_absent(index, evse_id, owner) for index, evse_id in named.items() if evse_id not in removed]
+        refused = sorted((*malformed, *absent), key=_index)
+        await keep_refusals(connection, owner.partner_id, "removeChargePoints", refused, now, refusals_kept)
+        return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), tuple(refused))
+
+    return await database.write(work, partner=owner.partner_id)
+
+
+def item_of(charge_point: ChargePoint, index: int, operator_no: int, source: str | None = None) -> Item:
+    """Prepare a charge point: everything of its row that can be known before the transaction."""
+    content = content_of(charge_point, source)
+    row = {**content, "operator_no": operator_no, "content_hash": hash_of(content)}
+    return Item(index, row, Spot(LocationKey(operator_no, charge_point.location_id), place_of(content)))
+
+
+async def put(connection: Connection, wanted: Mapping[str, Item], now: datetime) -> Outcome:
+    """Write EVSEs of an operator that is locked, but for those at odds with their locations."""
+    before = await evse_tables.find_evses(connection, wanted)
+    moving = moving_spots(wanted, before)
+    locations = await evse_tables.find_locations(connection, {spot.location for spot in moving.values()}, wanted, None)
+    spots = {evse_id: stored.spot for evse_id, stored in before.items()}
+    mismatches = find_mismatches(moving, spots, standing(locations))
+    return await write_changed(connection, wanted, before, mismatch_reasons(moving, mismatches), now)
+
+
+def moving_spots(wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]) -> dict[str, Spot]:
+    """Give the items whose locations something enters or changes; in all others nobody can contradict."""
+    unsettled = {
+        item.spot.location
+        for evse_id, item in wanted.items()
+        if evse_id not in before or before[evse_id].spot != item.spot
+    }
+    return {evse_id: item.spot for evse_id, item in wanted.items() if item.spot.location in unsettled}
+
+
+def standing(locations: Mapping[LocationKey, StoredLocation]) -> dict[LocationKey, Standing]:
+    """Give what EVSEs that stay say of their locations."""
+    return {key: Standing(each.place, each.staying) for key, each in locations.items() if each.staying is not None}
+
+
+def mismatch_reasons(spots: Mapping[str, Spot], mismatches: Mapping[str, Standing]) -> dict[str, Reason]:
+    """Explain mismatches."""
+    return {
+        evse_id: Reason(
+            ".position" if spots[evse_id].place[:2] != against.place[:2] else ".address",
+            RefusalCode.LOCATION_MISMATCH,
+            describe_mismatch(spots[evse_id], against),
+        )
+        for evse_id, against in mismatches.items()
+    }
+
+
+async def write_changed(
+    connection: Connection,
+    wanted: Mapping[str, Item],
+    before: Mapping[str, StoredEvse],
+    refused: Mapping[str, Reason],
+    now: datetime,
+) -> Outcome:
+    """Write what was not refused and says something new."""
+    accepted = [evse_id for evse_id in wanted if evse_id not in refused]
+    changed = [evse_id for evse_id in accepted if _says_something_new(wanted[evse_id], before.get(evse_id))]
+    if not changed:
+        return Outcome(0, len(accepted), refused)
+    touched = {wanted[evse_id].spot.location for evse_id in changed}
+    touched |= {before[evse_id].spot.location for evse_id in changed if evse_id in before}
+    written = await evse_tables.merge(connection, [wanted[evse_id].row for evse_id in changed], touched, now)
+    return Outcome(written, len(accepted) - written, refused)
+
+
+def _says_something_new(item: Item, before: StoredEvse | None) -> bool:
+    return before is None or before.content_hash != item.row["content_hash"]
+
+
+async def _operator_no(database: Database, owner: Owner) -> int:
+    if owner.operator_no is not None:
+        return owner.operator_no
+    rows = await database.fetch("select no from operator where role_id = $1", owner.role_id)
+    if not rows:
+        raise _not_its_operator(owner)
+    return rows[0]["no"]
+
+
+async def _lock(connection: Connection, operator_no: int, owner: Owner) -> None:
+    roles = await evse_tables.lock_operators(connection, [operator_no])
+    if roles.get(operator_no) != owner.role_id:
+        raise _not_its_operator(owner)
+
+
+def _not_its_operator(owner: Owner) -> NotItsOperator:
+    return NotItsOperator(f"the role that acts here does not hold operator {separated_party_id(owner.party_id)}")
+
+
+def _sort_out(items: Sequence[Read], owner: Owner) -> tuple[dict[int, ChargePoint], list[Refusal]]:
+    """Tell what the owner may write, by index, from what is refused before anything is looked up."""
+    refused = [item for item in items if isinstance(item, Refusal)]
+    last: dict[str, int] = {}
+    own: dict[int, ChargePoint] = {}
+    for index, item in _charge_points(items):
+        if party_of(item.evse_id) != owner.party_id:
+            refused.append(_refusal(index, item.evse_id, _foreign(item.evse_id, owner)))
+        else:
+            own[index] = item
+            last[item.evse_id] = index
+    for index in [index for index, item in own.items() if last[item.evse_id] != index]:
+        evse_id = own.pop(index).evse_id
+        refused.append(_refusal(index, evse_id, _duplicate(evse_id, last[evse_id])))
+    return own, refused
+
+
+def _charge_points(items: Iterable[Read]) -> Iterator[tuple[int, ChargePoint]]:
+    """Give each charge point with its index in the upload, where a refused item may have left several refusals."""
+    index = -1
+    for item in items:
+        if isinstance(item, Refusal):
+            index = item.index
+        else:
+            index += 1
+            yield index, item
+
+
+def _foreign(evse_id: str, owner: Owner) -> Reason:
+    party_id = separated_party_id(owner.party_id)
+    message = f"{separated_evse_id(evse_id)} is not under your party id; ids that begin with {party_id} are possible"
+    return Reason(".evseId", RefusalCode.INVALID_ID, message)
+
+
+def _duplicate(evse_id: str, winner: int) -> Reason:
+    message = f"{separated_evse_id(evse_id)} stands in this upload again; chargePoints[{winner}], the last one, counts"
+    return Reason(".evseId", RefusalCode.DUPLICATE, message)
+
+
+def _refusal(index: int, evse_id: str, reason: Reason) -> Refusal:
+    return Refusal(
+        path=f"chargePoints[{index}]{reason.field}",
+        index=index,
+        id=separated_evse_id(evse_id),
+        code=reason.code,
+        message=reason.message,
+    )
+
+
+def _index(refusal: Refusal) -> int:
+    return refusal.index
+
+
+def _read_ids(raw: Sequence[Any]) -> tuple[dict[int, str], list[Refusal]]:
+    """Normalise ids by their index; what is none is refused."""
+    named: dict[int, str] = {}
+    refused: list[Refusal] = []
+    for index, sent in enumerate(raw):
+        try:
+            named[index] = normalise_evse_id(sent if isinstance(sent, str) else "")
+        except InvalidId as error:
+            message = error.message if isinstance(sent, str) else f"{show(sent)} is not an EVSE-ID; expected a text"
+            refused.append(_id_refusal(index, storable(sent) if isinstance(sent, str) else None, message))
+    return named, refused
+
+
+def _absent(index: int, evse_id: str, owner: Owner) -> Refusal:
+    shown_id, party_id = separated_evse_id(evse_id), separated_party_id(owner.party_id)
+    return _id_refusal(index, shown_id, f"{shown_id} is no charge point of {party_id}")
+
+
+def _id_refusal(index: int, evse_id: str | None, message: str) -> Refusal:
+    return Refusal(path=f"evseIds[{index}]", index=index, id=evse_id, code=RefusalCode.INVALID_ID, message=message)

@@ -1,0 +1,197 @@
+"""The tables of static charge points, read and written as sets: one writer per operator, one statement per table.
+
+A location shows the words of its most recently updated EVSE (of several, the one with the smallest id) and lasts as
+long as it has one; its address and position are those of all its EVSEs.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, Final
+
+import asyncpg
+
+from app.db.engine import Connection
+from app.db.staging import merge_statement, rows_of, stage, staging_of, stored_columns, unstaged
+from app.db.tables import evse, location
+from app.ingest.evse_rows import PLACE_COLUMNS, Place
+from app.ingest.places import LocationKey, Spot
+
+STAGED_EVSES: Final = staging_of(evse)
+
+#: What a location takes over from one of its EVSEs.
+_WORDS: Final = tuple(column for column in stored_columns(location) if column.name != "updated_at")
+
+_PLACE: Final = ", ".join(PLACE_COLUMNS)
+_TOUCHED: Final = "unnest($1::int[], $2::text[]) as touched (operator_no, location_id)"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvse:
+    """What the table holds of an EVSE: enough to decide about an upload of it."""
+
+    spot: Spot
+    source: str | None
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLocation:
+    """A location's place, and one EVSE that stays there; None when nobody who stays has a say."""
+
+    place: Place
+    staying: str | None
+
+
+_LOCK_OPERATORS: Final = "select no, role_id from operator where no = any($1) order by no for no key update"
+
+
+async def lock_operators(connection: Connection, operator_nos: Iterable[int]) -> dict[int, int | None]:
+    """Become, until the transaction's end, the only writer of these operators' EVSEs; give the role that holds each.
+
+    Everybody locks in the order of the numbers, so that writers of several operators never wait in a circle. The lock
+    also holds off whoever claims or releases an operator; reading goes on.
+    """
+    rows = await connection.fetch(_LOCK_OPERATORS, list(set(operator_nos)))
+    return {row["no"]: row["role_id"] for row in rows}
+
+
+_FIND_EVSES: Final = f"""
+select evse_id, operator_no, location_id, source, content_hash, {_PLACE} from evse where evse_id = any($1)
+"""
+
+
+async def find_evses(connection: Connection, evse_ids: Collection[str]) -> dict[str, StoredEvse]:
+    """Give those of the EVSEs that are stored."""
+    rows = await connection.fetch(_FIND_EVSES, sorted(evse_ids))
+    return {
+        row["evse_id"]: StoredEvse(
+            Spot(LocationKey(row["operator_no"], row["location_id"]), _place(row)), row["source"], row["content_hash"]
+        )
+        for row in rows
+    }
+
+
+_FIND_LOCATIONS: Final = f"""
+with staying as (
+    select operator_no, location_id, min(evse_id) as evse_id
+    from {_TOUCHED} join evse using (operator_no, location_id)
+    where not exists (select from unnest($3::text[]) as named (evse_id) where named.evse_id = evse.evse_id)
+    and ($4::text is null or source is distinct from $4)
+    group by operator_no, location_id
+)
+select operator_no, location_id, evse_id, {_PLACE}
+from {_TOUCHED} join location using (operator_no, location_id) left join staying using (operator_no, location_id)
+"""
+
+
+async def find_locations(
+    connection: Connection, locations: Collection[LocationKey], named: Collection[str], source: str | None
+) -> dict[LocationKey, StoredLocation]:
+    """Give those of the locations that are stored, each with an EVSE that stays: not `named`, not of this `source`."""
+    rows = await connection.fetch(_FIND_LOCATIONS, *_columns(locations), sorted(named), source)
+    return {
+        LocationKey(row["operator_no"], row["location_id"]): StoredLocation(_place(row), row["evse_id"]) for row in rows
+    }
+
+
+_MOVE_ALONG: Final = f"""
+update evse set {", ".join(f"{name} = moved.{name}" for name in PLACE_COLUMNS)}, content_hash = '', updated_at = $11
+from unnest(
+    $1::int[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
+) as moved (operator_no, location_id, {_PLACE})
+where evse.operator_no = moved.operator_no and evse.location_id = moved.location_id and evse.source = $10
+"""
+
+
+async def move_along(connection: Connection, places: Mapping[LocationKey, Place], source: str, now: datetime) -> None:
+    """Put the EVSEs of a register where its new file puts their locations.
+
+    Without a content hash: whatever the file says of them later is news.
+    """
+    columns = _columns(places) + _columns(places.values(), len(PLACE_COLUMNS))
+    await connection.execute(_MOVE_ALONG, *columns, source, now)
+
+
+_MERGE_LOCATIONS: Final = merge_statement(
+    location,
+    f"""
+    select distinct on (operator_no, location_id) {", ".join(column.name for column in _WORDS)}, $3::timestamptz
+    from (
+        select {", ".join(unstaged(column, "staged") for column in _WORDS)}, updated_at as said_at, evse_id
+        from {STAGED_EVSES.name} as staged
+        union all
+        select {", ".join(f"evse.{column.name}" for column in _WORDS)}, updated_at, evse_id
+        from {_TOUCHED} join evse using (operator_no, location_id)
+        where not exists (select from {STAGED_EVSES.name} as staged where staged.evse_id = evse.evse_id)
+    ) as said
+    order by operator_no, location_id, said_at desc, evse_id""",
+    # JSON has no equality of its own; as text it is what was written.
+    "("
+    + ", ".join(f"location.{column.name}::text" for column in _WORDS)
+    + ") is distinct from ("
+    + ", ".join(f"excluded.{column.name}::text" for column in _WORDS)
+    + ")",
+)
+
+_MERGE_EVSES: Final = merge_statement(
+    evse,
+    f"""
+    select {", ".join(unstaged(column, "staged") for column in stored_columns(evse))}
+    from {STAGED_EVSES.name} as staged order by evse_id""",
+    "evse.content_hash is distinct from excluded.content_hash",
+)
+
+_DELETE_EMPTY_LOCATIONS: Final = f"""
+delete from location using {_TOUCHED}
+where location.operator_no = touched.operator_no and location.location_id = touched.location_id
+and not exists (
+    select from evse where evse.operator_no = location.operator_no and evse.location_id = location.location_id
+)
+"""
+
+_values_but_time: Final = itemgetter(*(name for name in STAGED_EVSES.columns if name != "updated_at"))
+
+
+async def merge(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], touched: Collection[LocationKey], now: datetime
+) -> int:
+    """Write EVSE rows, and bring up to date the locations `touched`: where they are or were. Gives how many changed."""
+    await stage(connection, STAGED_EVSES, [(*_values_but_time(row), now) for row in rows])
+    # Locations first: an EVSE refers to its own.
+    await connection.execute(_MERGE_LOCATIONS, *_columns(touched), now)
+    written = rows_of(await connection.execute(_MERGE_EVSES))
+    await connection.execute(_DELETE_EMPTY_LOCATIONS, *_columns(touched))
+    return written
+
+
+_DELETE_EVSES: Final = """
+delete from evse using operator
+where evse_id = any($1) and operator_no = operator.no and operator_no = any($2)
+and ($3::text is null or (evse.source = $3 and operator.role_id is null))
+returning evse_id, operator_no, location_id
+"""
+
+
+async def delete(
+    connection: Connection,
+    evse_ids: Collection[str],
+    operator_nos: Collection[int],
+    now: datetime,
+    source: str | None = None,
+) -> set[str]:
+    """Delete EVSEs of these operators and give their ids; with a `source` only its own, where no partner holds them."""
+    rows = await connection.fetch(_DELETE_EVSES, sorted(evse_ids), list(operator_nos), source)
+    if rows:
+        await merge(connection, [], {LocationKey(row["operator_no"], row["location_id"]) for row in rows}, now)
+    return {row["evse_id"] for row in rows}
+
+
+def _place(row: asyncpg.Record) -> Place:
+    return tuple(row[name] for name in PLACE_COLUMNS)  # type: ignore[return-value]
+
+
+def _columns(rows: Collection[Sequence[Any]], width: int = 2) -> list[list[Any]]:
+    """Turn rows into columns, for `unnest`."""
+    return [[row[i] for row in rows] for i in range(width)]
