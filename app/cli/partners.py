@@ -378,14 +378,18 @@ def _tell_partner(each: Partner, what: str, as_json: bool) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2))
+    click.echo(orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2))
 
 
 def _print_table(rows: Sequence[Row], *columns: str) -> None:
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for row in rows:
         table.add_row(*(_shown(row[column]) for column in columns))
-    Console(width=TABLE_WIDTH, markup=False, highlight=False, emoji=False).print(table)
+    console = Console(width=TABLE_WIDTH, markup=False, highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def _shown(value: Any) -> str:

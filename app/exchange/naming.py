@@ -136,7 +136,7 @@ def _split_role(text: str) -> tuple[Role, str | None]:
     try:
         return Role(word.strip().upper()), party_id if colon else None
     except ValueError:
-        raise BadInput(f"{shown(text)} is not a role", f"one of {ROLES_IN_WORDS}") from None
+        raise BadInput(f"{shown(word)} is not a role", f"one of {ROLES_IN_WORDS}") from None
 
 
 def _names(roles: Sequence[HeldRole]) -> str:
