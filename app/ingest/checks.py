@@ -87,9 +87,8 @@ AddressText = Annotated[str, _text(255, shortest=2)]
 Alpha3 = Annotated[str, _pattern("[A-Z]{3}", "three capital letters")]
 HouseNumber = Annotated[str, _pattern("[A-Z0-9 -]{1,6}", "1 to 6 capital letters, digits, blanks or -")]
 ZipCode = Annotated[str, _pattern("[A-Z0-9 -]{1,10}", "1 to 10 capital letters, digits, blanks or -")]
-TelephoneNumber = Annotated[
-    str, _pattern(r"\+?[1-9]?[0-9 -]{1,17}", "a number like +49-123-456 789, at most 19 characters")
-]
+TELEPHONE_NUMBER: Final = r"\+?[1-9]?[0-9 -]{1,17}"
+TelephoneNumber = Annotated[str, _pattern(TELEPHONE_NUMBER, "a number like +49-123-456 789, at most 19 characters")]
 FloorLevel = Annotated[str, _pattern("[A-Z0-9+/-]{1,4}", "1 to 4 capital letters, digits, +, / or -")]
 SpotNumber = Annotated[str, _pattern("[A-Z0-9+/-]{1,5}", "1 to 5 capital letters, digits, +, / or -")]
 #: *hub*: the reference has 15 characters and no `*` and `-`; real registers are longer. Stored in upper case.
