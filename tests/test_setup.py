@@ -1,0 +1,198 @@
+"""What `make run` and `make test` do before anything of the hub runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PINS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
+#: All the script needs of a machine besides what it is to find or to install.
+TOOLS = ("basename", "cat", "cmp", "dirname", "env", "mkdir", "chmod", "rm", "sh", "sha256sum", "tee")
+
+
+class Machine:
+    """A machine with nothing on its PATH but the tools above and what a test puts there; it notes what is called."""
+
+    def __init__(self, directory: Path) -> None:
+        self.programs = directory / "bin"
+        self.programs.mkdir()
+        self.calls = directory / "calls"
+        self.calls.touch()
+        self.directory = directory
+        self.project = directory / "project"
+        self.project.mkdir()
+        for name in ("setup", "pyproject.toml", *PINS):
+            shutil.copy(ROOT / name, self.project)
+        for tool in TOOLS:
+            found = shutil.which(tool)
+            assert found
+            (self.programs / tool).symlink_to(found)
+
+    def has(self, program: str, script: str = "") -> None:
+        """Put a program there that notes its arguments and then runs a script."""
+        path = self.programs / program
+        path.write_text(f'#!/bin/sh\necho "{program} $*" >>{self.calls}\n{script}\n')
+        path.chmod(0o755)
+
+    def setup(self, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the script in its copy of the project."""
+        return subprocess.run(
+            [self.project / "setup"],
+            env={
+                "PATH": str(self.programs),
+                "OCHUB_SETUP_SERVERS": str(self.directory / "none"),
+                **(environment or {}),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+#: Makes a .venv of programs that note their arguments, as the real one would make one of real programs.
+FAKE_PYTHON = """
+case "$*" in
+"-m venv"*)
+    mkdir -p .venv/bin
+    for program in python uv ochub; do
+        printf '#!/bin/sh\\necho "%s $*" >>%s\\n' $program CALLS >.venv/bin/$program
+        chmod +x .venv/bin/$program
+    done ;;
+esac
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine(tmp_path)
+    machine.has("python3", FAKE_PYTHON.replace("CALLS", str(machine.calls)))
+    return machine
+
+
+def pinned(name: str) -> dict[str, str]:
+    """The packages of a file of pins, each with everything that is said about it."""
+    text = re.sub(r"(?m)^ *#.*\n", "", (ROOT / name).read_text())
+    blocks = re.split(r"(?m)^(?=\S)", text)
+    return {block.split("==")[0]: block for block in blocks if block.strip()}
+
+
+def direct(requirements: list[str]) -> set[str]:
+    return {found[0] for requirement in requirements if (found := re.match(r"[\w-]+", requirement))}
+
+
+@pytest.mark.parametrize("name", PINS)
+def test_pins_every_package_with_a_hash_and_names_no_registry(name: str) -> None:
+    packages = pinned(name)
+    assert packages
+    assert [package for package, block in packages.items() if "--hash=sha256:" not in block] == []
+    assert re.findall(r"\S+://\S+|--(?:extra-)?index\S*|--find-links", (ROOT / name).read_text()) == []
+
+
+def test_pins_every_direct_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = direct(project["project"]["dependencies"])
+    assert needed - pinned("requirements.txt").keys() == set()
+    assert (needed | direct(project["dependency-groups"]["dev"])) - pinned("requirements-dev.txt").keys() == set()
+
+
+def test_tests_with_the_packages_that_run() -> None:
+    tested = pinned("requirements-dev.txt")
+    assert {name: tested[name] for name in pinned("requirements.txt")} == pinned("requirements.txt")
+
+
+@pytest.mark.parametrize("script", ["setup", ".ci/run"])
+def test_is_written_for_every_shell(script: str) -> None:
+    assert os.access(ROOT / script, os.X_OK)
+    for shell in ("sh", "bash", "dash"):
+        if shutil.which(shell):
+            subprocess.run([shell, "-n", ROOT / script], check=True)
+
+
+def test_installs_only_what_is_missing_and_spares_the_machine_a_main_cluster(machine: Machine) -> None:
+    machine.has("apt-get")
+    machine.has("id", "echo 1000")
+    machine.has("sudo")
+    assert machine.setup().returncode == 0
+    asked = [call for call in machine.calls.read_text().splitlines() if call.startswith("sudo")]
+    assert asked == [
+        "sudo mkdir -p /etc/postgresql-common/createcluster.d",
+        "sudo tee /etc/postgresql-common/createcluster.d/ochub.conf",
+        "sudo apt-get update -q",
+        "sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends"
+        " -o DPkg::Lock::Timeout=300 postgresql-postgis",
+        "sudo rm -f /etc/postgresql-common/createcluster.d/ochub.conf",
+    ]
+
+
+def test_says_what_to_install_without_root_and_sudo(machine: Machine) -> None:
+    machine.has("apt-get")
+    machine.has("id", "echo 1000")
+    done = machine.setup()
+    assert done.returncode == 1
+    assert "apt-get install --no-install-recommends postgresql-postgis" in done.stderr
+    assert "apt-get" not in machine.calls.read_text()
+
+
+def test_says_what_to_install_on_another_distribution(machine: Machine) -> None:
+    done = machine.setup()
+    assert done.returncode == 1
+    assert "neither Debian nor Ubuntu" in done.stderr
+    assert "DATABASE_URL" in done.stderr
+
+
+def test_takes_the_server_of_another_distribution(machine: Machine) -> None:
+    machine.has("postgres")
+    assert machine.setup().returncode == 0
+
+
+def test_installs_no_server_beside_a_database_of_ones_own(machine: Machine) -> None:
+    machine.has("apt-get")
+    assert machine.setup({"DATABASE_URL": "postgresql://somewhere/else"}).returncode == 0
+    assert "apt-get" not in machine.calls.read_text()
+
+
+def test_installs_the_python_packages_once(machine: Machine) -> None:
+    machine.has("postgres")
+    machine.setup()
+    first = machine.calls.read_text()
+    assert "uv pip install -q --python .venv/bin/python --require-hashes -r requirements.txt" in first
+    machine.setup()
+    assert "pip install" not in machine.calls.read_text().removeprefix(first)
+    with (machine.project / "requirements.txt").open("a") as pins:
+        pins.write("# changed\n")
+    machine.setup()
+    assert "pip install" in machine.calls.read_text().removeprefix(first)
+
+
+def test_makes_the_environment_anew_where_the_project_was_moved(machine: Machine) -> None:
+    machine.has("postgres")
+    machine.setup()
+    machine.project = machine.project.rename(machine.directory / "moved")
+    machine.setup()
+    assert machine.calls.read_text().count("-m venv --clear") == 2
+
+
+def test_takes_the_index_that_pip_is_told(machine: Machine) -> None:
+    machine.has("postgres")
+    machine.has(
+        "python3",
+        FAKE_PYTHON.replace('$*" >>%s', '$* index=$UV_DEFAULT_INDEX" >>%s').replace("CALLS", str(machine.calls)),
+    )
+    machine.setup({"PIP_INDEX_URL": "file:///mirror"})
+    assert "-r requirements.txt index=file:///mirror" in machine.calls.read_text()
+
+
+@pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="the tests run in an environment of somebody else's")
+def test_does_nothing_the_second_time() -> None:
+    began = time.monotonic()
+    done = subprocess.run([ROOT / "setup", "dev"], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+    assert time.monotonic() - began < 5
