@@ -1,7 +1,7 @@
 """Who is asking: from the key in a request to a verified caller.
 
-A secret looks like `ochub_<32 random characters><6 of checksum>`: the prefix lets scanners find leaked keys, the checksum
-tells a typing error from a revoked key without asking the database.
+A secret looks like `ochub_<32 random characters><6 of checksum>`: the prefix lets scanners find leaked keys, the
+checksum tells a typing error from a revoked key without asking the database.
 """
 
 import secrets
@@ -69,7 +69,7 @@ def looks_like_a_secret(text: str) -> bool:
 
 def _checksum(body: str) -> str:
     number = zlib.crc32(body.encode())
-    digits = []
+    digits: list[str] = []
     for _ in range(CHECKSUM_CHARACTERS):
         number, digit = divmod(number, len(ALPHABET))
         digits.append(ALPHABET[digit])
@@ -111,7 +111,8 @@ class Keys:
                 "this key is unknown, expired or revoked, or its partner is suspended",
                 "ask the clearing house operator for a key, or rotate yours in time",
             )
-        caller = Caller(*rows[0][:4], Role(rows[0][4]), rows[0][5])
+        key_id, role_id, partner_id, partner_name, role, party_id = rows[0]
+        caller = Caller(key_id, role_id, partner_id, partner_name, Role(role), party_id)
         if len(self._known) >= CACHED_KEYS:
             self._known.clear()
         self._known[secret_hash] = (now + self.trusted_s, caller)

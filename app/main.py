@@ -1,7 +1,7 @@
 """The one place where the hub is put together: settings, pools, schema, web application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
@@ -32,7 +32,7 @@ def create_app(dsn: str, settings: Settings, profile: Profile) -> FastAPI:
     """Put a hub together; its connections open and close with the application."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = await Database.open(dsn, settings)
         app.state.database = database
         route = GraphQLRoute(schema, database, Keys(database, settings.key_cache_s), settings.max_body_bytes)

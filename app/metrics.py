@@ -5,7 +5,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 REGISTRY = CollectorRegistry()
 
 #: `way`: compiled (the thin route), executed (Strawberry), refused (never executed).
-REQUESTS = Counter("ochub_graphql_requests", "GraphQL requests by the way they were answered.", ["way"], registry=REGISTRY)
+REQUESTS = Counter(
+    "ochub_graphql_requests", "GraphQL requests by the way they were answered.", ["way"], registry=REGISTRY
+)
 ERRORS = Counter("ochub_graphql_errors", "Errors shown, by code.", ["code"], registry=REGISTRY)
 SECONDS = Histogram(
     "ochub_graphql_seconds",
@@ -15,7 +17,9 @@ SECONDS = Histogram(
     registry=REGISTRY,
 )
 UPLOADED = Counter("ochub_upload_items", "Uploaded items by what became of them.", ["outcome"], registry=REGISTRY)
-CONNECTIONS = Gauge("ochub_database_connections", "Database connections of this process.", ["pool", "state"], registry=REGISTRY)
+CONNECTIONS = Gauge(
+    "ochub_database_connections", "Database connections of this process.", ["pool", "state"], registry=REGISTRY
+)
 
 
 def rendered() -> bytes:

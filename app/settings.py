@@ -27,8 +27,12 @@ def _setting(default: Any, meaning: str) -> Any:
 class Settings:
     """What a running hub is told from outside."""
 
-    database_url: str | None = _setting(None, "PostgreSQL with PostGIS to use; without it the hub keeps a private cluster in data_dir")
-    runtime_role: str = _setting("ochub_runtime", "database role the hub reads and writes as; owns nothing, so row-level security binds it")
+    database_url: str | None = _setting(
+        None, "PostgreSQL with PostGIS to use; without it the hub keeps a private cluster in data_dir"
+    )
+    runtime_role: str = _setting(
+        "ochub_runtime", "database role the hub reads and writes as; owns nothing, so row-level security binds it"
+    )
     data_dir: Path = _setting(Path("var"), "directory of the private cluster, its logs and import reports")
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "TCP port to listen on")
@@ -47,7 +51,7 @@ class Settings:
 
         Raises: BadSetting, naming the variable and what was expected.
         """
-        values = {}
+        values: dict[str, Any] = {}
         for f in fields(cls):
             variable = variable_of(f.name)
             if flags.get(f.name) is not None:

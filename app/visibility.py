@@ -1,16 +1,18 @@
 """What a caller may see of each table, in one place. A table without a rule here cannot be read through GraphQL.
 
-A rule is a predicate over the table's row, in SQL, with the caller as bind parameters; the plan of every read, nested ones
-too, carries it. Private tables are protected a second time by row-level security (migrations/versions/0001_foundation.sql).
+A rule is a predicate over the table's row, in SQL, with the caller as bind parameters; the plan of every read, nested
+ones too, carries it. Private tables are protected a second time by row-level security
+(migrations/versions/0001_foundation.sql).
 """
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Uuid, bindparam, func, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Integer, Table, Uuid, bindparam, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import array as pg_array
+from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 from app.auth import Caller
 from app.db.tables import (
@@ -71,8 +73,9 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 def table_name(table: FromClause) -> str:
     """Give the name of a table, or of the one behind an alias."""
-    original = getattr(table, "element", None)
-    return table_name(original) if isinstance(original, FromClause) else table.name
+    original: Any = getattr(table, "element", None)
+    # An alias has an element that is a table again; a subquery's is a select, and it has a name of its own.
+    return str(original.name if isinstance(original, Table | AliasedReturnsRows) else getattr(table, "name", table))
 
 
 def _by_operator(column: str) -> Rule:

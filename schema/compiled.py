@@ -1,7 +1,7 @@
 """Root fields whose selection is compiled: how one is declared, and how one is answered.
 
-Two ways lead here and meet in `app.read.execute.read`: the thin route (`schema.route`), which never runs the executor, and
-Strawberry's own execution, for operations that hold anything else besides.
+Two ways lead here and meet in `app.read.execute.read`: the thin route (`schema.route`), which never runs the executor,
+and Strawberry's own execution, for operations that hold anything else besides.
 """
 
 from collections.abc import Callable
@@ -58,9 +58,14 @@ def requested_by(field_def: Any) -> Requested | None:
     return declared.metadata.get(ROOT) if declared is not None and declared.metadata else None
 
 
+def raw_info(info: Info) -> Any:
+    """Give graphql-core's own view of the field being resolved: it alone has the nodes of the document."""
+    return info._raw_info  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
+
+
 async def answer(info: Info) -> Any:
     """Answer the field that is being resolved, as JSON that the executor lets pass."""
-    raw = info._raw_info
+    raw = raw_info(info)
     requested = requested_by(raw.parent_type.fields[raw.field_name])
     assert requested is not None
     nodes = list(raw.field_nodes)
@@ -72,7 +77,7 @@ async def answer_request(info: Info, request: Request | None) -> Any:
     """Read what the present field's selection asks of `request`."""
     if request is None:
         return None
-    raw, context = info._raw_info, info.context
+    raw, context = raw_info(info), info.context
     selector = Selector(raw.schema, raw.operation, raw.fragments, context.variables)
     selection = selector.selection(raw.return_type, _details(raw.field_nodes))
     value = await read(context.database, context.caller, selection, request)
@@ -97,7 +102,9 @@ class CompiledExecutionContext(StrawberryGraphQLCoreExecutionContext):
         if isinstance(self.context_value, Context):
             self.context_value.variables = self.variable_values
 
-    def complete_value(self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, *rest: Any) -> Any:
+    def complete_value(self, *args: Any, **kwargs: Any) -> Any:
+        # (return_type, field_details_list, info, path, result, ...): the fifth is what a resolver gave.
+        result = args[4] if len(args) > 4 else kwargs["result"]
         if isinstance(result, orjson.Fragment):
             return result
-        return super().complete_value(return_type, field_details_list, info, path, result, *rest)
+        return super().complete_value(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType]

@@ -1,11 +1,11 @@
-"""Documents that callers sent: parsed and validated once, kept in bounds; the selections of their operations compiled once.
+"""Documents that callers sent: parsed and validated once, kept in bounds; their selections compiled once.
 
 Everything that depends on the text alone is done here and remembered, so that the hot route starts with variables.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     DocumentNode,
@@ -13,12 +13,12 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLField,
+    GraphQLNonNull,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     VariableNode,
     Visitor,
-    is_non_null_type,
     parse,
     validate,
     visit,
@@ -56,7 +56,7 @@ class CompiledField:
 
     @property
     def non_null(self) -> bool:
-        return self.field is None or is_non_null_type(self.field.type)
+        return self.field is None or isinstance(cast(object, self.field.type), GraphQLNonNull)
 
 
 @dataclass(slots=True)

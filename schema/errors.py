@@ -37,8 +37,10 @@ def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
         shown["path"] = error.path
     cause = _cause(error)
     if isinstance(cause, HubError):
-        return shown | {"message": error.message if cause.message in error.message else cause.message} | _extensions(
-            cause.code, cause.hint
+        return (
+            shown
+            | {"message": error.message if cause.message in error.message else cause.message}
+            | _extensions(cause.code, cause.hint)
         )
     if isinstance(cause, QueryCanceledError):
         hint = "ask for less: a smaller area, fewer filters, a smaller page"

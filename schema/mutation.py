@@ -1,4 +1,4 @@
-"""The mutation root: arguments -> a command of the exchange, or records for ingestion; then the present state is read."""
+"""The mutation root: arguments -> a command of the exchange, or records for ingestion; then what is there is read."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -31,7 +31,9 @@ from schema.uploads import uploaded
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
 PartnerId = Annotated[strawberry.ID, strawberry.argument(description="Id of the partner.")]
 TheRole = Annotated[RoleInput, strawberry.argument(description="One role of the partner.")]
-ExpiresAt = Annotated[DateTime | None, strawberry.argument(description="When the key stops working; absent: in a year.")]
+ExpiresAt = Annotated[
+    DateTime | None, strawberry.argument(description="When the key stops working; absent: in a year.")
+]
 
 
 @strawberry.type(description="A new key with its secret, which is shown this once.")
@@ -48,7 +50,9 @@ class IssuedApiKey:
 class Mutation:
     # ---------------------------------------------------------------- operators
 
-    @strawberry.mutation(description="Adds or changes charge points of your own; the others stay. OCHP UpdateChargePointList.")
+    @strawberry.mutation(
+        description="Adds or changes charge points of your own; the others stay. OCHP UpdateChargePointList."
+    )
     async def update_charge_point_list(
         self,
         info: Info,
@@ -78,7 +82,8 @@ class Mutation:
     # ---------------------------------------------------------------- contracts
 
     @strawberry.mutation(
-        description="Proposes a contract; it is in force once the other side accepts. From the administrator it is in force at once."
+        description="Proposes a contract; it is in force once the other side accepts. "
+        "From the administrator it is in force at once."
     )
     async def propose_contract(
         self,
@@ -138,7 +143,9 @@ class Mutation:
             await partners.update_partner(context.database, actor, id_, name, context.now())
         return await _shown(info, ONE_PARTNER, id_)
 
-    @strawberry.mutation(description="Lets a partner rest: its keys stop working, its contracts show nothing. For the administrator.")
+    @strawberry.mutation(
+        description="Lets a partner rest: its keys stop working, its contracts show nothing. For the administrator."
+    )
     async def suspend_partner(self, info: Info, partner_id: PartnerId) -> Partner:
         context = info.context
         id_ = id_of("partner", partner_id)
@@ -168,15 +175,18 @@ class Mutation:
         context.keys.forget()
         return await _shown(info, ONE_PARTNER, id_)
 
-    @strawberry.mutation(description="Shows an operator's charge points to everybody, or only under contracts. For the operator and the administrator.")
+    @strawberry.mutation(
+        description="Shows an operator's charge points to everybody, or only under contracts. "
+        "For the operator and the administrator."
+    )
     async def set_operator_open(
         self,
         info: Info,
         operator_id: Annotated[PartyId, strawberry.argument(description="Party id of the operator.")],
-        open: Annotated[bool, strawberry.argument(description="True: everybody may see them.")],
+        is_open: Annotated[bool, strawberry.argument(name="open", description="True: everybody may see them.")],
     ) -> Operator:
         context = info.context
-        await operators.set_operator_open(context.database, acting(context.caller), operator_id, open, context.now())
+        await operators.set_operator_open(context.database, acting(context.caller), operator_id, is_open, context.now())
         return await answer_request(info, Request(ONE_OPERATOR, {"party_id": operator_id}))
 
     @strawberry.mutation(description="Issues a key for a role; at most two live ones per role. For the administrator.")
@@ -189,7 +199,8 @@ class Mutation:
         return IssuedApiKey(id=issued.id, secret=issued.secret)
 
     @strawberry.mutation(
-        description="Makes you a new key for your role. The one you call with stays good until you rotate with the new one."
+        description="Makes you a new key for your role. "
+        "The one you call with stays good until you rotate with the new one."
     )
     async def rotate_api_key(self, info: Info, expires_at: ExpiresAt = None) -> IssuedApiKey:
         context = info.context

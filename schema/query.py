@@ -13,7 +13,7 @@ from schema.types.inputs import AreaInput, EvseFilter
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
 
 Within = Annotated[AreaInput | None, strawberry.argument(description="Where to look; absent: everywhere.")]
-Matching = Annotated[EvseFilter | None, strawberry.argument(description="What an EVSE must have.")]
+Matching = Annotated[EvseFilter | None, strawberry.argument(name="filter", description="What an EVSE must have.")]
 
 
 @strawberry.type(description="What can be read. Everybody sees what a contract in force, or openness, lets them see.")
@@ -32,13 +32,13 @@ class Query:
 
     @root(requests.evses, "EVSEs of an area, nearest first or by id. OCHP GetChargePointList.")
     async def evses(
-        self, info: Info, within: Within = None, filter: Matching = None, first: First = 50, after: After = None
+        self, info: Info, within: Within = None, matching: Matching = None, first: First = 50, after: After = None
     ) -> EvseConnection:
         return await answer(info)
 
     @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; null for others.")
     async def partner(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
+        self, info: Info, partner_id: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its id.")]
     ) -> Partner | None:
         return await answer(info)
 
@@ -50,25 +50,33 @@ class Query:
     async def contracts(
         self,
         info: Info,
-        status: Annotated[list[ContractStatus] | None, strawberry.argument(description="In one of these states.")] = None,
+        status: Annotated[
+            list[ContractStatus] | None, strawberry.argument(description="In one of these states.")
+        ] = None,
         first: First = 50,
         after: After = None,
     ) -> Connection[Contract]:
         return await answer(info)
 
-    @root(requests.audit_entries, "Who changed what, oldest first: the administrator sees all, a partner what concerns it.")
+    @root(
+        requests.audit_entries,
+        "Who changed what, oldest first: the administrator sees all, a partner what concerns it.",
+    )
     async def audit_log(
         self,
         info: Info,
-        partner_id: Annotated[strawberry.ID | None, strawberry.argument(description="What concerns this partner.")] = None,
+        partner_id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="What concerns this partner.")
+        ] = None,
         since: Annotated[DateTime | None, strawberry.argument(description="Done at or after this instant.")] = None,
         first: First = 50,
         after: After = None,
     ) -> Connection[AuditEntry]:
         return await answer(info)
 
-    @root(requests.refusals, "What was refused of your uploads, newest first; the hub keeps the last thousand per partner.")
-    async def refusals(
-        self, info: Info, first: First = 50, after: After = None
-    ) -> Connection[KeptRefusal]:
+    @root(
+        requests.refusals,
+        "What was refused of your uploads, newest first; the hub keeps the last thousand per partner.",
+    )
+    async def refusals(self, info: Info, first: First = 50, after: After = None) -> Connection[KeptRefusal]:
         return await answer(info)

@@ -1,6 +1,6 @@
 """From a root field's arguments, as graphql-core coerced them, to what `app.read` searches for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from datetime import datetime
 from math import inf, isfinite
 from typing import Any
@@ -89,10 +89,6 @@ def _degrees(name: str, value: float, limit: int) -> float:
     return float(value)
 
 
-def _texts(name: str, values: list[str]) -> list[str]:
-    return [str(value) for value in values]
-
-
 def _connectors(given: Mapping[str, Any]) -> int:
     standards = given.get("connectorStandards")
     formats = given.get("connectorFormats")
@@ -103,10 +99,10 @@ def _connectors(given: Mapping[str, Any]) -> int:
     )
 
 
-#: The argument of each filter and how its value is bound; `app.read.evses.FILTERS` has the conditions by the same names.
+#: The argument of each filter and how its value is bound; `app.read.evses.FILTERS` has the conditions by these names.
 FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "evseIds": ("evse_ids", list),
-    "locationIds": ("location_ids", lambda ids: [_location_id(i) for i in ids]),
+    "locationIds": ("location_ids", lambda ids: [normalise_location_id(id_) for id_ in ids]),
     "operatorIds": ("operator_ids", list),
     "chargePointTypes": ("charge_point_types", lambda words: [word.value for word in words]),
     "minPowerKw": ("min_power_kw", float),
@@ -121,16 +117,13 @@ def evse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
     """Give the bind parameters of the filters that are set; null and absent both mean no filter."""
     present = {name: value for name, value in given.items() if value is not None}
     for name, value in present.items():
-        if isinstance(value, list) and len(value) > MAXIMUM_LIST:
-            raise BadFilter(f"filter.{name} has {len(value)} values; possible: at most {MAXIMUM_LIST}")
+        count = len(value) if isinstance(value, Sized) else 1
+        if count > MAXIMUM_LIST:
+            raise BadFilter(f"filter.{name} has {count} values; possible: at most {MAXIMUM_LIST}")
     filters = {FILTERS[name][0]: FILTERS[name][1](value) for name, value in present.items() if name in FILTERS}
     if present.keys() & {"connectorStandards", "connectorFormats"}:
         filters["connectors"] = _connectors(present)
     return filters
-
-
-def _location_id(text: str) -> str:
-    return normalise_location_id(text)
 
 
 # ---------------------------------------------------------------- partners and contracts

@@ -7,7 +7,7 @@ else goes Strawberry's own way. FastAPI's router would cost more than the whole 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from graphql import FieldNode, GraphQLError
@@ -64,7 +64,7 @@ class GraphQLRoute:
 
     def __init__(self, schema: Schema, database: Database, keys: Keys, max_body_bytes: int) -> None:
         self.schema = schema
-        self.core = schema._schema
+        self.core = schema._schema  # pyright: ignore[reportPrivateUsage]
         self.database = database
         self.keys = keys
         self.max_body_bytes = max_body_bytes
@@ -170,24 +170,24 @@ class GraphQLRoute:
 
 def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:
     """Say where in the document and the answer an error belongs."""
-    cause = error.original_error or error if isinstance(error, GraphQLError) else error
     if isinstance(error, GraphQLError) and error.original_error is None:
         return GraphQLError(error.message, error.nodes or [node], path=[key])
-    return GraphQLError(str(error), [node], path=[key], original_error=cause if isinstance(cause, Exception) else None)
+    return GraphQLError(str(error), [node], path=[key], original_error=error)
 
 
 def _asked(body: bytes) -> Asked:
     """Read a request. Raises: BadRequest."""
     try:
-        asked = orjson.loads(body)
+        asked: Any = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"the body is not JSON in UTF-8: {error}") from None
     if not isinstance(asked, dict):
         raise BadRequest("the body is not a JSON object", 'send {"query": "...", "variables": {...}}')
+    members = cast(Mapping[str, Any], asked)
     return Asked(
-        _member(asked, "query", str, required=True),
-        _member(asked, "variables", dict) or {},
-        _member(asked, "operationName", str),
+        _member(members, "query", str, required=True),
+        _member(members, "variables", dict) or {},
+        _member(members, "operationName", str),
     )
 
 
@@ -224,5 +224,3 @@ async def _send(send: Send, answer: Answer, accept: str) -> None:
         headers.append((b"allow", b"POST"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
-
-

@@ -64,7 +64,7 @@ SCALARS: Mapping[object, ScalarDefinition] = {
     ),
     PartyId: _id(
         "PartyId",
-        "Country (2 letters) and 3 alphanumerics, e.g. DE8AC: the id of an operator, provider or parking spot operator. "
+        "Country (2 letters) and 3 alphanumerics, e.g. DE8AC: id of an operator, provider or parking spot operator. "
         "OCHP operator or provider id, OCPI country_code and party_id.",
         ids.normalise_party_id,
         str,

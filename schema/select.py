@@ -3,7 +3,7 @@
 What graphql-core collects is what the plan holds, so the compiled way answers as the executed one would.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     FragmentDefinitionNode,
@@ -11,7 +11,6 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     get_named_type,
-    is_object_type,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_subfields
 from graphql.execution.values import VariableValues
@@ -37,7 +36,7 @@ class Selector:
 
     def selection(self, return_type: Any, details: list[FieldDetails]) -> Selection:
         """Give what is asked of a field of this type. Raises: NotReadable for a field nobody declared."""
-        return Selection(self._fields(get_named_type(return_type), details))
+        return Selection(self._fields(_object_type(return_type), details))
 
     def _fields(self, type_: GraphQLObjectType, details: list[FieldDetails]) -> tuple[Field, ...]:
         grouped = collect_subfields(
@@ -51,5 +50,11 @@ class Selector:
             return Field(key, Constant(type_.name))
         field = type_.fields[name]
         read = read_of(field.extensions["strawberry-definition"], type_.name)
-        named = get_named_type(field.type)
-        return Field(key, read, self._fields(named, details) if is_object_type(named) else ())
+        named = cast(object, get_named_type(field.type))
+        return Field(key, read, self._fields(named, details) if isinstance(named, GraphQLObjectType) else ())
+
+
+def _object_type(type_: Any) -> GraphQLObjectType:
+    named = cast(object, get_named_type(type_))
+    assert isinstance(named, GraphQLObjectType), f"{named} has no fields to select"
+    return named

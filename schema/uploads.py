@@ -1,10 +1,10 @@
 """Lists that are uploaded: read from the request as they came, not coerced item by item.
 
-GraphQL's own coercion refuses a whole request for one bad item, and costs more than the database. So the route hides such
-variables from it (an empty list stands in), and the resolver reads what was really sent.
+GraphQL's own coercion refuses a whole request for one bad item, and costs more than the database. So the route hides
+such variables from it (an empty list stands in), and the resolver reads what was really sent.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     ListTypeNode,
@@ -16,7 +16,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from schema.compiled import Info
+from schema.compiled import Info, raw_info
 
 #: Types whose lists, in a mutation, are read by `app.ingest` item by item.
 UPLOADED = frozenset({"ChargePointInput", "EvseId"})
@@ -36,14 +36,14 @@ def without_uploads(operation: OperationDefinitionNode, variables: dict[str, Any
 
 def uploaded(info: Info, argument: str) -> list[Any]:
     """Give the items of an uploaded list as plain JSON values."""
-    raw = info._raw_info
+    raw = raw_info(info)
     node = next(a.value for a in raw.field_nodes[0].arguments or () if a.name.value == argument)
     sent = info.context.raw_variables
     if isinstance(node, VariableNode) and node.name.value not in sent:
         definitions = raw.operation.variable_definitions or ()
         node = next(d.default_value for d in definitions if d.variable.name.value == node.name.value)
-    value = value_from_ast_untyped(node, sent)
-    return value if isinstance(value, list) else [value]
+    value: Any = value_from_ast_untyped(node, sent)
+    return cast(list[Any], value) if isinstance(value, list) else [value]
 
 
 def _is_upload(type_: TypeNode) -> bool:
@@ -54,5 +54,3 @@ def _is_upload(type_: TypeNode) -> bool:
     item = type_.type
     name = item.type if isinstance(item, NonNullTypeNode) else item
     return getattr(getattr(name, "name", None), "value", None) in UPLOADED
-
-

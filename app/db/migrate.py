@@ -80,7 +80,8 @@ async def _prepare(engine: AsyncEngine, runtime_role: str) -> None:
         except Exception as error:
             raise CannotMigrate(
                 f"cannot prepare the database: {getattr(error, 'orig', error)}",
-                f"as its administrator run: create extension postgis; create role {quoted} nologin; grant {quoted} to <the hub's user>;",
+                f"as its administrator run: create extension postgis; create role {quoted} nologin; "
+                f"grant {quoted} to <the hub's user>;",
             ) from error
 
 

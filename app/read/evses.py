@@ -1,8 +1,8 @@
 """How EVSEs are found: pure functions from an area and filters to SQL.
 
 Distances are metres on the sphere (PostGIS `<->` on geography), one measure for radius, order and the distance shown.
-Shapes and figures: nearest first lets the index give neighbours in order, `with ties` keeps equals together, and the exact
-order by (distance, id) is made outside of it; with `id` in the inner order the planner would sort everything.
+Nearest first lets the index give neighbours in order, `with ties` keeps equals together, and the exact order by
+(distance, id) is made outside of it; with `id` in the inner order the planner would sort everything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,15 +57,22 @@ def _mask(name: str, type_: Any = Integer) -> ColumnElement[int]:
 
 
 #: Constants are written out: a bind parameter would say that they differ from call to call.
-ZERO, FALSE, WGS84 = literal_column("0"), literal_column("false"), literal_column("4326")
-WEST_END, EAST_END, SOUTH_END, NORTH_END = (literal_column(f"{degrees}::float8") for degrees in (-180, 180, -90, 90))
+ZERO: ColumnElement[Any] = literal_column("0")
+FALSE: ColumnElement[Any] = literal_column("false")
+WGS84: ColumnElement[Any] = literal_column("4326")
+WEST_END: ColumnElement[Any] = literal_column("-180::float8")
+EAST_END: ColumnElement[Any] = literal_column("180::float8")
+SOUTH_END: ColumnElement[Any] = literal_column("-90::float8")
+NORTH_END: ColumnElement[Any] = literal_column("90::float8")
 
-#: A filter: the bind parameter it brings, and its condition. Nothing else knows it but `schema.query`, which fills the parameter.
+#: A filter: the bind parameter it brings, and its condition. `schema.requests` fills the parameter by the same name.
 FILTERS: Mapping[str, Callable[[Table], ColumnElement[bool]]] = {
     "evse_ids": lambda e: e.c.evse_id == _list("evse_ids"),
     "location_ids": lambda e: e.c.location_id == _list("location_ids"),
-    "operator_ids": lambda e: e.c.operator_no
-    == any_(func.array(select(operator.c.no).where(operator.c.party_id == _list("operator_ids")).scalar_subquery())),
+    "operator_ids": lambda e: (
+        e.c.operator_no
+        == any_(func.array(select(operator.c.no).where(operator.c.party_id == _list("operator_ids")).scalar_subquery()))
+    ),
     "connectors": lambda e: e.c.connector_mask.bitwise_and(_mask("connectors", BigInteger)) != ZERO,
     "charge_point_types": lambda e: e.c.charge_point_type == _list("charge_point_types"),
     "min_power_kw": lambda e: e.c.maximum_power_kw >= _number("min_power_kw"),
@@ -75,7 +82,7 @@ FILTERS: Mapping[str, Callable[[Table], ColumnElement[bool]]] = {
     "without_restrictions": lambda e: e.c.restrictions.bitwise_and(_mask("without_restrictions")) == ZERO,
 }
 
-#: Filters that leave few rows: these are found first and then sorted, instead of walking the neighbours until they turn up.
+#: Filters that leave few rows: these are found first, then sorted, instead of walking neighbours until they turn up.
 SELECTIVE = frozenset({"evse_ids", "location_ids"})
 
 
@@ -114,16 +121,20 @@ class EvseSearch:
         if self.after:
             place = tuple_(_number("after_distance_m"), bindparam("after_evse_id", type_=Text))
             conditions.append(tuple_(distance, evse.c.evse_id) > place)
-        rows = select(*columns, distance.label("distance_m")).where(*conditions)
+        shown: list[Any] = [*columns, distance.label("distance_m")]
+        rows = select(*shown).where(*conditions)
         if self.filters & SELECTIVE:
             few = rows.cte("few").prefix_with("materialized")
-            return select(few).order_by(few.c.distance_m, few.c.evse_id).limit(LIMIT)
+            kept: list[Any] = list(few.c)
+            return select(*kept).order_by(few.c.distance_m, few.c.evse_id).limit(LIMIT)
         return rows.order_by(distance).fetch(LIMIT, with_ties=True)
 
 
-CENTRE = type_coerce(
+CENTRE: ColumnElement[Any] = type_coerce(
     func.geography(
-        func.ST_SetSRID(func.ST_MakePoint(_number("longitude"), _number("latitude"), type_=Geometry), WGS84, type_=Geometry)
+        func.ST_SetSRID(
+            func.ST_MakePoint(_number("longitude"), _number("latitude"), type_=Geometry), WGS84, type_=Geometry
+        )
     ),
     Geography,
 )
@@ -148,5 +159,7 @@ def _within(area: AreaKind) -> list[ColumnElement[bool]]:
 
 def _touches(west: Any, east: Any) -> ColumnElement[bool]:
     south, north = func.greatest(_number("south"), SOUTH_END), func.least(_number("north"), NORTH_END)
-    box = func.ST_MakeEnvelope(west, south, func.least(east, EAST_END), north, WGS84, type_=Geometry)
+    box: ColumnElement[Any] = func.ST_MakeEnvelope(
+        west, south, func.least(east, EAST_END), north, WGS84, type_=Geometry
+    )
     return func.geometry(evse.c.geog, type_=Geometry).op("&&")(box)

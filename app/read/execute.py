@@ -15,7 +15,8 @@ from app.visibility import caller_arguments, sight_of
 async def read(database: Database, caller: Caller | None, selection: Selection, request: Request) -> Any:
     """Answer one root field with one statement.
 
-    Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there or not the caller's.
+    Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there, or not the
+    caller's to see.
     """
     statement = compile_statement(selection, request.search, sight_of(caller))
     arguments = {**request.arguments, **caller_arguments(caller), **_page_arguments(request)}

@@ -62,14 +62,19 @@ def _restore(value: Any, type_: type) -> Any:
         return UUID(value)
     if type_ is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not type_ or (type_ is str and "\x00" in value) or (type_ is int and not abs(value) < 1 << 63):
+    if type(value) is not type_ or not _storable(value):
         raise ValueError
     return value
 
 
-def page_info(
-    order: str, places: Sequence[Sequence[Any]], more: bool, after: str | None
-) -> Mapping[str, Any]:
+def _storable(value: Any) -> bool:
+    """Say whether PostgreSQL could hold such a text or number at all."""
+    if isinstance(value, str):
+        return "\x00" not in value
+    return not isinstance(value, int) or abs(value) < 1 << 63
+
+
+def page_info(order: str, places: Sequence[Sequence[Any]], more: bool, after: str | None) -> Mapping[str, Any]:
     """Give the four Relay values for a page of rows whose places these are."""
     return {
         "hasNextPage": more,

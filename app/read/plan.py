@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause
 
-#: Makes the value shown out of the value stored, in generated code. Sees None only if it says so, or takes several columns.
+#: Makes the value shown out of the value stored, in generated code. Sees None if it says so, or takes several columns.
 Shape = Callable[..., Any]
 
 
@@ -34,8 +34,8 @@ class SameRow:
 class ToOne:
     """An object in exactly one row of another table, joined after the limit.
 
-    `shared` columns mean the same in both rows: selecting nothing else needs no join. `visible_with_parent`: whoever sees
-    the parent sees this row too, by the same rule over the same value; otherwise the rule of `table` joins the plan.
+    `shared` columns mean the same in both rows: selecting nothing else needs no join. `visible_with_parent`: whoever
+    sees the parent sees this row too, by the same rule over the same value; else the rule of `table` joins the plan.
     `optional`: there may be no such row; the object is null then, as it is when the row is not the caller's to see.
     """
 

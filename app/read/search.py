@@ -64,7 +64,7 @@ class ById:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All rows a caller sees, in the order of some columns, page by page. `filters` are column names, matched with any of."""
+    """All rows a caller sees, in the order of some columns, in pages. `filters`: columns matched by any of a list."""
 
     table: Table
     order: tuple[str, ...]
@@ -111,5 +111,3 @@ class Request:
     arguments: Mapping[str, Any]
     first: int | None = None
     after: str | None = None
-
-

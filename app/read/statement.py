@@ -1,7 +1,7 @@
 """Compile a selection and a search to one SELECT and the function that makes the answer out of its rows.
 
-The walk over the fields writes the body of a Python function and notes the columns it needs; the SELECT is made of these.
-A function generated once per plan makes an answer several times as fast as a walk over the plan for each row.
+The walk over the fields writes the body of a Python function and notes the columns it needs; the SELECT is made of
+these. A function generated once per plan makes an answer several times as fast as a walk over the plan for each row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,8 @@ from app.read.search import LIMIT, Search
 from app.visibility import PRIVATE, Sight, table_name, visible
 
 DIALECT = dialect()
-UTC, RFC3339 = literal_column("'UTC'"), literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
+UTC: ColumnElement[Any] = literal_column("'UTC'")
+RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
 CACHED_STATEMENTS = 2_000
 
 

@@ -1,12 +1,28 @@
 """EVSEs, their connectors and spots, their locations and operators."""
 
+from typing import Any
 
 import strawberry
+from sqlalchemy import Column
 
 from app.db.tables import location, operator
 from app.db.tables.charge_points import address_columns, position_columns
+from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.words import ChargePointStatus as StaticStatus
-from schema.field import arrays, column, document, documents, edge_cursor, edges, given, node, nodes, page, same_row, to_one
+from schema.field import (
+    arrays,
+    column,
+    document,
+    documents,
+    edge_cursor,
+    edges,
+    given,
+    node,
+    nodes,
+    page,
+    same_row,
+    to_one,
+)
 from schema.scalars import DateTime, EvseId, ParkingId, PartyId, TariffId
 from schema.types.common import (
     AUTH_METHODS,
@@ -27,11 +43,14 @@ from schema.types.common import (
     Restriction,
     StatusPeriod,
 )
-from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
 SHARED_WITH_LOCATION = frozenset(
-    {"operator_no", "location_id", *(c.name for c in (*address_columns(), *position_columns()) if hasattr(c, "type"))}
+    {
+        "operator_no",
+        "location_id",
+        *(c.name for c in (*address_columns(), *position_columns()) if isinstance(c, Column)),
+    }
 )
 
 
@@ -43,23 +62,33 @@ def static_status(status: str | None) -> str:
     return StaticStatus.UNKNOWN.value if status is None else status
 
 
-OPERATOR = {"parent_columns": ("operator_no",), "columns": ("no",), "visible_with_parent": True}
+def its_operator() -> Any:
+    """Read the operator: whoever sees a row of it sees who it is."""
+    return to_one(operator, "Who runs it.", ("operator_no",), ("no",), visible_with_parent=True)
 
 
-@strawberry.type(description="Who runs EVSEs. OCHP operator (the first five characters of an EVSE-ID), OCPI BusinessDetails operator.")
+@strawberry.type(
+    description="Who runs EVSEs. OCHP operator (first five characters of an EVSE-ID), OCPI operator (BusinessDetails)."
+)
 class Operator:
     party_id: PartyId = column(description="Country and operator id.")
     name: str = column(description="Name, as the partner or the register gives it.")
     open: bool = column(description="True: everybody may see this operator's charge points, without a contract.")
     source: str | None = column(description="The register its charge points come from; null: the operator itself.")
-    licence: str | None = column(description="Licence of the register's data; null: the contract between the partners rules.")
+    licence: str | None = column(
+        description="Licence of the register's data; null: the contract between the partners rules."
+    )
 
 
-@strawberry.type(description="One plug or socket; of an EVSE's connectors one is usable at a time. OCHP and OCPI Connector.")
+@strawberry.type(
+    description="One plug or socket; of an EVSE's connectors one is usable at a time. OCHP and OCPI Connector."
+)
 class Connector:
     standard: ConnectorStandard = column("connector_standards", description="Kind of connector.")
     format: ConnectorFormat = column("connector_formats", description="Socket, or cable with a plug.")
-    tariff_id: TariffId | None = column("connector_tariff_ids", shape=separated_tariff_id, description="The tariff that applies here; null: none named.")
+    tariff_id: TariffId | None = column(
+        "connector_tariff_ids", shape=separated_tariff_id, description="The tariff that applies here; null: none named."
+    )
 
 
 @strawberry.type(description="What an EVSE can deliver. OCHP ratings.")
@@ -71,26 +100,35 @@ class Ratings:
 
 @strawberry.type(description="A spot that cars park on while they charge. OCHP parkingSpot.")
 class ParkingSpot:
-    parking_id: ParkingId = column("parking_ids", shape=separated_parking_id, description="Id of the spot, unique in the hub.")
+    parking_id: ParkingId = column(
+        "parking_ids", shape=separated_parking_id, description="Id of the spot, unique in the hub."
+    )
 
 
 @strawberry.type(description="A parking spot as the EVSE's operator linked it. OCHP parkingSpot of a charge point.")
 class EvseParkingSpot:
     spot: ParkingSpot = same_row("The spot.")
-    restrictions: list[Restriction] = column("parking_restrictions", shape=RESTRICTIONS, description="Who may park on it.")
+    restrictions: list[Restriction] = column(
+        "parking_restrictions", shape=RESTRICTIONS, description="Who may park on it."
+    )
     floor_level: str | None = column("parking_floor_levels", description="Floor, e.g. -1.")
     number: str | None = column("parking_numbers", description="Number painted on it.")
 
 
-@strawberry.type(description="Station or pool: the EVSEs of one operator at one address. Texts are those of its most recently updated EVSE. OCPI Location.")
+@strawberry.type(
+    description="Station or pool: the EVSEs of one operator at one address. "
+    "Texts are those of its most recently updated EVSE. OCPI Location."
+)
 class Location:
-    operator: Operator = to_one(operator, "Who runs it.", **OPERATOR)
+    operator: Operator = its_operator()
     location_id: str = column(description="Unique within one operator. OCHP locationId, OCPI id.")
     name: str = column("location_name", description="Name of the place.")
     name_language: str = column("location_name_language", description="Language of the name, ISO 639-3.")
     address: Address = same_row("Postal address, common to its EVSEs.")
     position: Point = same_row("Where it is, common to its EVSEs.")
-    time_zone: str | None = column(description="IANA name, derived from the position when the operator gives none; null: unknown.")
+    time_zone: str | None = column(
+        description="IANA name, derived from the position when the operator gives none; null: unknown."
+    )
     location_type: GeneralLocationType = column(description="Kind of place.")
     related_locations: list[RelatedLocation] = documents("related_locations", "Entrances, exits and the like.")
 
@@ -99,7 +137,7 @@ class Location:
 class Evse:
     evse_id: EvseId = column(shape=separated_evse_id, description="Id of the EVSE, separated form.")
     evse_id_as_sent: str = column(description="The id in the spelling of its operator or register.")
-    operator: Operator = to_one(operator, "Who runs it.", **OPERATOR)
+    operator: Operator = its_operator()
     location: Location = to_one(
         location,
         "The station or pool it belongs to.",
@@ -110,13 +148,17 @@ class Evse:
     )
     position: Point = same_row("Where it is.")
     distance_m: float | None = given(
-        "distance_m", "Metres from the centre of the surrounding area, on the sphere, to a decimetre; null without a centre.", to_decimetres
+        "distance_m",
+        "Metres from the centre of the surrounding area, on the sphere, to a decimetre; null without a centre.",
+        to_decimetres,
     )
     charge_point_type: ChargePointType = column(description="AC or DC.")
     connectors: list[Connector] = arrays("connector_standards", "Its connectors, at least one.")
     ratings: Ratings | None = same_row("What it can deliver; null: unknown.", present="maximum_power_kw")
     static_status: ChargePointStatus = column(
-        shape=static_status, sees_null=True, description="As sent; UNKNOWN when absent. The schedule is not applied. OCHP status."
+        shape=static_status,
+        sees_null=True,
+        description="As sent; UNKNOWN when absent. The schedule is not applied. OCHP status.",
     )
     status_schedule: list[StatusPeriod] = documents("status_schedule", "Planned changes of the static status.")
     opening_times: OpeningTimes | None = document("opening_times", "When it can be used; null: unknown.")
@@ -124,16 +166,28 @@ class Evse:
     location_name: str = column(description="The place's name in this EVSE's own record. OCHP locationName.")
     location_name_language: str = column(description="Language of locationName, ISO 639-3.")
     location_type: GeneralLocationType = column(description="Kind of place in this EVSE's own record.")
-    related_locations: list[RelatedLocation] = documents("related_locations", "Entrances, exits and the like, in this EVSE's own record.")
-    time_zone: str | None = column(description="IANA name, derived from the position when the operator gives none; null: unknown.")
-    auth_methods: list[AuthMethod] = column(shape=AUTH_METHODS, description="How a session may be authorised; empty: unknown.")
+    related_locations: list[RelatedLocation] = documents(
+        "related_locations", "Entrances, exits and the like, in this EVSE's own record."
+    )
+    time_zone: str | None = column(
+        description="IANA name, derived from the position when the operator gives none; null: unknown."
+    )
+    auth_methods: list[AuthMethod] = column(
+        shape=AUTH_METHODS, description="How a session may be authorised; empty: unknown."
+    )
     restrictions: list[Restriction] = column(shape=RESTRICTIONS, description="Who or what may use it.")
     images: list[Image] = documents("images", "Pictures and logos.")
     related_resources: list[RelatedResource] = documents("related_resources", "Pages about it.")
-    user_interface_languages: list[str] = column(description="Languages at the charge point, ISO 639-3. OCHP userInterfaceLang.")
+    user_interface_languages: list[str] = column(
+        description="Languages at the charge point, ISO 639-3. OCHP userInterfaceLang."
+    )
     telephone_number: str | None = column(description="Hotline of the operator.")
-    max_reservation_minutes: int | None = column(description="Longest reservation, minutes; null: unknown. OCHP maxReservation.")
-    timestamp: DateTime | None = column(description="The operator's own time of last change. OCHP timestamp, OCPI last_updated.")
+    max_reservation_minutes: int | None = column(
+        description="Longest reservation, minutes; null: unknown. OCHP maxReservation."
+    )
+    timestamp: DateTime | None = column(
+        description="The operator's own time of last change. OCHP timestamp, OCPI last_updated."
+    )
     updated_at: DateTime = column(description="When the hub last saw a change.")
 
 
@@ -141,7 +195,9 @@ class Evse:
 class EvseEdge:
     cursor: str = edge_cursor("Where the EVSE stands in this list; opaque.")
     node: Evse = node("The EVSE.")
-    distance_m: float | None = given("distance_m", "Metres from the centre of the area; null without a centre.", to_decimetres)
+    distance_m: float | None = given(
+        "distance_m", "Metres from the centre of the area; null without a centre.", to_decimetres
+    )
 
 
 @strawberry.type(description="A page of EVSEs (Relay connection): nearest first in an area around a point, else by id.")
@@ -149,5 +205,3 @@ class EvseConnection:
     edges: list[EvseEdge] = edges("The EVSEs with their cursors.")
     nodes: list[Evse] = nodes("The EVSEs alone.")
     page_info: PageInfo = page("What lies before and behind this page.")
-
-

@@ -1,7 +1,10 @@
 """What operators publish: the input types that introspection and editors show.
 
-The items themselves are read by `app.ingest.charge_point_input`, one by one, so that a bad one does not keep the others out.
+The items themselves are read by `app.ingest.charge_point_input`, one by one, so that a bad one does not keep the others
+out.
 """
+
+from typing import Any
 
 import strawberry
 
@@ -21,11 +24,11 @@ from schema.types.common import (
 from schema.types.inputs import option
 
 
-def required(description: str, name: str | None = None) -> object:
+def required(description: str, name: str | None = None) -> Any:
     return strawberry.field(description=description, name=name)
 
 
-def optional(description: str, name: str) -> object:
+def optional(description: str, name: str) -> Any:
     return strawberry.field(description=description, name=name, default=strawberry.UNSET)
 
 
@@ -65,7 +68,9 @@ class PeriodInput:
     end: DateTime = required("First instant outside, after begin.")
 
 
-@strawberry.input(description="Exactly one of twentyfourseven and regularHours. Absent opening times: unknown. OCHP openingTimes.")
+@strawberry.input(
+    description="Exactly one of twentyfourseven and regularHours. Absent opening times: unknown. OCHP openingTimes."
+)
 class OpeningTimesInput:
     twentyfourseven: bool | None = option("True: always open; false: only in exceptional openings.")
     regular_hours: list[RegularHoursInput] | None = option("Hours of the week; split days take several entries.")
@@ -122,7 +127,9 @@ class RelatedResourceInput:
 @strawberry.input(description="One EVSE as its operator publishes it. OCHP ChargePointInfo.")
 class ChargePointInput:
     evse_id: EvseId = required("Id under your own party id.")
-    location_id: str = required("Station or pool, 1 to 36 of A-Z, 0-9, space, * and -; its EVSEs agree on address and position.")
+    location_id: str = required(
+        "Station or pool, 1 to 36 of A-Z, 0-9, space, * and -; its EVSEs agree on address and position."
+    )
     timestamp: DateTime | None = option("Your own time of last change.")
     location_name: str = required("Name of the place, at most 100 characters.")
     location_name_language: str = required("Language of the name, ISO 639-3, e.g. DEU.")

@@ -1,49 +1,69 @@
 """What several nouns share: points, addresses, hours, the words of the field, Relay pages."""
 
+from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import strawberry
 
-from app import words
+from app.words import (
+    AuthMethod,
+    ChargePointStatus,
+    ChargePointType,
+    ConnectorFormat,
+    ConnectorStandard,
+    ContractStatus,
+    GeneralLocationType,
+    ImageClass,
+    RelatedLocationType,
+    RelatedResourceClass,
+    Restriction,
+    ResultCode,
+    Role,
+    words_of,
+)
 from schema.field import column, documents, edge_cursor, edges, node, nodes, page, page_leaf
 from schema.scalars import DateTime
 
 Row = TypeVar("Row")
 
 
-def vocabulary(enum: type, description: str) -> Any:
-    return strawberry.enum(enum, description=description)
+def vocabulary(enum: type[StrEnum], description: str) -> None:
+    """Show a vocabulary of `app.words` as a GraphQL enum."""
+    strawberry.enum(enum, description=description)
 
 
-ChargePointStatus = vocabulary(
-    words.ChargePointStatus, "Static status, valid over days. OCHP status of a charge point; OCPI has it only in part (EVSE status)."
+vocabulary(
+    ChargePointStatus,
+    "Static status, valid over days. OCHP status of a charge point; OCPI has it only in part (EVSE status).",
 )
-ChargePointType = vocabulary(words.ChargePointType, "Alternating or direct current at the connectors. OCHP chargePointType.")
-ConnectorFormat = vocabulary(words.ConnectorFormat, "A socket, or a cable with its plug. OCHP and OCPI format.")
-ConnectorStandard = vocabulary(words.ConnectorStandard, "Kind of connector, spelt as OCHP and OCPI spell it. OCHP connectorStandard, OCPI standard.")
-GeneralLocationType = vocabulary(words.GeneralLocationType, "Kind of place. OCHP location, OCPI parking_type.")
-Restriction = vocabulary(words.Restriction, "Who or what may park there. OCHP restriction, OCPI parking_restrictions.")
-AuthMethod = vocabulary(words.AuthMethod, "How a session may be authorised at the charge point. OCHP authMethods, OCPI capabilities in part.")
-RelatedLocationType = vocabulary(words.RelatedLocationType, "What a related point is. OCHP relatedLocation type.")
-ImageClass = vocabulary(words.ImageClass, "What a picture shows. OCHP image class, OCPI image category.")
-RelatedResourceClass = vocabulary(words.RelatedResourceClass, "What a linked page is about. OCHP relatedResource class.")
-Role = vocabulary(
-    words.Role,
+vocabulary(ChargePointType, "Alternating or direct current at the connectors. OCHP chargePointType.")
+vocabulary(ConnectorFormat, "A socket, or a cable with its plug. OCHP and OCPI format.")
+vocabulary(
+    ConnectorStandard,
+    "Kind of connector, spelt as OCHP and OCPI spell it. OCHP connectorStandard, OCPI standard.",
+)
+vocabulary(GeneralLocationType, "Kind of place. OCHP location, OCPI parking_type.")
+vocabulary(Restriction, "Who or what may park there. OCHP restriction, OCPI parking_restrictions.")
+vocabulary(
+    AuthMethod,
+    "How a session may be authorised at the charge point. OCHP authMethods, OCPI capabilities in part.",
+)
+vocabulary(RelatedLocationType, "What a related point is. OCHP relatedLocation type.")
+vocabulary(ImageClass, "What a picture shows. OCHP image class, OCPI image category.")
+vocabulary(RelatedResourceClass, "What a linked page is about. OCHP relatedResource class.")
+vocabulary(
+    Role,
     "What a partner does in the hub. EVSP: electric vehicle service provider (OCPI eMSP); EVSE_OPERATOR: OCPI CPO; "
     "NSP: navigation service provider; PSO: parking spot operator; ADMINISTRATOR: the clearing house operator.",
 )
-ContractStatus = vocabulary(words.ContractStatus, "Where a contract stands; only ACTIVE within its validity is in force.")
-ResultCode = vocabulary(words.ResultCode, "OCHP's result codes, spelt in capitals.")
+vocabulary(ContractStatus, "Where a contract stands; only ACTIVE within its validity is in force.")
+vocabulary(ResultCode, "OCHP's result codes, spelt in capitals.")
 
 
-def words_of(vocabulary_: type) -> Any:
-    """Give the shape that turns a mask into its words."""
-    return partial(words.words_of, vocabulary=vocabulary_)
-
-
-RESTRICTIONS = words_of(words.Restriction)
-AUTH_METHODS = words_of(words.AuthMethod)
+#: Shapes that turn a mask into its words.
+RESTRICTIONS = partial(words_of, vocabulary=Restriction)
+AUTH_METHODS = partial(words_of, vocabulary=AuthMethod)
 
 
 @strawberry.type(description="A point on the earth. OCHP GeoPointType, OCPI GeoLocation.")
@@ -52,7 +72,9 @@ class Point:
     longitude: float = column(description="Degrees east, WGS 84, six decimals.")
 
 
-@strawberry.type(description="Postal address. City and zip code may be unknown for imported data. OCHP chargePointAddress.")
+@strawberry.type(
+    description="Postal address. City and zip code may be unknown for imported data. OCHP chargePointAddress."
+)
 class Address:
     house_number: str | None = column(description="House number, where it is sent apart from the street.")
     address: str = column(description="Street, or the whole line for imported data.")
@@ -61,7 +83,9 @@ class Address:
     country: str = column(description="ISO 3166-1 alpha-3, e.g. DEU.")
 
 
-@strawberry.type(description="A point that belongs to the place, such as an entrance. OCHP relatedLocation, OCPI related_locations.")
+@strawberry.type(
+    description="A point that belongs to the place, such as an entrance. OCHP relatedLocation, OCPI related_locations."
+)
 class RelatedLocation:
     latitude: float = column(description="Degrees north, WGS 84.")
     longitude: float = column(description="Degrees east, WGS 84.")
@@ -83,14 +107,20 @@ class Period:
 
 
 @strawberry.type(
-    description="When the place can be used. Either twentyfourseven or regular hours are given. OCHP and OCPI openingTimes."
+    description="When the place can be used: twentyfourseven or regularHours is given. OCHP and OCPI openingTimes."
 )
 class OpeningTimes:
-    twentyfourseven: bool | None = column(description="True: always open; false: only in exceptional openings. Null: see regularHours.")
-    regular_hours: list[RegularHours] = documents("regularHours", "Hours of the week, split at midnight; empty with twentyfourseven.")
+    twentyfourseven: bool | None = column(
+        description="True: always open; false: only in exceptional openings. Null: see regularHours."
+    )
+    regular_hours: list[RegularHours] = documents(
+        "regularHours", "Hours of the week, split at midnight; empty with twentyfourseven."
+    )
     exceptional_openings: list[Period] = documents("exceptionalOpenings", "Open although the regular hours say closed.")
     exceptional_closings: list[Period] = documents("exceptionalClosings", "Closed although the regular hours say open.")
-    closed_charging: bool | None = column("closedCharging", description="True: a plugged car goes on charging while the place is closed.")
+    closed_charging: bool | None = column(
+        "closedCharging", description="True: a plugged car goes on charging while the place is closed."
+    )
 
 
 @strawberry.type(description="A change of the static status planned ahead. OCHP statusSchedule, OCPI status_schedule.")
@@ -138,4 +168,6 @@ class Connection(Generic[Row]):
 
 
 First = Annotated[int, strawberry.argument(description="Rows per page, 1 to 500.")]
-After = Annotated[str | None, strawberry.argument(description="Cursor of the last row already read; absent: from the start.")]
+After = Annotated[
+    str | None, strawberry.argument(description="Cursor of the last row already read; absent: from the start.")
+]

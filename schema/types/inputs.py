@@ -1,13 +1,23 @@
 """What a search takes: areas and filters."""
 
+from typing import Any
 
 import strawberry
 
 from schema.scalars import EvseId, PartyId
-from schema.types.common import AuthMethod, ChargePointType, ConnectorFormat, ConnectorStandard, GeneralLocationType, Restriction, Role
+from schema.types.common import (
+    AuthMethod,
+    ChargePointType,
+    ConnectorFormat,
+    ConnectorStandard,
+    GeneralLocationType,
+    Restriction,
+    Role,
+)
 
 
-def option(description: str) -> object:
+def option(description: str) -> Any:
+    """Declare an input field that may be absent."""
     return strawberry.field(description=description, default=strawberry.UNSET)
 
 
@@ -15,7 +25,9 @@ def option(description: str) -> object:
 class NearInput:
     latitude: float = strawberry.field(description="Degrees north of the centre, -90 to 90.")
     longitude: float = strawberry.field(description="Degrees east of the centre, -180 to 180.")
-    radius_m: float = strawberry.field(default=10_000, description="Radius in metres on the sphere, above 0, at most 20100000.", name="radiusM")
+    radius_m: float = strawberry.field(
+        default=10_000, description="Radius in metres on the sphere, above 0, at most 20100000.", name="radiusM"
+    )
 
 
 @strawberry.input(
@@ -35,16 +47,28 @@ class AreaInput:
     bounds: BoundsInput | None = option("A box in degrees.")
 
 
-@strawberry.input(description="What an EVSE must have; every filter that is given must be met, and any one value of its list.")
+@strawberry.input(
+    description="What an EVSE must have; every filter that is given must be met, and any one value of its list."
+)
 class EvseFilter:
     evse_ids: list[EvseId] | None = option("One of these EVSEs.")
     location_ids: list[str] | None = option("At one of these locations, of whichever operator.")
     operator_ids: list[PartyId] | None = option("Of one of these operators.")
-    connector_standards: list[ConnectorStandard] | None = option("One connector of such a standard; with connectorFormats the same connector meets both.")
+    connector_standards: list[ConnectorStandard] | None = option(
+        "One connector of such a standard; with connectorFormats the same connector meets both."
+    )
     connector_formats: list[ConnectorFormat] | None = option("One connector of such a format.")
     charge_point_types: list[ChargePointType] | None = option("AC or DC.")
-    min_power_kw: float | None = strawberry.field(description="At least so many kW at most; EVSEs of unknown power do not match.", default=strawberry.UNSET, name="minPowerKw")
-    max_power_kw: float | None = strawberry.field(description="No more than so many kW; EVSEs of unknown power do not match.", default=strawberry.UNSET, name="maxPowerKw")
+    min_power_kw: float | None = strawberry.field(
+        description="At least so many kW at most; EVSEs of unknown power do not match.",
+        default=strawberry.UNSET,
+        name="minPowerKw",
+    )
+    max_power_kw: float | None = strawberry.field(
+        description="No more than so many kW; EVSEs of unknown power do not match.",
+        default=strawberry.UNSET,
+        name="maxPowerKw",
+    )
     auth_methods: list[AuthMethod] | None = option("One of these ways to authorise.")
     location_types: list[GeneralLocationType] | None = option("At one of these kinds of place.")
     without_restrictions: list[Restriction] | None = option("None of these restrictions.")
@@ -61,5 +85,3 @@ class PartyRef:
     partner_id: strawberry.ID = strawberry.field(description="Id of the partner.")
     role: Role = strawberry.field(description="One of its roles.")
     party_id: PartyId | None = option("Its id in that role; absent for NSP and ADMINISTRATOR.")
-
-

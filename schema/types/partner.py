@@ -1,7 +1,9 @@
 """Partners, roles, keys, contracts, the audit log, refusals."""
 
+from typing import Any
+
 import strawberry
-from sqlalchemy import and_, func, null, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, func, null, or_, select
 from strawberry.scalars import JSON
 
 from app.db.tables import api_key, contract, partner, partner_role
@@ -16,6 +18,21 @@ contract_party = (
     .join_from(partner_role, partner)
     .subquery("contract_party")
 )
+
+
+Value = ColumnElement[Any]
+
+
+def _held_by(role: FromClause, partner_id: Value) -> ColumnElement[bool]:
+    return and_(role.c.partner_id == partner_id, role.c.revoked_at.is_(None))
+
+
+def _key_of(key: FromClause, partner_id: Value) -> ColumnElement[bool]:
+    return key.c.partner_id == partner_id
+
+
+def _is_side(party: FromClause, first_role_id: Value, second_role_id: Value) -> ColumnElement[bool]:
+    return party.c.id.in_([first_role_id, second_role_id])
 
 
 def is_set(value: object) -> bool:
@@ -44,19 +61,21 @@ class ApiKey:
 class Partner:
     id: strawberry.ID = column(description="Id of the partner.")
     name: str = column(description="Name of the partner.")
-    suspended: bool = column("suspended_at", shape=is_set, sees_null=True, description="True: its keys and contracts rest.")
+    suspended: bool = column(
+        "suspended_at", shape=is_set, sees_null=True, description="True: its keys and contracts rest."
+    )
     roles: list[PartnerRole] = to_many(
         partner_role,
         "The roles it holds.",
         parent_columns=("id",),
-        on=lambda role, id_: and_(role.c.partner_id == id_, role.c.revoked_at.is_(None)),
+        on=_held_by,
         order=("id",),
     )
     api_keys: list[ApiKey] = to_many(
         api_key,
         "Its keys, revoked and expired ones too.",
         parent_columns=("id",),
-        on=lambda key, id_: key.c.partner_id == id_,
+        on=_key_of,
         order=("created_at", "id"),
     )
     last_upload_at: DateTime | None = column(description="When it last published something; null: never.")
@@ -80,7 +99,7 @@ class Contract:
         contract_party,
         "Its two sides.",
         parent_columns=("first_role_id", "second_role_id"),
-        on=lambda party, first, second: party.c.id.in_([first, second]),
+        on=_is_side,
         order=("id",),
         visible_with_parent=True,
     )
@@ -93,8 +112,8 @@ class Contract:
     updated_at: DateTime = column(description="When it last changed.")
 
 
-def _in_force(row: object, role_id: object) -> object:
-    c = row.c  # type: ignore[attr-defined]
+def _in_force(row: FromClause, role_id: Value) -> ColumnElement[bool]:
+    c = row.c
     return and_(
         or_(c.first_role_id == role_id, c.second_role_id == role_id),
         c.status == Status.ACTIVE.value,
@@ -107,7 +126,9 @@ def _in_force(row: object, role_id: object) -> object:
 class Caller:
     role: Role = column(description="The role of the key.")
     party_id: PartyId | None = column(description="The id in this role; null for NSP and ADMINISTRATOR.")
-    partner: Partner = to_one(partner, "The partner behind the key.", ("partner_id",), ("id",), visible_with_parent=True)
+    partner: Partner = to_one(
+        partner, "The partner behind the key.", ("partner_id",), ("id",), visible_with_parent=True
+    )
     contracts: list[Contract] = to_many(
         contract, "The contracts of this role that are in force now.", ("id",), _in_force, ("created_at", "id")
     )
@@ -141,5 +162,3 @@ class KeptRefusal:
     item_id: str | None = column(description="Id of the item as sent; null: it had none that could be read.")
     code: str = column(description="Why, as a stable code.")
     message: str = column(description="Why, as a sentence.")
-
-

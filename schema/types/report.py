@@ -8,7 +8,9 @@ from app.words import ResultCode as Code
 from schema.types.common import ResultCode
 
 
-@strawberry.type(description="How an upload went, in OCHP's words. It speaks of the content only; see `refused` for each item.")
+@strawberry.type(
+    description="How an upload went, in OCHP's words. It speaks of the content only; see `refused` for each item."
+)
 class Result:
     code: ResultCode = strawberry.field(description="OK: everything; PARTLY: some; else why nothing went in.")
     description: str = strawberry.field(description="The same as a sentence.")
@@ -16,7 +18,9 @@ class Result:
 
 @strawberry.type(description="Why one item stayed out; the rest of the upload went in.")
 class Refusal:
-    path: str = strawberry.field(description="Where, from the argument down, e.g. chargePoints[3].connectors[0].standard.")
+    path: str = strawberry.field(
+        description="Where, from the argument down, e.g. chargePoints[3].connectors[0].standard."
+    )
     index: int = strawberry.field(description="Which item of the list, from 0.")
     id: str | None = strawberry.field(description="Id of the item as sent; null: it had none that could be read.")
     code: str = strawberry.field(description="Why, as a stable code; the README lists them.")
@@ -29,7 +33,9 @@ class UploadReport:
     accepted: int = strawberry.field(description="Items that went in, new or changed.")
     unchanged: int = strawberry.field(description="Items that said what the hub knew already.")
     removed: int = strawberry.field(description="Items that were removed.")
-    refused: list[Refusal] = strawberry.field(description="Items that stayed out, and why; an item may have several reasons.")
+    refused: list[Refusal] = strawberry.field(
+        description="Items that stayed out, and why; an item may have several reasons."
+    )
 
 
 def upload_report(report: Report) -> UploadReport:

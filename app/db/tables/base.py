@@ -20,7 +20,7 @@ Instant = DateTime(timezone=True)
 #: Ids compare by byte, everywhere alike, whatever locale a database was made with.
 Id = Text(collation="C")
 
-#: Documents that are only stored and shown again. Not jsonb: it would reorder the keys and costs three times as much to read.
+#: Documents that are only stored and shown again. Not jsonb: it would reorder the keys and takes longer to read.
 Document = JSON(none_as_null=True)
 
 

@@ -1,5 +1,7 @@
 """Operators, locations and EVSEs: everything static that an app shows."""
 
+from typing import Any
+
 from geoalchemy2 import Geography
 from sqlalchemy import (
     BigInteger,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.schema import SchemaItem
 
 from app.db.tables.base import Document, Id, Instant, each_of, mask_within, metadata, one_of
 from app.words import (
@@ -34,8 +37,8 @@ from app.words import (
 NO_WORDS = text("'{}'")
 NO_DOCUMENTS = text("'[]'")
 
-#: Who runs EVSEs. Known by a register (role_id null, source and licence set) or held by a partner's role. `no` stands for
-#: the party id inside the hub: visibility is decided by comparing small numbers.
+#: Who runs EVSEs. Known by a register (role_id null, source and licence set) or held by a partner's role. `no` stands
+#: for the party id inside the hub: visibility is decided by comparing small numbers.
 operator = Table(
     "operator",
     metadata,
@@ -51,12 +54,12 @@ operator = Table(
 )
 
 
-def position_columns() -> tuple[Column, ...]:
-    """Give longitude, latitude (WGS 84 degrees) and the geography computed from them, which therefore cannot disagree."""
+def position_columns() -> tuple[SchemaItem, ...]:
+    """Give longitude and latitude (WGS 84 degrees) and the geography computed from them, which cannot disagree."""
     return (
         Column("longitude", Float(53), nullable=False),
         Column("latitude", Float(53), nullable=False),
-        Column(
+        Column[Any](
             "geog",
             Geography("POINT", srid=4326, spatial_index=False),
             Computed("ST_SetSRID(ST_MakePoint(longitude, latitude), 4326)::geography", persisted=True),
@@ -66,7 +69,7 @@ def position_columns() -> tuple[Column, ...]:
     )
 
 
-def address_columns() -> tuple[Column, ...]:
+def address_columns() -> tuple[SchemaItem, ...]:
     return (
         Column("house_number", Text),
         Column("address", Text, nullable=False),
@@ -76,7 +79,7 @@ def address_columns() -> tuple[Column, ...]:
     )
 
 
-def place_columns() -> tuple[Column, ...]:
+def place_columns() -> tuple[SchemaItem, ...]:
     """Give what each EVSE says of its place; a location shows the words of its most recently updated EVSE."""
     return (
         Column("location_name", Text, nullable=False),

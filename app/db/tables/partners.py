@@ -1,6 +1,7 @@
-"""Partners, their roles, keys and contracts, and what was done by whom. Keys, contracts, audit and refusals are private."""
+"""Partners, their roles, keys and contracts, what was done by whom, what was refused. All but the first two private."""
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -8,7 +9,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    BigInteger,
     LargeBinary,
     Table,
     Text,
@@ -115,7 +115,8 @@ contract = Table(
     Index("contract_partners_idx", "first_partner_id", "second_partner_id"),
 )
 
-#: Who changed what; append-only. `actor_role_id` null: the operator of the hub, at its console. `partner_ids`: whom it concerns.
+#: Who changed what; append-only. `actor_role_id` null: the clearing house operator, at the hub's console.
+#: `partner_ids`: whom it concerns.
 audit_log = Table(
     "audit_log",
     metadata,
