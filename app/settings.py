@@ -19,8 +19,8 @@ class BadSetting(HubError):
     code = "BAD_SETTING"
 
 
-def _setting(default: Any, meaning: str) -> Any:
-    return field(default=default, metadata={"meaning": meaning})
+def _setting(default: Any, meaning: str, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Settings:
     """What a running hub is told from outside."""
 
     database_url: str | None = _setting(
-        None, "PostgreSQL with PostGIS to use; without it the hub keeps a private cluster in data_dir"
+        None, "PostgreSQL with PostGIS to use; without it the hub keeps a private cluster in data_dir", secret=True
     )
     runtime_role: str = _setting(
         "ochub_runtime", "database role the hub reads and writes as; owns nothing, so row-level security binds it"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sized
 from datetime import datetime
-from math import inf, isfinite
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +13,10 @@ from app.read.evses import AreaKind, EvseSearch
 from app.read.paging import check_first
 from app.read.search import ById, Listing, Request
 from app.words import AuthMethod, ConnectorFormat, ConnectorStandard, Restriction, connector_mask, mask_of
+from geo.areas import Bounds, Near, NotAnArea
 
 Arguments = Mapping[str, Any]
 
-MAXIMUM_RADIUS_M = 20_100_000
 MAXIMUM_LIST = 1_000
 
 
@@ -51,42 +50,26 @@ def evses(arguments: Arguments, caller: Caller | None) -> Request:
 
 
 def _area(area: Mapping[str, Any]) -> tuple[AreaKind, Arguments]:
-    if "near" in area:
-        return _near(area["near"])
-    if "bounds" in area:
-        return _bounds(area["bounds"])
+    """Give the kind of an area and its bind parameters. Raises: BadArea."""
+    for name, read in (("near", _near), ("bounds", _bounds)):
+        if name in area:
+            try:
+                return read(area[name])
+            except NotAnArea as error:
+                raise BadArea(f"within.{name}: {error}") from None
     return AreaKind.EVERYWHERE, {}
 
 
-def _near(near: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
-    radius = near["radiusM"]
-    if not 0 < radius <= MAXIMUM_RADIUS_M:
-        raise BadArea(f"near.radiusM is {radius}; possible: above 0, at most {MAXIMUM_RADIUS_M} metres")
-    latitude = _degrees("near.latitude", near["latitude"], 90)
-    longitude = _degrees("near.longitude", near["longitude"], 180)
-    return AreaKind.NEAR, {"latitude": latitude, "longitude": longitude, "radius_m": float(radius)}
+def _near(given: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
+    near = Near(float(given["longitude"]), float(given["latitude"]), float(given["radiusM"]))
+    return AreaKind.NEAR, {"longitude": near.longitude, "latitude": near.latitude, "radius_m": near.radius_m}
 
 
-def _bounds(bounds: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
-    south = _degrees("bounds.minimumLatitude", bounds["minimumLatitude"], 90)
-    north = _degrees("bounds.maximumLatitude", bounds["maximumLatitude"], 90)
-    west = _degrees("bounds.minimumLongitude", bounds["minimumLongitude"], 180)
-    east = _degrees("bounds.maximumLongitude", bounds["maximumLongitude"], 180)
-    if south >= north:
-        raise BadArea(f"bounds.minimumLatitude {south} is not south of maximumLatitude {north}")
-    if west == east:
-        raise BadArea(f"bounds.minimumLongitude and maximumLongitude are both {west}: the box is empty")
-    kind = AreaKind.BOUNDS if west < east else AreaKind.BOUNDS_ACROSS
-    # Half-open boxes tile the earth; only its own edges have nothing behind them and are inside.
-    north = inf if north == 90 else north
-    east = inf if east == 180 and kind is AreaKind.BOUNDS else east
-    return kind, {"south": south, "north": north, "west": west, "east": east}
-
-
-def _degrees(name: str, value: float, limit: int) -> float:
-    if not (isfinite(value) and -limit <= value <= limit):
-        raise BadArea(f"{name} is {value}; possible: -{limit} to {limit} degrees")
-    return float(value)
+def _bounds(given: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
+    corners = ("minimumLongitude", "minimumLatitude", "maximumLongitude", "maximumLatitude")
+    box = Bounds(*(float(given[corner]) for corner in corners))
+    kind = AreaKind.BOUNDS_ACROSS if box.crosses_antimeridian else AreaKind.BOUNDS
+    return kind, {"west": box.west, "south": box.south, "east": box.east_end, "north": box.north_end}
 
 
 def _connectors(given: Mapping[str, Any]) -> int:

@@ -39,6 +39,8 @@ from app.visibility import PRIVATE, Sight, table_name, visible
 DIALECT = dialect()
 UTC: ColumnElement[Any] = literal_column("'UTC'")
 RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
+NO_FRACTION: ColumnElement[Any] = literal_column("'.000000'")
+NOTHING: ColumnElement[Any] = literal_column("''")
 CACHED_STATEMENTS = 2_000
 
 
@@ -185,7 +187,7 @@ def _may_be_missing(relation: ToOne) -> bool:
 def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Spell instants as the rest of an answer does."""
     if isinstance(column.type, DateTime):
-        return func.to_char(func.timezone(UTC, column), RFC3339)
+        return func.replace(func.to_char(func.timezone(UTC, column), RFC3339), NO_FRACTION, NOTHING)
     return column
 
 
