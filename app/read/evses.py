@@ -122,7 +122,7 @@ class EvseSearch:
             place = tuple_(_number("after_distance_m"), bindparam("after_evse_id", type_=Text))
             conditions.append(tuple_(distance, evse.c.evse_id) > place)
         shown: list[Any] = [*columns, distance.label("distance_m")]
-        rows = select(*shown).where(*conditions)
+        rows: Any = select(*shown).where(*conditions)
         if self.filters & SELECTIVE:
             few = rows.cte("few").prefix_with("materialized")
             kept: list[Any] = list(few.c)
