@@ -20,6 +20,8 @@ from app.db.engine import Database
 from app.db.migrate import migrate
 from app.settings import Settings
 
+pytest_plugins = ["tests.hub"]
+
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 #: Not pytest's own temporary directory: that one is private, and a server started by root could not reach it.
 CLUSTERS = Path("/tmp")

@@ -1,0 +1,149 @@
+"""A hub that serves on a real socket, in a thread of its own, and what it said to its database meanwhile."""
+
+import asyncio
+import threading
+from asyncio import new_event_loop
+from collections.abc import Coroutine, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+import uvicorn
+
+from app.db.cluster import DATABASE, Cluster
+from app.db.engine import Database
+from app.settings import Settings
+from tests.world import World, make_world
+
+T = TypeVar("T")
+
+JSON = {"Content-Type": "application/json"}
+
+#: What surrounds a read of private tables.
+IDENTIFYING = "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true)"
+AROUND_PRIVATE = ("BEGIN READ ONLY;", IDENTIFYING, "COMMIT;")
+AUTHENTICATING = "select * from authenticate($1)"
+
+#: How the driver learns about types that it meets for the first time on a connection.
+LEARNING_TYPES = ("current_setting('jit')", "typeinfo_tree", "set_config('jit'")
+
+
+@dataclass
+class Hub:
+    """A running hub. One database connection for all reads, so that every statement is seen, in order."""
+
+    url: str
+    database: Database
+    loop: asyncio.AbstractEventLoop
+    client: httpx.Client
+    statements: list[str] = field(default_factory=list)
+
+    def post(
+        self, query: str, variables: Any = None, headers: dict[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        """Ask as JSON over HTTP."""
+        asked = {"query": query, **({} if variables is None else {"variables": variables}), **more}
+        return self.client.post("/graphql", json=asked, headers=headers)
+
+    def ask(
+        self, query: str, variables: Any = None, headers: dict[str, str] | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """Ask what must be answered; give `data`."""
+        answer = self.post(query, variables, headers, **more).json()
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something where the hub runs."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    @contextmanager
+    def recording(self) -> Iterator[list[str]]:
+        """Give a list that has, afterwards, the statements that were sent for what was done meanwhile."""
+        self.statements.clear()
+        seen: list[str] = []
+        yield seen
+        self.run(asyncio.sleep(0))  # the driver tells of a statement in the loop's next round
+        seen += [statement for statement in self.statements if _is_ours(statement)]
+
+
+def _is_ours(statement: str) -> bool:
+    return statement != AUTHENTICATING and not any(mark in statement for mark in LEARNING_TYPES)
+
+
+@contextmanager
+def serve(dsn: str, **settings: Any) -> Iterator[Hub]:
+    """Serve the database at `dsn` until the end of the block."""
+    # Not at the top: tests of single rooms load this file too, and need not the whole hub.
+    from app.main import Profile, create_app
+
+    app = create_app(dsn, Settings(**{"pool_size": 1, **settings}), Profile.PRODUCTION)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
+    loop = new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(),), daemon=True)
+    thread.start()
+    try:
+        _wait(server, thread)
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        with httpx.Client(base_url=url, timeout=30) as client:
+            hub = Hub(url, app.state.database, loop, client)
+            hub.run(_listen(hub))
+            yield hub
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        loop.close()
+
+
+def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
+    while not server.started:
+        thread.join(0.01)
+        assert thread.is_alive(), "the hub did not start"
+
+
+async def _listen(hub: Hub) -> None:
+    async with hub.database.reads.acquire() as connection:
+        connection.add_query_logger(lambda record: hub.statements.append(record.query))
+
+
+@contextmanager
+def scratch_database(server_dsn: str, template: str, name: str) -> Iterator[str]:
+    """Make a database for longer than one test; gives its DSN."""
+    _administer(server_dsn, f"create database {name} template {template} strategy file_copy")
+    try:
+        yield server_dsn.replace(f"/{DATABASE}?", f"/{name}?")
+    finally:
+        _administer(server_dsn, f"drop database {name} with (force)")
+
+
+def _administer(dsn: str, statement: str) -> None:
+    async def work() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    with closing(new_event_loop()) as loop:
+        loop.run_until_complete(work())
+
+
+# ---------------------------------------------------------------- fixtures, shared by the whole run
+
+
+@pytest.fixture(scope="session")
+def world(cluster: Cluster, template: str) -> Iterator[World]:
+    """The default world in a database of its own. Nobody writes to it."""
+    with scratch_database(cluster.dsn, template, f"world_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
+        yield loop.run_until_complete(make_world(dsn))
+
+
+@pytest.fixture(scope="session")
+def hub(world: World) -> Iterator[Hub]:
+    """The hub of the default world."""
+    with serve(world.dsn) as hub:
+        yield hub
