@@ -126,7 +126,8 @@ class EvseSearch:
         if self.filters & SELECTIVE:
             few = rows.cte("few").prefix_with("materialized")
             kept: list[Any] = list(few.c)
-            return select(*kept).order_by(few.c.distance_m, few.c.evse_id).limit(LIMIT)
+            chosen: Any = select(*kept)
+            return chosen.order_by(few.c.distance_m, few.c.evse_id).limit(LIMIT)
         return rows.order_by(distance).fetch(LIMIT, with_ties=True)
 
 
