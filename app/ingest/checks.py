@@ -215,8 +215,11 @@ def _text_flaws(value: Any, type_: inspect.StrType, path: str, expected: str) ->
     elif type_.max_length is not None and len(value) > type_.max_length:
         yield too_long(value, type_.max_length, path)
     elif _unfit(value, type_):
-        code = RefusalCode.PATTERN if value.strip() else RefusalCode.EMPTY
-        yield Flaw(path, code, f"{show(value)} is not possible; expected {_expected(expected, type_)}")
+        if value.strip():
+            message = f"{show(value)} is not possible; expected {_expected(expected, type_)}"
+            yield Flaw(path, RefusalCode.PATTERN, message)
+        else:
+            yield Flaw(path, RefusalCode.EMPTY, f"{show(value)} is blank; expected {expected}")
 
 
 def too_long(value: str, longest: int, path: str) -> Flaw:

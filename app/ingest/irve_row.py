@@ -274,7 +274,7 @@ def _connectors(row: Row, warnings: list[IrveWarning]) -> list[dict[str, str]]:
 
 
 def _type_2_format(row: Row, warnings: list[IrveWarning]) -> str:
-    """Give cable or socket; where the register does not know, the socket that the regulation asks for."""
+    """Give cable or socket; where the register does not say, the socket: a connector must have a format."""
     attached = _word(_FLAGS, row["cable_t2_attache"], warnings)
     if attached is None:
         warnings.append(IrveWarning.CABLE_UNKNOWN)

@@ -283,4 +283,6 @@ def _placed(understood: Understood, index: int, survey: Survey) -> Understood:
     if address == charge_point.address:
         return understood
     placed = msgspec.structs.replace(charge_point, address=address)
-    return Understood(placed, (*warnings, IrveWarning.ADDRESS_REPLACED))
+    left_out = {*warnings, IrveWarning.ADDRESS_REPLACED} - {IrveWarning.CITY_UNKNOWN}
+    left_out |= {IrveWarning.CITY_UNKNOWN} if address.city is None else set()
+    return Understood(placed, tuple(sorted(left_out)))
