@@ -56,10 +56,8 @@ _DAY_NAMES = (
     "su sun sunday di dim dimanche",
     "ph",
 )
-_WORDS = {name: "ABCDEFGH"[day] for day, names in enumerate(_DAY_NAMES) for name in names.split()}
-_WORDS |= (
-    dict.fromkeys(("off", "closed", "ferme", "fermé"), "x") | dict.fromkeys(("open", "ouvert"), "o") | {"24/7": "w"}
-)
+_OTHER_WORDS = {"off": "x", "closed": "x", "ferme": "x", "fermé": "x", "open": "o", "ouvert": "o", "24/7": "w"}
+_WORDS = {name: "ABCDEFGH"[day] for day, names in enumerate(_DAY_NAMES) for name in names.split()} | _OTHER_WORDS
 
 _DAYS = r"[A-H](?:-[A-H])?(?:,[A-H](?:-[A-H])?)*"
 _SPAN = r"\d{1,2}:\d\d-\d{1,2}:\d\d"
