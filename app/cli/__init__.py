@@ -39,6 +39,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except HubError as error:
             raise _Refused(error) from error
+        except OSError as error:
+            # A file that cannot be read or written; what has no name is no matter of files.
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from app.db import cluster
 from app.db.engine import Database
-from app.db.migrate import SCRIPTS, migrate
+from app.db.migrate import SCRIPTS, migrate, newest_revision
 from app.errors import HubError
 from app.logs import configure_logs, masked
 from app.settings import Settings, variable_of
@@ -94,15 +95,18 @@ def database_of(settings: Settings) -> Generator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
-    running = cluster.start(settings.data_dir)
+    running = None
     try:
+        with _signals_wait():
+            running = cluster.start(settings.data_dir)
         yield running.dsn
     finally:
-        with _undisturbed():
-            running.stop()
+        if running is not None:
+            with _signals_wait():
+                running.stop()
 
 
-async def bring_up_to_date(dsn: str, settings: Settings) -> tuple[str | None, str]:
+async def bring_up_to_date(dsn: str, settings: Settings) -> tuple[str | None, str | None]:
     """Run the migrations that are missing; give the revision before and after.
 
     Raises: NoDatabase, SchemaAhead.
@@ -128,18 +132,18 @@ async def require_present_schema(dsn: str) -> None:
         )
 
 
-def require_known(revision: str | None) -> str:
+def require_known(revision: str | None) -> str | None:
     """Give the revision this version brings, if it knows the one at hand.
 
     Raises: SchemaAhead.
     """
-    scripts = ScriptDirectory(str(SCRIPTS))
-    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+    known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
+    if revision is not None and revision not in known:
         raise SchemaAhead(
             f"the database's schema is at {revision}, which this version of the hub does not know",
             "a newer version has migrated it: run that one",
         )
-    return str(scripts.get_current_head())
+    return newest_revision()
 
 
 async def revision_of(dsn: str) -> str | None:
@@ -180,14 +184,33 @@ async def _run(work: Callable[[Database], Awaitable[T]], dsn: str, settings: Set
 
 
 @contextmanager
-def _undisturbed() -> Generator[None]:
-    """Let a second Ctrl-C not interrupt the stopping; programs started meanwhile do not hear it either."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+def _signals_wait() -> Generator[None]:
+    """Let a signal to stop wait until what was begun is done; a second one does not wait.
+
+    An exception in the midst of starting a process would leave the process behind, with nobody who knows of it.
+    """
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    heard: list[int] = []
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            restore()
+            signal.raise_signal(number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, hear)
     try:
         yield
     finally:
-        for number, then in before.items():
-            signal.signal(number, then)
+        restore()
+        if len(heard) == 1:
+            signal.raise_signal(heard[0])
 
 
 def _flag(name: str) -> Callable[[F], F]:

@@ -60,27 +60,26 @@ def import_(format_: str, file: Path, report: Path | None, confirm_removals: boo
     row is accounted for; the refused ones are written to a report with their reasons.
     """
     now = datetime.now(UTC)
-    report = report or _new_report(current_settings().data_dir, format_, now)
+    path = report or _new_report(current_settings().data_dir, format_, now)
     register = FORMATS[format_](file, now)
 
     async def work(database: Database) -> ImportReport:
         survey = await asyncio.to_thread(register.survey)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with _progress(survey.rows) as progress:
             return await import_register(
-                database, register, now, progress, confirm_removals=confirm_removals, refusals=report
+                database, register, now, progress, confirm_removals=confirm_removals, refusals=path
             )
 
     done = run_with_database(work)
     if as_json:
-        click.echo(orjson.dumps(_import_row(format_, file, report, done), option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(_import_row(format_, file, path, done), option=orjson.OPT_INDENT_2))
     else:
-        _print_import(done, report)
+        _print_import(done, path)
 
 
 def _new_report(data_dir: Path, format_: str, now: datetime) -> Path:
-    path = data_dir / "imports" / f"{format_}-{now:%Y%m%dT%H%M%SZ}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    return data_dir / "imports" / f"{format_}-{now:%Y%m%dT%H%M%SZ}.jsonl"
 
 
 @contextmanager
@@ -181,7 +180,7 @@ def _demo_row(filled: Filled, seed: int, settings: Settings) -> dict[str, Any]:
         "query": _query(),
         "partners": [
             {
-                "partnerId": partner_id,
+                "partnerId": str(partner_id),
                 "name": name,
                 "keys": [_key_row(key) for whose, key in filled.keys.items() if whose == name],
             }

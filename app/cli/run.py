@@ -19,7 +19,6 @@ import uvloop
 from app.cli.connect import (
     STOP_SIGNALS,
     bring_up_to_date,
-    connect,
     current_settings,
     database_of,
     given_flags,
@@ -27,6 +26,7 @@ from app.cli.connect import (
     takes_settings,
     url_of,
 )
+from app.db.engine import Database
 from app.errors import HubError
 from app.logs import configure_logs, log_requests, masked
 from app.settings import Settings
@@ -124,7 +124,7 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
         url = url_of(*listener.getsockname()[:2])
         log.info("serving", url=url, profile=profile)
         if profile == DEVELOPMENT:
-            _welcome(url, await _is_empty(dsn))
+            _welcome(url, await _is_empty(application.state.database))
 
     config = uvicorn.Config(
         log_requests(application),
@@ -137,12 +137,8 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
     log.info("stopped")
 
 
-async def _is_empty(dsn: str) -> bool:
-    connection = await connect(dsn)
-    try:
-        return await connection.fetchval("select not exists (select from evse)")
-    finally:
-        await connection.close()
+async def _is_empty(database: Database) -> bool:
+    return (await database.fetch("select not exists (select from evse)"))[0][0]
 
 
 class _Server(uvicorn.Server):
