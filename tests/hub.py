@@ -76,12 +76,12 @@ def _is_ours(statement: str) -> bool:
 
 
 @contextmanager
-def serve(dsn: str, **settings: Any) -> Iterator[Hub]:
+def serve(dsn: str, profile: str = "PRODUCTION", **settings: Any) -> Iterator[Hub]:
     """Serve the database at `dsn` until the end of the block."""
     # Not at the top: tests of single rooms load this file too, and need not the whole hub.
     from app.main import Profile, create_app
 
-    app = create_app(dsn, Settings(**{"pool_size": 1, **settings}), Profile.PRODUCTION)
+    app = create_app(dsn, Settings(**{"pool_size": 1, **settings}), Profile(profile))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
     loop = new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(),), daemon=True)
