@@ -1,0 +1,210 @@
+"""The command: prepare the world, compare the answers, measure, print the table and what was to be reached."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from app.db import cluster
+from tests.benchmarks.measure import AnswersDiffer, Result, Variant, compare, measure, serving
+from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
+from tests.benchmarks.world import World, find_spots, prepare_world
+
+CLIENTS = (1, 8)
+SPOTS = 2_000
+COMPARED = 50
+#: One statement for the EVSEs, and one for each relation that the documents select.
+ORM_STATEMENTS = 4
+IMPORT_LIMIT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How many times a baseline's requests per second the hub is to reach, at 8 clients."""
+
+    question: str
+    baseline: str
+    times: float
+
+
+TARGETS = (Target("a", "orm", 20), Target("a", "bare", 0.75), Target("b", "orm", 40), Target("b", "bare", 0.7))
+CLIENTS_OF_TARGETS = 8
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--evses", default=300_000, help="How many EVSEs the world has at least.")
+@click.option("--rounds", default=5, help="How often each variant is measured.")
+@click.option("--seconds", default=3.0, help="How long each time.")
+@click.option("--seed", type=int, help="Repeat an earlier run's questions. [default: by chance]")
+@click.option("--data-dir", default="var/benchmarks", type=click.Path(path_type=Path), help="Where the world is kept.")
+@click.option("--import/--no-import", "measure_import", default=True, help="Measure the import as well.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+def main(
+    evses: int,
+    rounds: int,
+    seconds: float,
+    seed: int | None,
+    data_dir: Path,
+    measure_import: bool,
+    json_file: Path | None,
+) -> None:
+    """Measure the hub's reads beside two baselines, in one run, and print the ratios.
+
+    A slow answer is no failure: the exit code is 0 unless the variants' answers differ.
+    """
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    console = Console(width=120)
+    console.print(f"seed: --seed {seed}")
+    with cluster.start(data_dir) as running:
+        console.print(f"Preparing at least {evses:,} EVSEs (made once, kept in {data_dir}) ...")
+        world = prepare_world(running.dsn, evses, measure_import)
+        postmaster = int((running.home / "data" / "postmaster.pid").read_text().split()[0])
+        try:
+            sizes, results = _run(world, seed, rounds, seconds, postmaster, console)
+        except AnswersDiffer as error:
+            raise click.ClickException(f"the variants' answers differ: {error}") from None
+    _print_all(console, world, sizes, results)
+    if json_file is not None:
+        json_file.write_bytes(orjson.dumps(_figures(seed, world, sizes, results), option=orjson.OPT_INDENT_2))
+
+
+def _run(
+    world: World, seed: int, rounds: int, seconds: float, postmaster: int, console: Console
+) -> tuple[Mapping[str, float], Sequence[Result]]:
+    spots = asyncio.run(find_spots(world.dsn, SPOTS, seed))
+    commands = {
+        "hub": ["hub", world.dsn],
+        "bare": ["bare", world.dsn],
+        "bare, key": ["bare", world.dsn, str(world.nsp_role_id)],
+        "orm": ["orm", world.dsn],
+        "orm, cached": ["orm-cached", world.dsn],
+    }
+    with serving(commands) as servers:
+        variants = [
+            variant for question in questions(spots, seed) for variant in _variants(question, servers, world.key)
+        ]
+        sizes = compare(variants, COMPARED, leaves)
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("Measuring", total=len(variants) * (1 + rounds * len(CLIENTS)))
+            results = measure(variants, CLIENTS, rounds, seconds, postmaster, lambda: progress.advance(task))
+    return sizes, results
+
+
+def _variants(question: Question, servers: Mapping[str, Any], key: str) -> list[Variant]:
+    asked, bare = graphql_requests(question), bare_requests(question)
+    with_key = graphql_requests(question, key)
+    return [
+        Variant(question.name, "hub", servers["hub"], asked),
+        Variant(question.name, "bare", servers["bare"], bare, like="hub"),
+        Variant(question.name, "orm", servers["orm"], asked, like="hub", statements=ORM_STATEMENTS),
+        Variant(question.name, "orm, cached", servers["orm, cached"], asked, like="hub", statements=ORM_STATEMENTS),
+        Variant(question.name, "hub, key", servers["hub"], with_key),
+        Variant(question.name, "bare, key", servers["bare, key"], bare, like="hub, key"),
+    ]
+
+
+# ---------------------------------------------------------------- what is printed
+
+
+def _print_all(console: Console, world: World, sizes: Mapping[str, float], results: Sequence[Result]) -> None:
+    console.print(f"{world.evses:,} EVSEs of {world.operators} operators; leaf values per answer of the hub:")
+    for name, size in sizes.items():
+        if name.endswith("hub"):
+            console.print(f"  {name.removesuffix(', hub')}: {size:,.1f}")
+    console.print(_table(results))
+    for line in _verdicts(results):
+        console.print(line)
+    if world.imported is not None:
+        console.print(_import_line(world))
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table()
+    for heading in ("question", "variant"):
+        table.add_column(heading)
+    for heading in ("clients", "requests/s", "p50 ms", "p99 ms", "server CPU ms", "PostgreSQL CPU ms", "load CPU ms"):
+        table.add_column(heading, justify="right")
+    for clients in CLIENTS:
+        for result in results:
+            if result.clients == clients:
+                table.add_row(*_cells(result))
+        table.add_section()
+    return table
+
+
+def _cells(result: Result) -> list[str]:
+    r = result.round
+    return [
+        result.variant.question,
+        result.variant.name,
+        str(result.clients),
+        f"{r.per_s:,.0f}" if r.per_s >= 100 else f"{r.per_s:.1f}",
+        *(f"{value:.2f}" for value in (r.p50_ms, r.p99_ms, r.server_ms, r.postgres_ms, r.load_ms)),
+    ]
+
+
+def _verdicts(results: Sequence[Result]) -> list[str]:
+    return [_verdict(target, ratio(results, target.question, "hub", target.baseline)) for target in TARGETS] + [
+        f"({letter}) {name} / {baseline}: {ratio(results, letter, name, baseline):.2f}"
+        for letter in ("a", "b")
+        for name, baseline in (("hub", "orm, cached"), ("hub, key", "bare, key"), ("hub, key", "hub"))
+    ]
+
+
+def _verdict(target: Target, reached: float) -> str:
+    word = "reached" if reached >= target.times else "NOT reached"
+    return f"({target.question}) hub / {target.baseline}: {reached:.2f}; to reach: {target.times:g}: {word}"
+
+
+def ratio(results: Sequence[Result], letter: str, name: str, baseline: str, clients: int = CLIENTS_OF_TARGETS) -> float:
+    """Give how many times a baseline's requests per second a variant answered."""
+    per_s = {
+        result.variant.name: result.round.per_s
+        for result in results
+        if result.clients == clients and result.variant.question.startswith(letter)
+    }
+    return per_s[name] / per_s[baseline]
+
+
+def _import_line(world: World) -> str:
+    imported = world.imported
+    assert imported is not None
+    word = "reached" if imported.seconds < IMPORT_LIMIT_S else "NOT reached"
+    return (
+        f"import of {imported.what}: {imported.seconds:.1f} s (to reach: under {IMPORT_LIMIT_S} s: {word}), "
+        f"peak {imported.peak_mb:.0f} MB, {imported.evses:,} EVSEs"
+    )
+
+
+def _figures(seed: int, world: World, sizes: Mapping[str, float], results: Sequence[Result]) -> Any:
+    return {
+        "seed": seed,
+        "evses": world.evses,
+        "operators": world.operators,
+        "leaves": sizes,
+        "import": None if world.imported is None else asdict(world.imported),
+        "results": [
+            {
+                "question": result.variant.question,
+                "variant": result.variant.name,
+                "clients": result.clients,
+                **asdict(result.round),
+            }
+            for result in results
+        ],
+        "ratios": [
+            {**asdict(target), "reached": ratio(results, target.question, "hub", target.baseline)} for target in TARGETS
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main()

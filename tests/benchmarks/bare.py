@@ -1,0 +1,199 @@
+"""Baseline: the hub's own SQL in a bare ASGI callable, with the questions fixed. No GraphQL, no framework, no keys.
+
+Nothing that answers these questions with this SQL can be much faster, so the hub is measured by what it keeps of it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import orjson
+from graphql.execution.values import get_argument_values, get_variable_values
+
+from app.db.engine import Database
+from app.ids import normalise_evse_id, separated_evse_id
+from app.read.paging import encode_cursor
+from app.read.statement import Statement, compile_statement
+from app.settings import Settings
+from app.visibility import Sight
+from app.words import AuthMethod, words_of
+from schema.build import schema
+from schema.documents import Documents
+from tests.benchmarks.questions import NEAREST, ONE
+
+Row = Any
+Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
+
+#: Variables of the right kinds; the statement depends on nothing else.
+SAMPLE_NEAREST = {"near": {"longitude": 0.0, "latitude": 0.0, "radiusM": 1.0}, "first": 1}
+SAMPLE_ONE = {"evseId": "DE*8AC*E1"}
+
+
+def hub_statement(text: str, sample: Mapping[str, Any], sight: Sight) -> Statement:
+    """Give the statement that the hub answers a document's only root field with."""
+    core = schema._schema  # pyright: ignore[reportPrivateUsage]
+    operation = Documents(core).get(text).operation(None)
+    variables = get_variable_values(core, operation.node.variable_definitions or (), dict(sample))
+    assert not isinstance(variables, list), variables
+    compiled = operation.compiled(core, variables)
+    assert compiled is not None
+    (root,) = compiled
+    assert root.field is not None
+    assert root.requested is not None
+    assert root.selection is not None
+    request = root.requested(get_argument_values(root.field, root.node, variables), None)
+    assert request is not None
+    return compile_statement(root.selection, request.search, sight)
+
+
+class BareRoute:
+    """POST /nearest and POST /evse, anonymous, or as a role when one is given."""
+
+    def __init__(self, dsn: str, role_id: int | None = None) -> None:
+        self.dsn = dsn
+        self.caller = {} if role_id is None else {"caller_role_id": role_id}
+        sight = Sight.STRANGER if role_id is None else Sight.PARTNER
+        self.nearest_statement = hub_statement(NEAREST, SAMPLE_NEAREST, sight)
+        self.one_statement = hub_statement(ONE, SAMPLE_ONE, sight)
+        self.database: Database | None = None
+        self.answers: Mapping[str, Answer] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message["body"]
+            if not message.get("more_body"):
+                break
+        content = orjson.dumps({"data": await self.answers[scope["path"]](orjson.loads(body))}, option=orjson.OPT_UTC_Z)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        self.database = database = await Database.open(self.dsn, Settings())
+        self.answers = {
+            "/nearest": partial(self._nearest, database, await _positions(database, self.nearest_statement)),
+            "/evse": partial(self._one, database, await _positions(database, self.one_statement)),
+        }
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await database.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _nearest(self, database: Database, at: Mapping[str, int], asked: Mapping[str, Any]) -> Any:
+        near, first = asked["near"], asked["first"]
+        arguments = {
+            "longitude": near["longitude"],
+            "latitude": near["latitude"],
+            "radius_m": near["radiusM"],
+            "limit": first + 1,
+            **self.caller,
+        }
+        rows = await database.fetch(self.nearest_statement.sql, *self.nearest_statement.bind(arguments))
+        shown = rows[:first]
+        last = [shown[-1][at[name]] for name in ("distance_m", "evse_id")] if shown else None
+        page = {
+            "hasNextPage": len(rows) > first,
+            "endCursor": None if last is None else encode_cursor("distance_m+evse_id", *last),
+        }
+        return {"evses": {"nodes": [_nearby(row, **at) for row in shown], "pageInfo": page}}
+
+    async def _one(self, database: Database, at: Mapping[str, int], asked: Mapping[str, Any]) -> Any:
+        arguments = {"evse_id": normalise_evse_id(asked["evseId"]), **self.caller}
+        rows = await database.fetch(self.one_statement.sql, *self.one_statement.bind(arguments))
+        return {"evse": _detailed(rows[0], **at) if rows else None}
+
+
+async def _positions(database: Database, statement: Statement) -> Mapping[str, int]:
+    """Give each column's place in the statement's rows."""
+    async with database.reads.acquire() as connection:
+        prepared = await connection.prepare(statement.sql)
+        return {attribute.name: place for place, attribute in enumerate(prepared.get_attributes())}
+
+
+def _nearby(
+    row: Row, *, evse_id: int, distance_m: int, latitude: int, longitude: int, charge_point_type: int,
+    static_status: int, party_id: int, name: int, location_id: int, location_name: int, location_type: int,
+    address: int, city: int, zip_code: int, country: int, connector_standards: int, connector_formats: int,
+    maximum_power_kw: int, auth_methods: int, telephone_number: int, updated_at: int,
+) -> Any:  # fmt: skip
+    return {
+        "evseId": separated_evse_id(row[evse_id]),
+        "distanceM": round(row[distance_m], 1),
+        "position": {"latitude": row[latitude], "longitude": row[longitude]},
+        "chargePointType": row[charge_point_type],
+        "staticStatus": row[static_status] or "UNKNOWN",
+        "operator": {"partyId": row[party_id], "name": row[name]},
+        "location": {
+            "locationId": row[location_id],
+            "name": row[location_name],
+            "locationType": row[location_type],
+            "address": {
+                "address": row[address],
+                "city": row[city],
+                "zipCode": row[zip_code],
+                "country": row[country],
+            },
+        },
+        "connectors": [
+            {"standard": standard, "format": format_}
+            for standard, format_ in zip(row[connector_standards], row[connector_formats], strict=True)
+        ],
+        "ratings": None if row[maximum_power_kw] is None else {"maximumPowerKw": row[maximum_power_kw]},
+        "authMethods": words_of(row[auth_methods], vocabulary=AuthMethod),
+        "telephoneNumber": row[telephone_number],
+        "updatedAt": row[updated_at],
+    }
+
+
+def _detailed(
+    row: Row, *, evse_id: int, latitude: int, longitude: int, charge_point_type: int, static_status: int,
+    party_id: int, name: int, location_id: int, location_name: int, location_type: int, time_zone: int,
+    address: int, city: int, zip_code: int, country: int, connector_standards: int, connector_formats: int,
+    maximum_power_kw: int, opening_times: int, auth_methods: int, telephone_number: int, updated_at: int,
+) -> Any:  # fmt: skip
+    return {
+        "evseId": separated_evse_id(row[evse_id]),
+        "position": {"latitude": row[latitude], "longitude": row[longitude]},
+        "chargePointType": row[charge_point_type],
+        "staticStatus": row[static_status] or "UNKNOWN",
+        "operator": {"partyId": row[party_id], "name": row[name]},
+        "location": {
+            "locationId": row[location_id],
+            "name": row[location_name],
+            "locationType": row[location_type],
+            "timeZone": row[time_zone],
+            "address": {
+                "address": row[address],
+                "city": row[city],
+                "zipCode": row[zip_code],
+                "country": row[country],
+            },
+        },
+        "connectors": [
+            {"standard": standard, "format": format_}
+            for standard, format_ in zip(row[connector_standards], row[connector_formats], strict=True)
+        ],
+        "ratings": None if row[maximum_power_kw] is None else {"maximumPowerKw": row[maximum_power_kw]},
+        "openingTimes": _opening_times(row[opening_times]),
+        "authMethods": words_of(row[auth_methods], vocabulary=AuthMethod),
+        "telephoneNumber": row[telephone_number],
+        "updatedAt": row[updated_at],
+    }
+
+
+def _opening_times(times: Mapping[str, Any] | None) -> Any:
+    if times is None:
+        return None
+    return {
+        "twentyfourseven": times.get("twentyfourseven"),
+        "regularHours": [
+            {"weekday": hours["weekday"], "begin": hours["begin"], "end": hours["end"]}
+            for hours in times.get("regularHours") or ()
+        ],
+    }

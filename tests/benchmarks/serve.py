@@ -1,0 +1,63 @@
+"""One variant as a server of its own: `python -m tests.benchmarks.serve LISTENER NAME DSN [ROLE_ID]`.
+
+LISTENER is the number of an inherited socket that listens already. All run under uvicorn alike: uvloop, httptools,
+one process, no access log.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import uvicorn
+import uvloop
+
+App = Any
+
+# Each server loads its own code only.
+
+
+def _hub(dsn: str, _: int | None) -> App:
+    from app.main import Profile, create_app
+    from app.settings import Settings
+
+    return create_app(dsn, Settings(), Profile.PRODUCTION)
+
+
+def _bare(dsn: str, role_id: int | None) -> App:
+    from tests.benchmarks.bare import BareRoute
+
+    return BareRoute(dsn, role_id)
+
+
+def _orm(dsn: str, _: int | None) -> App:
+    from tests.benchmarks.orm import orm_app
+
+    return orm_app(dsn, cached=False)
+
+
+def _orm_cached(dsn: str, _: int | None) -> App:
+    from tests.benchmarks.orm import orm_app
+
+    return orm_app(dsn, cached=True)
+
+
+SERVERS: Mapping[str, Callable[[str, int | None], App]] = {
+    "hub": _hub,
+    "bare": _bare,
+    "orm": _orm,
+    "orm-cached": _orm_cached,
+}
+
+
+def main() -> None:
+    listener, name, dsn, *role_id = sys.argv[1:]
+    app = SERVERS[name](dsn, int(role_id[0]) if role_id else None)
+    config = uvicorn.Config(app, http="httptools", access_log=False, log_level="warning", lifespan="on")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(listener))]))
+
+
+if __name__ == "__main__":
+    main()
