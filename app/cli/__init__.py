@@ -3,19 +3,28 @@
 import signal
 import sys
 import traceback
+from importlib import import_module
 from types import FrameType, TracebackType
 from typing import Any
 
 import click
 
-from app.cli.connect import DATABASE_SETTINGS, takes_settings
-from app.cli.data import demo, import_
-from app.cli.partners import contract, key, partner
-from app.cli.run import migrate_, serve, up
 from app.errors import HubError
 from app.logs import masked
 
 INTERRUPTED = 130
+
+#: Where each command is; looked up by name, so that a command waits for the libraries of no other.
+COMMANDS = {
+    "up": "app.cli.run:up",
+    "serve": "app.cli.run:serve",
+    "migrate": "app.cli.run:migrate_",
+    "import": "app.cli.data:import_",
+    "demo": "app.cli.data:demo",
+    "partner": "app.cli.partners:partner",
+    "key": "app.cli.partners:key",
+    "contract": "app.cli.partners:contract",
+}
 
 
 class _Refused(click.ClickException):
@@ -33,6 +42,14 @@ class _Refused(click.ClickException):
 
 class _Commands(click.Group):
     """The outermost group: what goes wrong below ends here, in a sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.add_command(_load(cmd_name))
+        return self.commands.get(cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -68,6 +85,18 @@ def main(context: click.Context) -> None:
     sys.excepthook = _tell_unexpected
 
 
+def _load(name: str) -> click.Command:
+    from app.cli.connect import DATABASE_SETTINGS, takes_settings
+
+    module, _, attribute = COMMANDS[name].partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    if isinstance(command, click.Group):
+        # Its commands say only what they do; where the database is, every command can be told.
+        for each in command.commands.values():
+            takes_settings(*DATABASE_SETTINGS)(each)
+    return command
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
     # As an exception it passes by everything that has something to stop or to close.
     raise SystemExit(128 + number)
@@ -75,12 +104,3 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 def _tell_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
-
-
-for command in (up, serve, migrate_, import_, demo, partner, key, contract):
-    main.add_command(command)
-
-# The commands on partners say only what they do; where the database is, every command can be told.
-for group in (partner, key, contract):
-    for command in group.commands.values():
-        takes_settings(*DATABASE_SETTINGS)(command)

@@ -26,7 +26,7 @@ from app.ingest.imports import ImportReport, Register, import_register
 from app.ingest.irve_static import IrveStatic
 from app.settings import Settings
 
-FORMATS: Mapping[str, Callable[[Path, datetime], Register]] = {"irve-static": IrveStatic}
+FORMATS: Mapping[str, Callable[[Path, datetime], Any]] = {"irve-static": IrveStatic}
 
 MEANING_OF = {str(code): meaning for code, meaning in MEANINGS.items()}
 
@@ -50,18 +50,19 @@ EXAMPLE_PLACE = "Berlin"
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: rows by what became of them.")
 @takes_settings(*DATABASE_SETTINGS)
 def import_(format_: str, file: Path, report: Path | None, confirm_removals: bool, as_json: bool) -> None:
-    """Import the register FILE, written in FORMAT (irve-static: csv or csv.gz).
+    """Import a register's FILE.
 
     \b
     Example:
       ochub import irve-static consolidation-irve.csv.gz
 
-    What an earlier file of the same source brought is replaced; what operators upload themselves is left alone. Every
-    row is accounted for; the refused ones are written to a report with their reasons.
+    FORMAT irve-static is the French register, csv or csv.gz. What an earlier file of the same source brought is
+    replaced; what operators upload themselves is left alone. Every row is accounted for; the refused ones are written
+    to a report with their reasons.
     """
     now = datetime.now(UTC)
     path = report or _new_report(current_settings().data_dir, format_, now)
-    register = FORMATS[format_](file, now)
+    register: Register = FORMATS[format_](file, now)
 
     async def work(database: Database) -> ImportReport:
         survey = await asyncio.to_thread(register.survey)
@@ -75,7 +76,7 @@ def import_(format_: str, file: Path, report: Path | None, confirm_removals: boo
     if as_json:
         click.echo(orjson.dumps(_import_row(format_, file, path, done), option=orjson.OPT_INDENT_2))
     else:
-        _print_import(done, path)
+        _print_import(done, path, f"app/ingest/{format_.replace('-', '_')}.md")
 
 
 def _new_report(data_dir: Path, format_: str, now: datetime) -> Path:
@@ -107,13 +108,13 @@ def _import_row(format_: str, file: Path, report: Path, done: ImportReport) -> d
         "accepted": done.accepted,
         "unchanged": done.unchanged,
         "removed": done.removed,
-        "refused": dict(done.refused),
-        "warnings": dict(done.warnings),
+        "refused": {str(code): rows for code, rows in _most_first(done.refused)},
+        "warnings": {str(code): rows for code, rows in _most_first(done.warnings)},
         "report": str(report),
     }
 
 
-def _print_import(done: ImportReport, report: Path) -> None:
+def _print_import(done: ImportReport, report: Path, page: str) -> None:
     refused = sum(done.refused.values())
     _print_rows(done.rows, "rows in the file")
     _print_rows(done.accepted, "accepted: new or changed")
@@ -122,9 +123,11 @@ def _print_import(done: ImportReport, report: Path) -> None:
     for code, rows in _most_first(done.refused):
         _print_rows(rows, f"  {code}  {MEANING_OF.get(code, '')}")
     for warning, rows in _most_first(done.warnings):
-        _print_rows(rows, f"noted: {warning}")
+        _print_rows(rows, f"accepted without something: {warning}")
     if done.removed > 0:
         _print_rows(done.removed, "EVSEs removed that the file no longer names")
+    if done.warnings:
+        click.echo(f"What each code means: {page}")
     if refused > 0:
         click.echo(f"Every refused row with its reason: {report}")
 
@@ -145,14 +148,15 @@ def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all partners and their keys.")
 @takes_settings(*DATABASE_SETTINGS, "host", "port")
 def demo(seed: int | None, as_json: bool) -> None:
-    """Fill an empty hub with synthetic data, and print a key and a query to paste.
+    """Fill an empty hub with synthetic data.
 
     \b
     Example:
       ochub demo --seed 1
 
     About 3,000 EVSEs of six invented operators in 94 real places of Europe, a navigation service that sees five of
-    the operators, a mobility provider and a parking spot operator. Beside a running hub its database is filled.
+    the operators, a mobility provider and a parking spot operator. It prints a key and a query to paste. Beside a
+    running hub the hub's own database is filled.
     """
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     settings = current_settings()
