@@ -339,7 +339,7 @@ def test_names_the_port_that_is_taken_before_it_starts_anything(tmp_path: Path) 
     [
         (["--host", "192.0.2.1"], "of 192.0.2.1: Cannot assign"),
         (["--host", "no-such-host.invalid"], "of no-such-host.invalid: "),
-        (["--port", "65536"], "cannot listen on port 65536"),
+        (["--port", "65536"], "cannot listen on port 65536 of 127.0.0.1: ports go from 0 to 65535"),
     ],
 )
 def test_names_the_address_that_cannot_be_listened_on(tmp_path: Path, flags: list[str], says: str) -> None:

@@ -176,10 +176,12 @@ def _listening(host: str, port: int) -> Generator[socket.socket]:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        if not 0 <= port < 65536:
+            raise OSError(None, "ports go from 0 to 65535")
         listener = socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         # Without what Python adds to the system's words.
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        reason = str(error.strerror).partition(" (while")[0]
         raise CannotListen(
             f"cannot listen on port {port} of {host}: {reason}",
             "choose another port with --port or OCHUB_PORT, another address with --host or OCHUB_HOST",
