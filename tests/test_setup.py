@@ -198,7 +198,8 @@ def test_does_without_the_page_where_npm_reaches_nothing_and_tries_again(machine
     for tries in (1, 2):
         done = machine.setup()
         assert done.returncode == 0
-        assert "GraphiQL could not be installed: the hub runs without its page" in done.stderr
+        assert "GraphiQL could not be installed" in done.stderr
+        assert "The hub runs without its page" in done.stderr
         assert machine.calls.read_text().count("npm ci") == tries
 
 
