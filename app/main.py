@@ -74,7 +74,7 @@ async def readyz(request: Request) -> Response:
 async def metrics_page(request: Request) -> Response:
     """Give Prometheus what was counted."""
     database: Database = request.app.state.database
-    for name, pool in (("reads", database.reads), ("writes", database.writes)):
+    for name, pool in (("reads", database.reads), ("planned", database.planned), ("writes", database.writes)):
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
         metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())
     return PlainTextResponse(metrics.rendered(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -102,6 +102,10 @@ class EvseSearch:
         return ("distance_m", "evse_id") if self.area is AreaKind.NEAR else ("evse_id",)
 
     @property
+    def planned(self) -> bool:
+        return self.area in (AreaKind.BOUNDS, AreaKind.BOUNDS_ACROSS)
+
+    @property
     def given(self) -> frozenset[str]:
         return frozenset({"distance_m"}) if self.area is AreaKind.NEAR else frozenset()
 
@@ -113,7 +117,12 @@ class EvseSearch:
         if self.after:
             conditions.append(beyond(evse, self.order, descending=False))
         conditions += _within(self.area)
-        return select(*columns).where(*conditions).order_by(evse.c.evse_id).limit(LIMIT)
+        ids = select(evse.c.evse_id).where(*conditions).order_by(evse.c.evse_id).limit(LIMIT)
+        if not self.planned:
+            return ids.with_only_columns(*columns)
+        # Boxes hold thousands: only their ids are sorted, and the wide rows of one page are read.
+        page = ids.subquery("page")
+        return select(*columns).join_from(evse, page, evse.c.evse_id == page.c.evse_id)
 
     def _nearest(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
         distance = distance_from_centre()

@@ -31,7 +31,7 @@ async def read(database: Database, caller: Caller | None, selection: Selection, 
 
 async def _fetch(database: Database, caller: Caller | None, statement: Statement, values: list[Any]) -> list[Any]:
     if not statement.private:
-        return await database.fetch(statement.sql, *values)
+        return await database.fetch(statement.sql, *values, planned=statement.planned)
     partner = caller.partner_id if caller else None
     administrator = caller is not None and caller.is_administrator
     return await database.fetch_private(partner, administrator, statement.sql, *values)

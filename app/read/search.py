@@ -40,6 +40,10 @@ class Search(Protocol):
     def given(self) -> frozenset[str]: ...
     @property
     def single(self) -> bool: ...
+    @property
+    def planned(self) -> bool:
+        """Whether the best plan depends on the arguments so much that planning for each call pays."""
+        ...
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
         """Give the rows found, with these columns of the table and everything in `order` and `given`."""
@@ -56,6 +60,7 @@ class ById:
     descending: bool = False
     given: frozenset[str] = frozenset()
     single: bool = True
+    planned: bool = False
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
         is_it = [self.table.c[name] == bindparam(name, type_=self.table.c[name].type) for name in self.columns]
@@ -75,6 +80,7 @@ class Listing:
     after: bool = False
     given: frozenset[str] = frozenset()
     single: bool = False
+    planned: bool = False
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
         table = self.table

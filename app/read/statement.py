@@ -49,7 +49,7 @@ class Statement:
     """SQL, the names of its parameters in order, the values of those that never change, and the generated functions.
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
-    security must be told who is asking.
+    security must be told who is asking. `planned`: see `Search.planned`.
     """
 
     sql: str
@@ -58,6 +58,7 @@ class Statement:
     build: Callable[[Sequence[Any], Mapping[str, Any]], Any]
     places: Callable[[Any], tuple[Any, ...]]
     private: bool
+    planned: bool
 
     def bind(self, arguments: Mapping[str, Any]) -> list[Any]:
         """Put the arguments in the statement's order."""
@@ -78,7 +79,7 @@ def compile_statement(selection: Selection, search: Search, sight: Sight) -> Sta
     exec(compile(source, "<plan>", "exec"), namespace)  # made of quoted response keys, numbers and names of ours only
     sql, parameters, constants = render(_root_select(level, search, sight))
     private = not PRIVATE.isdisjoint({table_name(search.table), *level.tables})
-    return Statement(sql, parameters, constants, namespace["build"], namespace["places"], private)
+    return Statement(sql, parameters, constants, namespace["build"], namespace["places"], private, search.planned)
 
 
 def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
