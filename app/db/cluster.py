@@ -53,6 +53,8 @@ DATABASE = "ochub"
 LOGIN_ROLE = "ochub"
 #: Part of the socket's name only; nothing listens on TCP.
 PORT = 5432
+#: The one request that is answered to everybody, by a byte that says yes or no.
+ASK_FOR_TLS = bytes.fromhex("0000000804d2162f")
 #: Recovery after a crash replays up to max_wal_size; a killed server's last statement may run up to its timeout.
 PATIENCE_S = 120.0
 
@@ -214,12 +216,15 @@ def _wait_for_answer(home: Home, server: subprocess.Popen[bytes]) -> None:
 
 
 def _answers(home: Home) -> bool:
-    """Whether a server takes connections: its pid file says so in the eighth line, and its socket agrees."""
+    """Whether a server takes connections: its pid file says so in the eighth line, and a new process of it replies."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         status = (home.data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()[7:8]
         if status and status[0].strip() == "ready":
+            connection.settimeout(1.0)
             connection.connect(f"{home.socket_directory}/.s.PGSQL.{PORT}")
-            return True
+            # A dying server still has its socket: connecting proves nothing, an answer does.
+            connection.sendall(ASK_FOR_TLS)
+            return connection.recv(1) != b""
     return False
 
 
