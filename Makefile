@@ -1,4 +1,4 @@
-.PHONY: run test check pins
+.PHONY: run test check pins bench
 
 run: ## serve on loopback, with a database of its own
 	@./setup
@@ -18,3 +18,7 @@ pins: ## pin the newest packages that pyproject.toml allows
 	$(COMPILE) --upgrade requirements-uv.in -o requirements-uv.txt
 	$(COMPILE) --upgrade pyproject.toml -o requirements.txt
 	$(COMPILE) --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+bench: ## measure reads and the import beside their baselines; `make bench ARGS=--help`
+	@./setup
+	@.venv/bin/python -m tests.benchmarks $(ARGS)
