@@ -20,16 +20,21 @@ from graphql import (
     VariableNode,
     Visitor,
     parse,
+    specified_rules,
     validate,
     visit,
 )
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import VariableValues
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from app.errors import HubError
 from app.read.plan import Selection
 from schema.compiled import Requested, requested_by
 from schema.select import Selector
+
+#: Strawberry's one is for inputs of which exactly one member is given: graphql-core does not know of them.
+RULES = (*specified_rules, OneOfInputValidationRule)
 
 KEPT_DOCUMENTS = 1_000
 KEPT_CHARACTERS = 20_000
@@ -130,7 +135,7 @@ def _read(schema: GraphQLSchema, text: str) -> Document:
         return Document((error,), {})
     except RecursionError:
         return Document((GraphQLError("the document is nested too deeply to be read"),), {})
-    errors = tuple(validate(schema, node))
+    errors = tuple(validate(schema, node, RULES))
     return Document(errors, {} if errors else _operations(node))
 
 

@@ -34,7 +34,7 @@ LEARNING_TYPES = ("current_setting('jit')", "typeinfo_tree", "set_config('jit'")
 
 @dataclass
 class Hub:
-    """A running hub. One database connection for all reads, so that every statement is seen, in order."""
+    """A running hub with one database connection of each kind, so that every statement is seen, in order."""
 
     url: str
     database: Database
@@ -106,8 +106,11 @@ def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 
 async def _listen(hub: Hub) -> None:
-    async with hub.database.reads.acquire() as connection:
-        connection.add_query_logger(lambda record: hub.statements.append(record.query))
+    """Hear of every statement; one that does not run on the ordinary connection says so."""
+    for name, pool in vars(hub.database).items():
+        note = "" if name == "reads" else f"-- on a connection of the pool `{name}`\n"
+        async with pool.acquire() as connection:
+            connection.add_query_logger(lambda record, note=note: hub.statements.append(note + record.query))
 
 
 @contextmanager

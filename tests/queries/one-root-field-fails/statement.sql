@@ -1,6 +1,6 @@
 SELECT found.evse_id
 FROM (SELECT evse.evse_id AS evse_id
 FROM evse
-WHERE evse.operator_no = any(array((SELECT operator.no
+WHERE coalesce(evse.operator_no = any(array((SELECT operator.no
 FROM operator
-WHERE operator.open AND NOT operator.suspended))) AND evse.evse_id = $1::VARCHAR COLLATE "C") AS found;
+WHERE operator.open AND NOT operator.suspended))), false) AND evse.evse_id = $1::VARCHAR COLLATE "C") AS found;

@@ -1,0 +1,105 @@
+"""Whatever is asked, however it is sent: there is an answer, or a code and a sentence; never SERVER, never a 5xx."""
+
+import json
+from asyncio import new_event_loop
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from graphql import GraphQLField
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.db.cluster import Cluster
+from tests.hub import JSON, Hub, scratch_database, serve
+from tests.schema.graphql_values import CORE, SOMETHING, WHO, arguments_of, literal, whole_selection
+from tests.world import World, make_world
+
+assert CORE.query_type is not None
+assert CORE.mutation_type is not None
+QUERIES = CORE.query_type.fields
+MUTATIONS = CORE.mutation_type.fields
+
+
+@pytest.fixture(scope="module")
+def shaken_world(cluster: Cluster, template: str) -> Iterator[World]:
+    """A world that may be changed."""
+    with scratch_database(cluster.dsn, template, f"shaken_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
+        yield loop.run_until_complete(make_world(dsn))
+
+
+@pytest.fixture(scope="module")
+def shaken(shaken_world: World) -> Iterator[Hub]:
+    with serve(shaken_world.dsn) as hub:
+        yield hub
+
+
+def check(status: int, body: bytes) -> None:
+    assert status < 500, body
+    answer = json.loads(body)
+    assert answer.keys() <= {"data", "errors"}
+    assert "errors" in answer or answer["data"] is not None
+    for error in answer.get("errors", ()):
+        assert error["extensions"]["code"] != "SERVER", error
+        assert len(error["message"]) > 5
+
+
+def sent(kind: str, name: str, field: GraphQLField, arguments: dict[str, Any], as_literals: bool) -> dict[str, Any]:
+    """Give the request that asks one root field for everything."""
+    selection = whole_selection(field.type)
+    if as_literals:
+        written = ", ".join(f"{each}: {literal(value, field.args[each].type)}" for each, value in arguments.items())
+        return {"query": f"{kind} {{ {name}{f'({written})' if written else ''} {selection} }}"}
+    declared = ", ".join(f"${each}: {field.args[each].type}" for each in arguments)
+    passed = ", ".join(f"{each}: ${each}" for each in arguments)
+    head = f"{kind} ({declared}) {{ {name}({passed})" if arguments else f"{kind} {{ {name}"
+    return {"query": f"{head} {selection} }}", "variables": arguments}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_answers_every_query(shaken: Hub, shaken_world: World, name: str, data: st.DataObject) -> None:
+    field = QUERIES[name]
+    arguments = data.draw(arguments_of(field.args, wild=data.draw(st.booleans())))
+    request = sent("query", name, field, arguments, data.draw(st.booleans()))
+    response = shaken.client.post("/graphql", json=request, headers=shaken_world.authorization(data.draw(WHO)))
+    check(response.status_code, response.content)
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_answers_every_mutation(shaken: Hub, shaken_world: World, name: str, data: st.DataObject) -> None:
+    field = MUTATIONS[name]
+    arguments = data.draw(arguments_of(field.args, wild=data.draw(st.booleans())))
+    request = sent("mutation", name, field, arguments, data.draw(st.booleans()))
+    who = data.draw(st.sampled_from([None, "leitstelle", "leitstelle", "sonnenstrom", "wegweiser"]))
+    response = shaken.client.post("/graphql", json=request, headers=shaken_world.authorization(who))
+    check(response.status_code, response.content)
+
+
+@settings(max_examples=100)
+@given(
+    body=st.one_of(
+        st.binary(max_size=40), st.recursive(SOMETHING, st.lists).map(lambda value: json.dumps(value).encode())
+    )
+)
+def test_answers_every_body(hub: Hub, body: bytes) -> None:
+    response = hub.client.post("/graphql", content=body, headers=JSON)
+    assert response.status_code == 400
+    check(response.status_code, response.content)
+
+
+WORDS = """{ } ( ) [ ] ... : $ @ ! = | & # , query mutation fragment on Query Evse F x true null 1 -1.5e9 skip if me
+evse evses evseId nodes __typename first filter role"""
+TOKENS = [*WORDS.split(), '"', '"""', '"x"', "\n", "\ufeff", "\x00", "... F", "fragment F on Query { me { role } }"]
+
+
+@settings(max_examples=150)
+@given(tokens=st.lists(st.sampled_from(TOKENS) | st.text(max_size=3), max_size=25))
+def test_answers_every_document(hub: Hub, tokens: list[str]) -> None:
+    response = hub.client.post("/graphql", content=json.dumps({"query": " ".join(tokens)}), headers=JSON)
+    check(response.status_code, response.content)
