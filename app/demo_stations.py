@@ -17,6 +17,7 @@ import msgspec
 
 PLACES = Path(__file__).parent / "demo_places.json"
 EVSES = 3_000
+BIGGEST = 8
 METRES_PER_DEGREE = 111_195
 
 #: An EVSE as `ChargePointInput` takes it.
@@ -215,7 +216,7 @@ def charge_points(operator: Operator, seed: int, now: datetime, parking_party: s
 def _station(
     chance: random.Random, operator: Operator, number: int, today: datetime, parking_party: str
 ) -> list[Input]:
-    place = _place(chance, operator)
+    place = _place(chance, operator, number)
     site = SITES[chance.choices(list(operator.sites), list(operator.sites.values()))[0]]
     shared = _shared(chance, operator, number, place, site)
     size = chance.choice(site.sizes)
@@ -314,12 +315,16 @@ def _parking_spots(chance: random.Random, site: Site, party_id: str, station: in
     ]
 
 
-def _place(chance: random.Random, operator: Operator) -> Place:
+def _place(chance: random.Random, operator: Operator, number: int) -> Place:
+    """Choose where a station stands: the first ones in the biggest places, so that there all operators are met."""
     places = known_places().places
-    weights = [
-        place.population**0.5 * (1 if not operator.home or place.country in operator.home else 0.05) for place in places
-    ]
-    return chance.choices(places, weights)[0]
+    weights = [place.population**0.5 * (1 if _is_home(operator, place) else 0.05) for place in places]
+    home = sorted((place for place in places if _is_home(operator, place)), key=lambda place: -place.population)
+    return home[number - 1] if number <= BIGGEST else chance.choices(places, weights)[0]
+
+
+def _is_home(operator: Operator, place: Place) -> bool:
+    return not operator.home or place.country in operator.home
 
 
 def _address(chance: random.Random, country: Country, place: Place) -> Input:

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import asyncpg
@@ -376,7 +376,7 @@ def _data_directory() -> Generator[Path]:
 
 
 class Running:
-    """A hub's process, and the URL it printed or logged."""
+    """A hub's process, its URL, and the lines it printed."""
 
     def __init__(self, process: subprocess.Popen[str], url: str, said: list[str]) -> None:
         self.process = process
@@ -415,19 +415,18 @@ def _running(*arguments: str, **environment: str) -> Generator[Running]:
 
 
 def _wait_until_it_serves(process: subprocess.Popen[str]) -> Running:
-    said: list[str] = []
+    """Read what `up` prints, or `serve` logs, until it is ready."""
     assert process.stdout is not None
     assert process.stderr is not None
-    for line in process.stderr:
-        if '"message":"serving"' in line:
-            url = json.loads(line)["url"]
-            break
+    said: list[str] = []
+    production = "serve" in cast(list[str], process.args)
+    for line in process.stderr if production else process.stdout:
+        if production and '"message":"serving"' in line:
+            return Running(process, json.loads(line)["url"], said)
+        if line == "Stop with Ctrl-C.\n":
+            return Running(process, said[0].split()[-1], said)
         said.append(line)
-    else:
-        raise AssertionError("it does not serve: " + "".join(said))
-    if json.loads(line)["profile"] == "DEVELOPMENT":
-        said = list(iter(process.stdout.readline, "Stop with Ctrl-C.\n"))
-    return Running(process, url, said)
+    raise AssertionError(f"it does not serve: {said} {process.stderr.read()}")
 
 
 def _call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.cli.data import EXAMPLE_PLACE
 from app.db.engine import Database
 from app.demo import CONTRACTS, NAVIGATION, ROLES, NotEmpty, fill
 from app.demo_stations import EVSES, OPERATORS, Input, charge_points, known_places
@@ -72,6 +73,13 @@ def _kind_of_hours(item: Input) -> str:
         return "always"
     days = Counter(hours["weekday"] for hours in times["regularHours"])
     return "split" if max(days.values()) > 1 else "once a day"
+
+
+@settings(max_examples=20)
+@given(st.integers())
+def test_gives_strangers_something_to_see_where_the_example_looks(seed: int) -> None:
+    [open_] = [operator for operator in OPERATORS if operator.open]
+    assert EXAMPLE_PLACE in {item["address"]["city"] for item in charge_points(open_, seed, NOW)}
 
 
 def test_puts_stations_near_the_place_their_address_names() -> None:

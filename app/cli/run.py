@@ -122,9 +122,10 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
 
     async def announce() -> None:
         url = url_of(*listener.getsockname()[:2])
-        log.info("serving", url=url, profile=profile)
         if profile == DEVELOPMENT:
             _welcome(url, await _is_empty(application.state.database))
+        else:
+            log.info("serving", url=url)
 
     config = uvicorn.Config(
         log_requests(application),
@@ -156,7 +157,8 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         # The original raises the signal once more after the shutdown: connections and cluster could then not be
         # closed in peace.
-        before = {number: signal.signal(number, self._hear) for number in STOP_SIGNALS}
+        heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
         finally:
