@@ -1,0 +1,117 @@
+"""Routes: a polyline cut into short pieces, each with the metres driven before it.
+
+What lies off a route is measured against the pieces, so a route is first freed of points that change nothing: a sector of
+directions is narrowed from point to point, and where the next one falls outside a piece ends. One pass, whatever the line.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import asin, atan2, cos, hypot, pi, radians
+
+from geo.areas import EARTH_RADIUS_M, NotAnArea, great_circle_m
+
+#: Short enough that a piece is straight on a flat map to within a metre off it.
+LONGEST_PIECE_M = 20_000
+LONGEST_ROUTE_M = 5_000_000
+MOST_PIECES = 5_000
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A straight part of a route: from and to (longitude, latitude), driven metres at its beginning, and its own."""
+
+    start: Point
+    end: Point
+    start_m: float
+    length_m: float
+
+
+def pieces_of(points: Sequence[Point], tolerance_m: float) -> list[Piece]:
+    """Cut a route into pieces that stay within `tolerance_m` of it.
+
+    Raises: NotAnArea for fewer than two different points, or a route that is too long or too winding to search along.
+    """
+    driven = list(_driven(points))
+    if len(driven) < 2:
+        raise NotAnArea("the route has fewer than two different points")
+    if driven[-1][1] > LONGEST_ROUTE_M:
+        raise NotAnArea(f"the route is {driven[-1][1] / 1000:.0f} km long; possible: at most {LONGEST_ROUTE_M // 1000} km")
+    corners = [driven[index] for index in _corners([point for point, _ in driven], tolerance_m)]
+    pieces = [
+        part
+        for (start, start_m), (end, end_m) in zip(corners, corners[1:], strict=False)
+        for part in _short(Piece(start, end, start_m, end_m - start_m))
+    ]
+    if len(pieces) > MOST_PIECES:
+        raise NotAnArea(f"the route has {len(pieces)} pieces; possible: at most {MOST_PIECES}, or a wider corridor")
+    return pieces
+
+
+def _driven(points: Sequence[Point]) -> Iterator[tuple[Point, float]]:
+    """Give the points that differ from the one before, with the metres driven to them."""
+    total_m = 0.0
+    before: Point | None = None
+    for point in points:
+        if before is not None:
+            step_m = great_circle_m(*before, *point)
+            if step_m == 0:
+                continue
+            total_m += step_m
+        yield point, total_m
+        before = point
+
+
+def _corners(points: Sequence[Point], tolerance_m: float) -> Iterator[int]:
+    """Give the indices that must stay, the first and the last among them."""
+    yield 0
+    anchor, low, high, farthest_m = 0, -pi, pi, 0.0
+    towards = 0.0
+    for index in range(1, len(points)):
+        x, y = _flat(points[anchor], points[index])
+        distance_m = hypot(x, y)
+        turn = _turn(atan2(y, x), towards) if farthest_m > 0 else 0.0
+        fits = low <= turn <= high and distance_m >= farthest_m - tolerance_m
+        if index - anchor > 1 and not fits:
+            yield index - 1
+            anchor, low, high, farthest_m = index - 1, -pi, pi, 0.0
+            x, y = _flat(points[anchor], points[index])
+            distance_m, turn = hypot(x, y), 0.0
+        if distance_m > tolerance_m:
+            if farthest_m == 0:
+                towards, turn = atan2(y, x), 0.0
+            half = asin(tolerance_m / distance_m)
+            low, high = max(low, turn - half), min(high, turn + half)
+            farthest_m = max(farthest_m, distance_m)
+    yield len(points) - 1
+
+
+def _flat(origin: Point, point: Point) -> Point:
+    """Give the metres east and north of an origin nearby."""
+    east = _turn(radians(point[0]), radians(origin[0])) * cos(radians(origin[1]))
+    return east * EARTH_RADIUS_M, radians(point[1] - origin[1]) * EARTH_RADIUS_M
+
+
+def _turn(angle: float, reference: float) -> float:
+    """Give the angle between two directions, -pi to pi: also how far east one longitude is of another."""
+    return (angle - reference + pi) % (2 * pi) - pi
+
+
+def _short(piece: Piece) -> Iterator[Piece]:
+    """Cut a long piece into equal short ones."""
+    count = int(piece.length_m // LONGEST_PIECE_M) + 1
+    length_m = piece.length_m / count
+    points = [_between(piece, part / count) for part in range(count + 1)]
+    for part in range(count):
+        yield Piece(points[part], points[part + 1], piece.start_m + part * length_m, length_m)
+
+
+def _between(piece: Piece, share: float) -> Point:
+    (west, south), (east, north) = piece.start, piece.end
+    longitude = west + _degrees_east(west, east) * share
+    return ((longitude + 180) % 360 - 180, south + (north - south) * share)
+
+
+def _degrees_east(west: float, east: float) -> float:
+    return (east - west + 180) % 360 - 180
