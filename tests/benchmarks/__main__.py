@@ -1,10 +1,12 @@
 """The command: prepare the world, compare the answers, measure, print the table and what was to be reached."""
 
 import asyncio
+import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -14,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
-from tests.benchmarks.measure import AnswersDiffer, Result, Variant, compare, measure, serving
+from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
@@ -62,7 +64,7 @@ def main(
     """
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     console = Console(width=120)
-    console.print(f"seed: --seed {seed}")
+    console.print(f"seed: --seed {seed}; load of the machine before: {os.getloadavg()[0]:.1f}")
     with cluster.start(data_dir) as running:
         console.print(f"Preparing at least {evses:,} EVSEs (made once, kept in {data_dir}) ...")
         world = prepare_world(running.dsn, evses, measure_import)
@@ -141,7 +143,7 @@ def _table(results: Sequence[Result]) -> Table:
 
 
 def _cells(result: Result) -> list[str]:
-    r = result.round
+    r = result.median
     return [
         result.variant.question,
         result.variant.name,
@@ -152,26 +154,44 @@ def _cells(result: Result) -> list[str]:
 
 
 def _verdicts(results: Sequence[Result]) -> list[str]:
-    return [_verdict(target, ratio(results, target.question, "hub", target.baseline)) for target in TARGETS] + [
-        f"({letter}) {name} / {baseline}: {ratio(results, letter, name, baseline):.2f}"
+    targets = [_verdict(results, target) for target in TARGETS]
+    others = [
+        f"({letter}) {_ratios(results, letter, name, baseline)}"
         for letter in ("a", "b")
         for name, baseline in (("hub", "orm, cached"), ("hub, key", "bare, key"), ("hub, key", "hub"))
     ]
+    return [f"At {CLIENTS_OF_TARGETS} clients, medians of the rounds' ratios:", *targets, *others]
 
 
-def _verdict(target: Target, reached: float) -> str:
+def _verdict(results: Sequence[Result], target: Target) -> str:
+    reached = ratio(results, target.question, "hub", target.baseline, _per_s)
     word = "reached" if reached >= target.times else "NOT reached"
-    return f"({target.question}) hub / {target.baseline}: {reached:.2f}; to reach: {target.times:g}: {word}"
+    ratios = _ratios(results, target.question, "hub", target.baseline)
+    return f"({target.question}) {ratios}; to reach: {target.times:g}: {word}"
 
 
-def ratio(results: Sequence[Result], letter: str, name: str, baseline: str, clients: int = CLIENTS_OF_TARGETS) -> float:
-    """Give how many times a baseline's requests per second a variant answered."""
-    per_s = {
-        result.variant.name: result.round.per_s
+def _ratios(results: Sequence[Result], letter: str, name: str, baseline: str) -> str:
+    per_s, cpu = (ratio(results, letter, name, baseline, of) for of in (_per_s, _per_cpu_s))
+    return f"{name} / {baseline}: {per_s:.2f} times the requests/s, {cpu:.2f} times as many per second of CPU"
+
+
+def _per_s(measured: Round) -> float:
+    return measured.per_s
+
+
+def _per_cpu_s(measured: Round) -> float:
+    """Give requests per second of CPU, server and PostgreSQL together: steadier where others use the machine too."""
+    return 1000 / (measured.server_ms + measured.postgres_ms)
+
+
+def ratio(results: Sequence[Result], letter: str, name: str, baseline: str, of: Callable[[Round], float]) -> float:
+    """Give how many times as good as a baseline a variant was: the median over rounds, each compared within itself."""
+    of_all = {
+        result.variant.name: [of(each) for each in result.rounds]
         for result in results
-        if result.clients == clients and result.variant.question.startswith(letter)
+        if result.clients == CLIENTS_OF_TARGETS and result.variant.question.startswith(letter)
     }
-    return per_s[name] / per_s[baseline]
+    return median(one / other for one, other in zip(of_all[name], of_all[baseline], strict=True))
 
 
 def _import_line(world: World) -> str:
@@ -196,12 +216,13 @@ def _figures(seed: int, world: World, sizes: Mapping[str, float], results: Seque
                 "question": result.variant.question,
                 "variant": result.variant.name,
                 "clients": result.clients,
-                **asdict(result.round),
+                **asdict(result.median),
             }
             for result in results
         ],
         "ratios": [
-            {**asdict(target), "reached": ratio(results, target.question, "hub", target.baseline)} for target in TARGETS
+            {**asdict(target), "reached": ratio(results, target.question, "hub", target.baseline, _per_s)}
+            for target in TARGETS
         ],
     }
 

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+#: The first answer waits until its server has loaded its code, on a machine that may be busy.
+PATIENCE_S = 300
 ROOT = Path(__file__).parents[2]
 
 
@@ -59,11 +61,15 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The medians of a variant's rounds with so many clients."""
+    """What a variant did with so many clients, round by round."""
 
     variant: Variant
     clients: int
-    round: Round
+    rounds: Sequence[Round]
+
+    @property
+    def median(self) -> Round:
+        return Round(*(median(getattr(each, name) for each in self.rounds) for name in Round.__slots__))
 
 
 @contextmanager
@@ -112,14 +118,14 @@ def ask(variant: Variant, request: bytes) -> Any:
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     url = f"http://127.0.0.1:{variant.server.port}{first.split()[1]}"
-    with urlopen(Request(url, data=body, headers=headers), timeout=30) as answer:
+    with urlopen(Request(url, data=body, headers=headers), timeout=PATIENCE_S) as answer:
         return json.load(answer)
 
 
 def _statements(variant: Variant) -> int:
     if variant.statements is None:
         return 0
-    with urlopen(f"http://127.0.0.1:{variant.server.port}/statements", timeout=30) as answer:
+    with urlopen(f"http://127.0.0.1:{variant.server.port}/statements", timeout=PATIENCE_S) as answer:
         return json.load(answer)
 
 
@@ -139,7 +145,7 @@ def measure(
     postmaster: int,
     progress: Callable[[], None],
 ) -> Sequence[Result]:
-    """Measure all variants round by round, each time in another order; give the medians."""
+    """Measure all variants round by round, each time in another order."""
     done: dict[tuple[int, int], list[Round]] = {}
     with TemporaryDirectory() as directory:
         files = [_write(Path(directory) / str(number), variant.requests) for number, variant in enumerate(variants)]
@@ -148,17 +154,17 @@ def measure(
             progress()
         for turn in range(rounds):
             for at_once in clients:
-                for step in range(len(variants)):
-                    number = (step * _stride(len(variants)) + turn) % len(variants)
+                for number in _order(len(variants), turn):
                     measured = _measure_one(variants[number], files[number], at_once, seconds, postmaster)
                     done.setdefault((number, at_once), []).append(measured)
                     progress()
-    return [Result(variants[number], at_once, _medians(every)) for (number, at_once), every in sorted(done.items())]
+    return [Result(variants[number], at_once, every) for (number, at_once), every in sorted(done.items())]
 
 
-def _stride(count: int) -> int:
-    """Neighbours change from round to round only if the order does more than rotate; 1 is always possible."""
-    return 1 if count < 3 else next(step for step in (3, 5, 7, 11, 1) if count % step)
+def _order(count: int, turn: int) -> Sequence[int]:
+    """Begin with another variant in each round, and go the other way in every other one; neighbours stay neighbours."""
+    order = [(turn * 5 + number) % count for number in range(count)]
+    return order[::-1] if turn % 2 else order
 
 
 def _measure_one(variant: Variant, file: Path, clients: int, seconds: float, postmaster: int) -> Round:
@@ -173,10 +179,6 @@ def _measure_one(variant: Variant, file: Path, clients: int, seconds: float, pos
         postgres_ms=(_family_cpu_s(postmaster) - postgres) * 1000 / answers,
         load_ms=load["load_cpu_s"] * 1000 / answers,
     )
-
-
-def _medians(rounds: Sequence[Round]) -> Round:
-    return Round(*(median(getattr(each, name) for each in rounds) for name in Round.__slots__))
 
 
 def _write(path: Path, requests: Sequence[bytes]) -> Path:

@@ -77,8 +77,8 @@ def questions(spots: Sequence[Spot], seed: int) -> tuple[Question, Question]:
     """Give (a) the nearest EVSEs of each spot's surroundings and (b) each spot's EVSE."""
     chance = random.Random(seed)
     return (
-        Question("a: the 50 nearest", NEAREST, "/nearest", [_near(chance, spot) for spot in spots]),
-        Question("b: one EVSE by id", ONE, "/evse", [{"evseId": spot.evse_id} for spot in spots]),
+        Question("a: 50 nearest", NEAREST, "/nearest", [_near(chance, spot) for spot in spots]),
+        Question("b: one by id", ONE, "/evse", [{"evseId": spot.evse_id} for spot in spots]),
     )
 
 

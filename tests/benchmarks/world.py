@@ -119,7 +119,7 @@ def _import(dsn: str) -> Import:
 
 def _ochub(dsn: str, *arguments: str) -> float:
     """Run a command of the hub; give the most memory it held, in MB."""
-    command = [sys.executable, "-m", "app.cli", *arguments]
+    command = [sys.executable, "-c", "from app.cli import main; main()", *arguments]
     process = subprocess.Popen(command, env=os.environ | {"DATABASE_URL": dsn}, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
