@@ -20,7 +20,7 @@ from app.auth import Caller, Keys
 from app.db.engine import Database
 from app.read.execute import read
 from app.read.search import Request
-from schema.select import Selector
+from schema.select import Selected, Selector
 
 ROOT = "root"
 
@@ -39,9 +39,8 @@ class Context:
     #: As they came, before any coercion: what uploads are read from.
     raw_variables: dict[str, Any] = field(default_factory=dict)
 
-    def now(self) -> datetime:
-        """Give the instant of the request's commands."""
-        return datetime.now(UTC)
+    #: The instant of the request: everything in it happens now.
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 Info = strawberry.Info[Context, None]
@@ -79,9 +78,15 @@ async def answer_request(info: Info, request: Request | None) -> Any:
         return None
     raw, context = raw_info(info), info.context
     selector = Selector(raw.schema, raw.operation, raw.fragments, context.variables)
-    selection = selector.selection(raw.return_type, _details(raw.field_nodes))
-    value = await read(context.database, context.caller, selection, request)
+    selected = selector.select(raw.return_type, _details(raw.field_nodes))
+    value = await read_selected(context, selected, request)
     return None if value is None else orjson.Fragment(encode(value))
+
+
+async def read_selected(context: Context, selected: Selected, request: Request) -> Any:
+    """Read a request with the nested arguments of its selection."""
+    selection, nested = selected.bind(context.variables, context.now)
+    return await read(context.database, context.caller, selection, request, nested)
 
 
 def _details(nodes: list[FieldNode]) -> list[FieldDetails]:

@@ -29,9 +29,8 @@ from graphql.execution.values import VariableValues
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from app.errors import HubError
-from app.read.plan import Selection
 from schema.compiled import Requested, requested_by
-from schema.select import Selector
+from schema.select import Selected, Selector
 
 #: Strawberry's one is for inputs of which exactly one member is given: graphql-core does not know of them.
 RULES = (*specified_rules, OneOfInputValidationRule)
@@ -56,7 +55,7 @@ class CompiledField:
     node: FieldNode
     field: GraphQLField | None
     requested: Requested | None
-    selection: Selection | None
+    selected: Selected | None
     constant: Any = None
 
     @property
@@ -180,5 +179,5 @@ def _compile(
         requested = requested_by(field_def) if field_def is not None else None
         if field_def is None or requested is None:
             return None
-        compiled.append(CompiledField(key, node, field_def, requested, selector.selection(field_def.type, details)))
+        compiled.append(CompiledField(key, node, field_def, requested, selector.select(field_def.type, details)))
     return tuple(compiled)

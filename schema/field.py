@@ -4,7 +4,8 @@
 comes from. `read_of` gives the declaration back to the compiler, which refuses a field without one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import strawberry
@@ -14,6 +15,7 @@ from strawberry.types.field import StrawberryField
 from app.read.plan import (
     Arrays,
     Column,
+    Computed,
     Documents,
     EdgeCursor,
     Edges,
@@ -30,6 +32,10 @@ from app.read.plan import (
 )
 
 READ = "read"
+BIND = "bind"
+
+#: Turns a field's own arguments into bind parameters; those it leaves out are not given. Takes the request's instant.
+Bind = Callable[[Mapping[str, Any], datetime], Mapping[str, Any]]
 
 
 class NotReadable(Exception):
@@ -45,6 +51,14 @@ def column(
 ) -> Any:
     """Read a column (by default the one named like the field), or what `shape` makes of one or several."""
     return declared(Column(names, shape, sees_null), description, name)
+
+
+def computed(
+    *names: str, sql: Callable[..., ColumnElement[Any]], bind: Bind, description: str
+) -> Callable[[Callable[..., Any]], Any]:
+    """Read what SQL makes of columns and of the arguments in the decorated signature, whose body is never run."""
+    metadata = {READ: Computed(names, sql), BIND: bind}
+    return lambda signature: strawberry.field(signature, description=description, metadata=metadata)
 
 
 def same_row(description: str, present: str | None = None) -> Any:
@@ -119,6 +133,11 @@ def page(description: str) -> Any:
 
 def page_leaf(name: str, description: str) -> Any:
     return declared(PageLeaf(name), description)
+
+
+def bind_of(field: StrawberryField) -> Bind | None:
+    """Give how a field's own arguments are bound; None when it has none."""
+    return (field.metadata or {}).get(BIND)
 
 
 def read_of(field: StrawberryField, type_name: str) -> Read:

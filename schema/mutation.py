@@ -65,7 +65,7 @@ class Mutation:
         for index, raw in enumerate(uploaded(info, "chargePoints")):
             read = read_charge_point(raw, index)
             items += [read] if isinstance(read, ChargePoint) else read
-        report = await update_charge_points(info.context.database, items, owner, info.context.now())
+        report = await update_charge_points(info.context.database, items, owner, info.context.now)
         return upload_report(report)
 
     @strawberry.mutation(description="Removes charge points of your own.")
@@ -76,7 +76,7 @@ class Mutation:
     ) -> UploadReport:
         owner = _operator(info)
         named = uploaded(info, "evseIds")
-        report = await remove_charge_points(info.context.database, named, owner, info.context.now())
+        report = await remove_charge_points(info.context.database, named, owner, info.context.now)
         return upload_report(report)
 
     # ---------------------------------------------------------------- contracts
@@ -93,7 +93,7 @@ class Mutation:
     ) -> Contract:
         context = info.context
         actor = acting(context.caller)
-        id_ = await contracts.propose_contract(context.database, actor, _party(from_), _party(with_), context.now())
+        id_ = await contracts.propose_contract(context.database, actor, _party(from_), _party(with_), context.now)
         return await _shown(info, ONE_CONTRACT, id_)
 
     @strawberry.mutation(description="Accepts a contract that the other side proposed: it is in force from now.")
@@ -127,7 +127,7 @@ class Mutation:
     ) -> Partner:
         context = info.context
         named = [_role(role) for role in roles]
-        id_ = await partners.register_partner(context.database, acting(context.caller), name, named, context.now())
+        id_ = await partners.register_partner(context.database, acting(context.caller), name, named, context.now)
         return await _shown(info, ONE_PARTNER, id_)
 
     @strawberry.mutation(description="Renames a partner. For the administrator.")
@@ -140,7 +140,7 @@ class Mutation:
         context = info.context
         id_, actor = id_of("partner", partner_id), acting(context.caller)
         if name is not None:
-            await partners.update_partner(context.database, actor, id_, name, context.now())
+            await partners.update_partner(context.database, actor, id_, name, context.now)
         return await _shown(info, ONE_PARTNER, id_)
 
     @strawberry.mutation(
@@ -149,7 +149,7 @@ class Mutation:
     async def suspend_partner(self, info: Info, partner_id: PartnerId) -> Partner:
         context = info.context
         id_ = id_of("partner", partner_id)
-        await partners.suspend_partner(context.database, acting(context.caller), id_, context.now())
+        await partners.suspend_partner(context.database, acting(context.caller), id_, context.now)
         context.keys.forget()
         return await _shown(info, ONE_PARTNER, id_)
 
@@ -157,21 +157,21 @@ class Mutation:
     async def resume_partner(self, info: Info, partner_id: PartnerId) -> Partner:
         context = info.context
         id_ = id_of("partner", partner_id)
-        await partners.resume_partner(context.database, acting(context.caller), id_, context.now())
+        await partners.resume_partner(context.database, acting(context.caller), id_, context.now)
         return await _shown(info, ONE_PARTNER, id_)
 
     @strawberry.mutation(description="Grants a partner a role. For the administrator.")
     async def grant_role(self, info: Info, partner_id: PartnerId, role: TheRole) -> Partner:
         context = info.context
         id_ = id_of("partner", partner_id)
-        await partners.grant_role(context.database, acting(context.caller), id_, _role(role), context.now())
+        await partners.grant_role(context.database, acting(context.caller), id_, _role(role), context.now)
         return await _shown(info, ONE_PARTNER, id_)
 
     @strawberry.mutation(description="Revokes a role: its contracts end, its keys are revoked. For the administrator.")
     async def revoke_role(self, info: Info, partner_id: PartnerId, role: TheRole) -> Partner:
         context = info.context
         id_ = id_of("partner", partner_id)
-        await partners.revoke_role(context.database, acting(context.caller), id_, _role(role), context.now())
+        await partners.revoke_role(context.database, acting(context.caller), id_, _role(role), context.now)
         context.keys.forget()
         return await _shown(info, ONE_PARTNER, id_)
 
@@ -186,7 +186,7 @@ class Mutation:
         is_open: Annotated[bool, strawberry.argument(name="open", description="True: everybody may see them.")],
     ) -> Operator:
         context = info.context
-        await operators.set_operator_open(context.database, acting(context.caller), operator_id, is_open, context.now())
+        await operators.set_operator_open(context.database, acting(context.caller), operator_id, is_open, context.now)
         return await answer_request(info, Request(ONE_OPERATOR, {"party_id": operator_id}))
 
     @strawberry.mutation(description="Issues a key for a role; at most two live ones per role. For the administrator.")
@@ -195,7 +195,7 @@ class Mutation:
     ) -> IssuedApiKey:
         context = info.context
         party = Party(id_of("partner", partner_id), _role(role))
-        issued = await keys.issue_key(context.database, acting(context.caller), party, expires_at, context.now())
+        issued = await keys.issue_key(context.database, acting(context.caller), party, expires_at, context.now)
         return IssuedApiKey(id=issued.id, secret=issued.secret)
 
     @strawberry.mutation(
@@ -204,7 +204,7 @@ class Mutation:
     )
     async def rotate_api_key(self, info: Info, expires_at: ExpiresAt = None) -> IssuedApiKey:
         context = info.context
-        issued = await keys.rotate_key(context.database, acting(context.caller), expires_at, context.now())
+        issued = await keys.rotate_key(context.database, acting(context.caller), expires_at, context.now)
         context.keys.forget()
         return IssuedApiKey(id=issued.id, secret=issued.secret)
 
@@ -212,7 +212,7 @@ class Mutation:
     async def revoke_api_key(self, info: Info, key_id: Id) -> ApiKey:
         context = info.context
         id_ = id_of("key", key_id)
-        await keys.revoke_key(context.database, acting(context.caller), id_, context.now())
+        await keys.revoke_key(context.database, acting(context.caller), id_, context.now)
         context.keys.forget()
         return await _shown(info, ONE_KEY, id_)
 
@@ -227,7 +227,7 @@ ContractCommand = Callable[[Database, Caller, UUID, datetime], Awaitable[UUID]]
 async def _move_contract(info: Info, command: ContractCommand, contract_id: str) -> Any:
     context = info.context
     id_ = id_of("contract", contract_id)
-    await command(context.database, acting(context.caller), id_, context.now())
+    await command(context.database, acting(context.caller), id_, context.now)
     return await _shown(info, ONE_CONTRACT, id_)
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import orjson
 from graphql import FieldNode, GraphQLError
-from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from graphql.execution.values import get_argument_values, get_variable_values
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from strawberry import Schema
@@ -20,8 +20,7 @@ from app import metrics
 from app.auth import Caller, Keys
 from app.db.engine import Database
 from app.errors import HubError, Unauthenticated
-from app.read.execute import read
-from schema.compiled import Context, encode
+from schema.compiled import Context, encode, read_selected
 from schema.documents import CompiledField, Documents, Operation
 from schema.errors import VALIDATION_FAILED, formatted
 from schema.uploads import without_uploads
@@ -122,35 +121,8 @@ class GraphQLRoute:
                 return _errors(variables)
             compiled = operation.compiled(self.core, variables)
             if compiled is not None:
-                return await self._compiled(compiled, variables, caller)
+                return await _compiled(compiled, Context(self.database, self.keys, caller, variables))
         return await self._executed(asked, operation, caller)
-
-    async def _compiled(
-        self, fields: tuple[CompiledField, ...], variables: VariableValues, caller: Caller | None
-    ) -> Answer:
-        data: dict[str, Any] | None = {}
-        errors: list[GraphQLError] = []
-        for field in fields:
-            try:
-                value = await self._value(field, variables, caller)
-            except Exception as error:
-                errors.append(located(error, field.node, field.key))
-                value = None
-                if field.non_null:
-                    data = None
-            if data is not None:
-                data[field.key] = value
-        body: dict[str, Any] = {"data": data}
-        if errors:
-            body["errors"] = [formatted(error) for error in errors]
-        return Answer(encode(body))
-
-    async def _value(self, field: CompiledField, variables: VariableValues, caller: Caller | None) -> Any:
-        if field.field is None or field.requested is None or field.selection is None:
-            return field.constant
-        arguments = get_argument_values(field.field, field.node, variables)
-        request = field.requested(arguments, caller)
-        return None if request is None else await read(self.database, caller, field.selection, request)
 
     async def _executed(self, asked: Asked, operation: Operation, caller: Caller | None) -> Answer:
         context = Context(self.database, self.keys, caller, raw_variables=asked.variables)
@@ -166,6 +138,33 @@ class GraphQLRoute:
         if result.errors:
             body["errors"] = [formatted(error) for error in result.errors]
         return Answer(encode(body), way="executed")
+
+
+async def _compiled(fields: tuple[CompiledField, ...], context: Context) -> Answer:
+    data: dict[str, Any] | None = {}
+    errors: list[GraphQLError] = []
+    for field in fields:
+        try:
+            value = await _value(field, context)
+        except Exception as error:
+            errors.append(located(error, field.node, field.key))
+            value = None
+            if field.non_null:
+                data = None
+        if data is not None:
+            data[field.key] = value
+    body: dict[str, Any] = {"data": data}
+    if errors:
+        body["errors"] = [formatted(error) for error in errors]
+    return Answer(encode(body))
+
+
+async def _value(field: CompiledField, context: Context) -> Any:
+    if field.field is None or field.requested is None or field.selected is None:
+        return field.constant
+    arguments = get_argument_values(field.field, field.node, context.variables)
+    request = field.requested(arguments, context.caller)
+    return None if request is None else await read_selected(context, field.selected, request)
 
 
 def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:

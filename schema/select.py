@@ -1,46 +1,98 @@
-"""From a GraphQL selection to plan fields: aliases, fragments, directives, merged keys, __typename.
+"""From a GraphQL selection to plan fields: aliases, fragments, directives, merged keys, arguments, __typename.
 
 What graphql-core collects is what the plan holds, so the compiled way answers as the executed one would.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
 from graphql import (
+    FieldNode,
     FragmentDefinitionNode,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     get_named_type,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_subfields
-from graphql.execution.values import VariableValues
+from graphql.execution.values import VariableValues, get_argument_values
 
-from app.read.plan import Constant, Field, Selection
-from schema.field import read_of
+from app.read.plan import Arguments, Constant, Field, Selection
+from schema.field import Bind, bind_of, read_of
+
+KEPT_SHAPES = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A field inside a selection that has arguments of its own; `prefix` tells its bind parameters from others."""
+
+    prefix: str
+    field: GraphQLField
+    node: FieldNode
+    bind: Bind
+
+
+@dataclass(frozen=True, slots=True)
 class Selector:
     """Compiles the selections of one operation under one set of variables."""
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        operation: OperationDefinitionNode,
-        fragments: dict[str, FragmentDefinitionNode],
-        variables: VariableValues,
-    ) -> None:
-        self.schema = schema
-        self.operation = operation
-        self.fragments = {name: FragmentDetails(definition) for name, definition in fragments.items()}
-        self.variables = variables
+    schema: GraphQLSchema
+    operation: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    variables: VariableValues
 
-    def selection(self, return_type: Any, details: list[FieldDetails]) -> Selection:
+    def select(self, return_type: Any, details: list[FieldDetails]) -> "Selected":
         """Give what is asked of a field of this type. Raises: NotReadable for a field nobody declared."""
-        return Selection(self._fields(_object_type(return_type), details))
+        return Selected(self, return_type, details)
 
-    def _fields(self, type_: GraphQLObjectType, details: list[FieldDetails]) -> tuple[Field, ...]:
+
+class Selected:
+    """What is asked of one root field: one selection, or one for each set of nested arguments that are given."""
+
+    def __init__(self, selector: Selector, return_type: Any, details: list[FieldDetails]) -> None:
+        self.selector, self.type, self.details = selector, _object_type(return_type), details
+        walk = _Walk(selector)
+        self.plain = Selection(walk.fields(self.type, details))
+        self.nested = tuple(walk.nested)
+        self._kept: dict[tuple[frozenset[str], ...], Selection] = {}
+
+    def bind(self, variables: VariableValues, now: datetime) -> tuple[Selection, Mapping[str, Any]]:
+        """Give the selection for these variables, and the values of its nested arguments."""
+        if not self.nested:
+            return self.plain, {}
+        bound = [each.bind(get_argument_values(each.field, each.node, variables), now) for each in self.nested]
+        values = {
+            f"{nested.prefix}{name}": value
+            for nested, given in zip(self.nested, bound, strict=True)
+            for name, value in given.items()
+        }
+        return self._selection(tuple(frozenset(given) for given in bound)), values
+
+    def _selection(self, shapes: tuple[frozenset[str], ...]) -> Selection:
+        if shapes not in self._kept:
+            if len(self._kept) >= KEPT_SHAPES:
+                self._kept.clear()
+            self._kept[shapes] = Selection(_Walk(self.selector, shapes).fields(self.type, self.details))
+        return self._kept[shapes]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk over a selection: the fields it gives, and the nested arguments it meets on the way."""
+
+    selector: Selector
+    shapes: tuple[frozenset[str], ...] = ()
+    nested: list[Nested] = field(default_factory=list)
+
+    def fields(self, type_: GraphQLObjectType, details: list[FieldDetails]) -> tuple[Field, ...]:
+        selector = self.selector
+        fragments = {name: FragmentDetails(definition) for name, definition in selector.fragments.items()}
         grouped = collect_subfields(
-            self.schema, self.fragments, self.variables, self.operation, type_, details
+            selector.schema, fragments, selector.variables, selector.operation, type_, details
         ).grouped_field_set
         return tuple(self._field(type_, key, same_key) for key, same_key in grouped.items())
 
@@ -48,10 +100,21 @@ class Selector:
         name = details[0].node.name.value
         if name == "__typename":
             return Field(key, Constant(type_.name))
-        field = type_.fields[name]
-        read = read_of(field.extensions["strawberry-definition"], type_.name)
-        named = cast(object, get_named_type(field.type))
-        return Field(key, read, self._fields(named, details) if isinstance(named, GraphQLObjectType) else ())
+        field_def = type_.fields[name]
+        declared = field_def.extensions["strawberry-definition"]
+        arguments = self._arguments(field_def, details[0].node, bind_of(declared))
+        read = read_of(declared, type_.name)
+        named = cast(object, get_named_type(field_def.type))
+        fields = self.fields(named, details) if isinstance(named, GraphQLObjectType) else ()
+        return Field(key, read, fields, arguments)
+
+    def _arguments(self, field_def: GraphQLField, node: FieldNode, bind: Bind | None) -> Arguments:
+        if bind is None:
+            return Arguments()
+        index = len(self.nested)
+        prefix = f"nested_{index}_"
+        self.nested.append(Nested(prefix, field_def, node, bind))
+        return Arguments(prefix, self.shapes[index] if self.shapes else frozenset())
 
 
 def _object_type(type_: Any) -> GraphQLObjectType:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Float,
+    FromClause,
     Integer,
     Select,
     Table,
@@ -32,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.db.tables import evse, operator
+from app.read.plan import Arguments
 from app.read.search import LIMIT, beyond
 from app.visibility import Sight, visible
 
@@ -44,17 +46,14 @@ class AreaKind(StrEnum):
     BOUNDS_ACROSS = "BOUNDS_ACROSS"
 
 
+ROOT = Arguments()
+
+
 def _number(name: str) -> ColumnElement[float]:
-    return bindparam(name, type_=Float(53))
+    return ROOT(name, Float(53))
 
 
-def _list(name: str, type_: Any = Text) -> ColumnElement[Any]:
-    return any_(bindparam(name, type_=ARRAY(type_)))
-
-
-def _mask(name: str, type_: Any = Integer) -> ColumnElement[int]:
-    return bindparam(name, type_=type_)
-
+TEXTS = ARRAY(Text)
 
 #: Constants are written out: a bind parameter would say that they differ from call to call.
 ZERO: ColumnElement[Any] = literal_column("0")
@@ -66,21 +65,30 @@ SOUTH_END: ColumnElement[Any] = literal_column("-90::float8")
 NORTH_END: ColumnElement[Any] = literal_column("90::float8")
 
 #: A filter: the bind parameter it brings, and its condition. `schema.requests` fills the parameter by the same name.
-FILTERS: Mapping[str, Callable[[Table], ColumnElement[bool]]] = {
-    "evse_ids": lambda e: e.c.evse_id == _list("evse_ids"),
-    "location_ids": lambda e: e.c.location_id == _list("location_ids"),
-    "operator_ids": lambda e: (
-        e.c.operator_no
-        == any_(func.array(select(operator.c.no).where(operator.c.party_id == _list("operator_ids")).scalar_subquery()))
+FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = {
+    "evse_ids": lambda e, given: e.c.evse_id == any_(given("evse_ids", TEXTS)),
+    "location_ids": lambda e, given: e.c.location_id == any_(given("location_ids", TEXTS)),
+    "operator_ids": lambda e, given: e.c.operator_no == any_(func.array(_numbers_of(given("operator_ids", TEXTS)))),
+    "connectors": lambda e, given: e.c.connector_mask.bitwise_and(given("connectors", BigInteger)) != ZERO,
+    "charge_point_types": lambda e, given: e.c.charge_point_type == any_(given("charge_point_types", TEXTS)),
+    "min_power_kw": lambda e, given: e.c.maximum_power_kw >= given("min_power_kw", Float(53)),
+    "max_power_kw": lambda e, given: e.c.maximum_power_kw <= given("max_power_kw", Float(53)),
+    "auth_methods": lambda e, given: e.c.auth_methods.bitwise_and(given("auth_methods", Integer)) != ZERO,
+    "location_types": lambda e, given: e.c.location_type == any_(given("location_types", TEXTS)),
+    "without_restrictions": lambda e, given: (
+        e.c.restrictions.bitwise_and(given("without_restrictions", Integer)) == ZERO
     ),
-    "connectors": lambda e: e.c.connector_mask.bitwise_and(_mask("connectors", BigInteger)) != ZERO,
-    "charge_point_types": lambda e: e.c.charge_point_type == _list("charge_point_types"),
-    "min_power_kw": lambda e: e.c.maximum_power_kw >= _number("min_power_kw"),
-    "max_power_kw": lambda e: e.c.maximum_power_kw <= _number("max_power_kw"),
-    "auth_methods": lambda e: e.c.auth_methods.bitwise_and(_mask("auth_methods")) != ZERO,
-    "location_types": lambda e: e.c.location_type == _list("location_types"),
-    "without_restrictions": lambda e: e.c.restrictions.bitwise_and(_mask("without_restrictions")) == ZERO,
 }
+
+
+def filter_conditions(evses: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
+    """Give the conditions of the filters that are bound."""
+    return [FILTERS[name](evses, given) for name in sorted(given.bound)]
+
+
+def _numbers_of(party_ids: ColumnElement[Any]) -> ColumnElement[Any]:
+    return select(operator.c.no).where(operator.c.party_id == any_(party_ids)).scalar_subquery()
+
 
 #: Filters that leave few rows: these are found first, then sorted, instead of walking neighbours until they turn up.
 SELECTIVE = frozenset({"evse_ids", "location_ids"})
@@ -111,7 +119,7 @@ class EvseSearch:
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
         columns = [evse.c[name] for name in dict.fromkeys((*names, "evse_id"))]
-        conditions = [visible(evse, sight), *(FILTERS[name](evse) for name in sorted(self.filters))]
+        conditions = [visible(evse, sight), *filter_conditions(evse, Arguments(bound=self.filters))]
         if self.area is AreaKind.NEAR:
             return self._nearest(columns, conditions)
         if self.after:

@@ -12,14 +12,20 @@ from app.read.statement import Statement, compile_statement, order_name
 from app.visibility import caller_arguments, sight_of
 
 
-async def read(database: Database, caller: Caller | None, selection: Selection, request: Request) -> Any:
-    """Answer one root field with one statement.
+async def read(
+    database: Database,
+    caller: Caller | None,
+    selection: Selection,
+    request: Request,
+    nested: Mapping[str, Any] | None = None,
+) -> Any:
+    """Answer one root field with one statement. `nested`: the bind parameters of arguments inside the selection.
 
     Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there, or not the
     caller's to see.
     """
     statement = compile_statement(selection, request.search, sight_of(caller))
-    arguments = {**request.arguments, **caller_arguments(caller), **_page_arguments(request)}
+    arguments = {**request.arguments, **caller_arguments(caller), **_page_arguments(request), **(nested or {})}
     rows = await _fetch(database, caller, statement, statement.bind(arguments))
     if request.first is None:
         return statement.build(rows, {})

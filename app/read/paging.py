@@ -6,7 +6,7 @@ refused by another.
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -57,14 +57,20 @@ def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> list[Any]:
 
 def _restore(value: Any, type_: type) -> Any:
     if type_ is datetime:
-        return datetime.fromisoformat(value)
-    if type_ is UUID:
+        return _instant(datetime.fromisoformat(value))
+    if type_ is UUID and isinstance(value, str):
         return UUID(value)
     if type_ is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type_ or not _storable(value):
         raise ValueError
     return value
+
+
+def _instant(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError
+    return value.astimezone(UTC)  # may overflow, here rather than in the driver
 
 
 def _storable(value: Any) -> bool:

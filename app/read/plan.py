@@ -8,7 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, bindparam
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The bind parameters of one field's own arguments; `bound` are the names of those that were given."""
+
+    prefix: str = ""
+    bound: frozenset[str] = frozenset()
+
+    def __call__(self, name: str, type_: Any) -> ColumnElement[Any]:
+        return bindparam(f"{self.prefix}{name}", type_=type_)
+
 
 #: Makes the value shown out of the value stored, in generated code. Sees None if it says so, or takes several columns.
 Shape = Callable[..., Any]
@@ -21,6 +33,17 @@ class Column:
     names: tuple[str, ...]
     shape: Shape | None = None
     sees_null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A leaf that SQL makes of columns of the row and of the field's own arguments, which are bind parameters.
+
+    `sql` takes the columns, then the `Arguments`.
+    """
+
+    names: tuple[str, ...]
+    sql: Callable[..., ColumnElement[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +72,17 @@ class ToOne:
 
 @dataclass(frozen=True, slots=True)
 class ToMany:
-    """Objects in rows of another table: one correlated array per parent, never a statement per parent."""
+    """Objects in rows of another table: one correlated array per parent, never a statement per parent.
+
+    `where` gives the conditions of the field's own arguments.
+    """
 
     table: FromClause
     parent_columns: tuple[str, ...]
     on: Callable[..., ColumnElement[bool]]
     order: tuple[str, ...]
     visible_with_parent: bool = False
+    where: Callable[[FromClause, Arguments], list[ColumnElement[bool]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +146,7 @@ class PageLeaf:
 
 
 Read = (
-    Column | SameRow | ToOne | ToMany | Arrays | Documents | Given | Constant
+    Column | Computed | SameRow | ToOne | ToMany | Arrays | Documents | Given | Constant
     | Edges | Nodes | Node | EdgeCursor | PageInfo | PageLeaf
 )  # fmt: skip
 
@@ -131,6 +158,7 @@ class Field:
     key: str
     read: Read
     fields: tuple["Field", ...] = ()
+    arguments: Arguments = Arguments()
 
 
 @dataclass(frozen=True, slots=True)

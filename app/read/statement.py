@@ -15,8 +15,10 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from app.read.paging import encode_cursor
 from app.read.plan import (
+    Arguments,
     Arrays,
     Column,
+    Computed,
     Constant,
     Documents,
     EdgeCursor,
@@ -117,8 +119,21 @@ class _Array:
     """The rows of another table that belong to one of a level's rows, as one value."""
 
     relation: ToMany
+    arguments: Arguments
     parents: tuple[_Place, ...]
     level: "_Level"
+
+
+@dataclass(frozen=True, slots=True)
+class _Expression:
+    """A value that SQL computes from columns of one of a level's rows."""
+
+    computed: Computed
+    arguments: Arguments
+    parents: tuple[_Place, ...]
+
+
+_Wanted = _Place | _Array | _Expression
 
 
 @dataclass(eq=False, slots=True)
@@ -126,11 +141,11 @@ class _Level:
     """One SELECT in the making: the columns asked of its root row and of the rows joined to it."""
 
     sight: Sight
-    columns: list[_Place | _Array] = field(default_factory=list)
+    columns: list[_Wanted] = field(default_factory=list)
     joins: dict[Path, tuple[_Place, ...]] = field(default_factory=dict)
     tables: set[str] = field(default_factory=set)
 
-    def index(self, column: "_Place | _Array") -> int:
+    def index(self, column: _Wanted) -> int:
         if column not in self.columns:
             self.columns.append(column)
         return self.columns.index(column)
@@ -139,7 +154,7 @@ class _Level:
         """Give the columns that the root row must bring: shown, joined on, or handed to an array."""
         places = [column for column in self.columns if isinstance(column, _Place)]
         places += [place for on in self.joins.values() for place in on]
-        places += [place for array in self.columns if isinstance(array, _Array) for place in array.parents]
+        places += [place for column in self.columns if not isinstance(column, _Place) for place in column.parents]
         return list(dict.fromkeys(place.name for place in places if not place.path and place.name not in order))
 
     def select(self, root: FromClause) -> Select[Any]:
@@ -162,9 +177,12 @@ class _Level:
             on = and_(on, visible(child, self.sight))
         return joined.join(child, on, isouter=_may_be_missing(relation))
 
-    def _column(self, column: "_Place | _Array", rows: dict[Path, FromClause]) -> ColumnElement[Any]:
+    def _column(self, column: _Wanted, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
         if isinstance(column, _Place):
             return rows[column.path].c[column.name]
+        if isinstance(column, _Expression):
+            values = [rows[place.path].c[place.name] for place in column.parents]
+            return column.computed.sql(*values, column.arguments)
         return column.level.array(column, rows)
 
     def array(self, array: _Array, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
@@ -175,6 +193,8 @@ class _Level:
         statement = self.select(child).where(relation.on(child, *parents))
         if not relation.visible_with_parent:
             statement = statement.where(visible(child, self.sight))
+        if relation.where is not None:
+            statement = statement.where(*relation.where(child, array.arguments))
         values = func.json_build_array(*(_as_json(column) for column in statement.selected_columns))
         ordered = aggregate_order_by(values, *(child.c[name] for name in relation.order))
         rows_or_none = func.coalesce(func.json_agg(ordered), text("'[]'"), type_=JSON)
@@ -235,11 +255,15 @@ class _Row:
             return self.parent.to_one(relation)  # the same row, seen from the parent: one join serves both
         return _Row(self.code, self.level, relation.table, self.variable, (*self.path, relation), self)
 
-    def to_many(self, relation: ToMany, variable: str) -> "tuple[str, _Row]":
+    def computed(self, computed: Computed, arguments: Arguments) -> str:
+        parents = tuple(self.place(name) for name in computed.names)
+        return f"{self.variable}[{self.level.index(_Expression(computed, arguments, parents))}]"
+
+    def to_many(self, relation: ToMany, arguments: Arguments, variable: str) -> "tuple[str, _Row]":
         level = _Level(self.level.sight, tables=self.level.tables)
         level.tables.add(table_name(relation.table))
         parents = tuple(self.place(name) for name in relation.parent_columns)
-        expression = f"{self.variable}[{self.level.index(_Array(relation, parents, level))}]"
+        expression = f"{self.variable}[{self.level.index(_Array(relation, arguments, parents, level))}]"
         return expression, _Row(self.code, level, relation.table, variable)
 
 
@@ -316,11 +340,13 @@ class _Code:
             case Given(name, shape):
                 expression = row.given(name)
                 return expression if shape is None or expression == "None" else f"{self.shape(shape)}({expression})"
+            case Computed():
+                return row.computed(asked.read, asked.arguments)
             case ToOne():
                 return self.to_one(asked, row)
             case ToMany():
                 variable = self.variable("r")
-                expression, child = row.to_many(asked.read, variable)
+                expression, child = row.to_many(asked.read, asked.arguments, variable)
                 return f"[{self.object(asked.fields, child)} for {variable} in {expression}]"
             case Arrays(length_of):
                 return self.arrays(asked.fields, row, length_of)
