@@ -13,6 +13,10 @@ from typing import Any
 from app.errors import HubError
 
 
+#: Commands find the same hub whatever directory they are called from.
+CHECKOUT = Path(__file__).parents[1]
+
+
 class BadSetting(HubError):
     """A setting has a value that cannot be used."""
 
@@ -33,7 +37,7 @@ class Settings:
     runtime_role: str = _setting(
         "ochub_runtime", "database role the hub reads and writes as; owns nothing, so row-level security binds it"
     )
-    data_dir: Path = _setting(Path("var"), "directory of the private cluster, its logs and import reports")
+    data_dir: Path = _setting(CHECKOUT / "var", "directory of the private cluster, its logs and import reports")
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "TCP port to listen on")
     log_level: str = _setting("info", "debug, info, warning or error")
