@@ -73,5 +73,7 @@ def _longitude(numbers: Iterator[int], index: int) -> int:
 def _point(longitude: int, latitude: int, scale: int, index: int) -> tuple[float, float]:
     point = (longitude / scale, latitude / scale)
     if not (abs(point[0]) <= 180 and abs(point[1]) <= 90):
-        raise NotAnArea(f"point {index} of the polyline, {point[1]}, {point[0]}, is not on earth; is the precision right?")
+        raise NotAnArea(
+            f"point {index} of the polyline, {point[1]}, {point[0]}, is not on earth; is the precision right?"
+        )
     return point

@@ -6,6 +6,7 @@ directions is narrowed from point to point, and where the next one falls outside
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import asin, atan2, cos, hypot, pi, radians
 
 from geo.areas import EARTH_RADIUS_M, NotAnArea, great_circle_m
@@ -37,11 +38,12 @@ def pieces_of(points: Sequence[Point], tolerance_m: float) -> list[Piece]:
     if len(driven) < 2:
         raise NotAnArea("the route has fewer than two different points")
     if driven[-1][1] > LONGEST_ROUTE_M:
-        raise NotAnArea(f"the route is {driven[-1][1] / 1000:.0f} km long; possible: at most {LONGEST_ROUTE_M // 1000} km")
+        length_km = driven[-1][1] / 1000
+        raise NotAnArea(f"the route is {length_km:.0f} km long; possible: at most {LONGEST_ROUTE_M // 1000} km")
     corners = [driven[index] for index in _corners([point for point, _ in driven], tolerance_m)]
     pieces = [
         part
-        for (start, start_m), (end, end_m) in zip(corners, corners[1:], strict=False)
+        for (start, start_m), (end, end_m) in pairwise(corners)
         for part in _short(Piece(start, end, start_m, end_m - start_m))
     ]
     if len(pieces) > MOST_PIECES:
