@@ -1,7 +1,8 @@
 """Routes: a polyline cut into short pieces, each with the metres driven before it.
 
-What lies off a route is measured against the pieces, so a route is first freed of points that change nothing: a sector of
-directions is narrowed from point to point, and where the next one falls outside a piece ends. One pass, whatever the line.
+What lies off a route is measured against the pieces, so a route is first freed of points that change nothing: a sector
+of directions is narrowed from point to point, and where the next one falls outside it a piece ends. One pass, whatever
+the line.
 """
 
 from collections.abc import Iterator, Sequence

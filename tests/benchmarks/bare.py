@@ -40,7 +40,7 @@ def hub_statement(text: str, sample: Mapping[str, Any], sight: Sight) -> Stateme
     (root,) = compiled
     assert root.field is not None
     assert root.requested is not None
-    assert root.selected.plain is not None
+    assert root.selected is not None
     request = root.requested(get_argument_values(root.field, root.node, variables), None)
     assert request is not None
     return compile_statement(root.selected.plain, request.search, sight)
