@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from app.db.cluster import DATABASE, Cluster, start
+from app.db.cluster_home import ClusterUnusable
 from app.db.engine import Database
 from app.db.migrate import migrate
 from app.settings import Settings
@@ -133,8 +134,11 @@ def _remove_abandoned_clusters() -> None:
     """Remove what earlier runs left that were killed; runs that are under way keep theirs."""
     for directory in CLUSTERS.glob(f"ochub-tests-{os.geteuid()}-*"):
         if time.time() - directory.stat().st_mtime > 60:
-            with start(directory, fast_and_unsafe=True) as cluster:
-                abandoned = cluster.owned
+            try:
+                with start(directory, fast_and_unsafe=True) as cluster:
+                    abandoned = cluster.owned
+            except ClusterUnusable:
+                abandoned = True  # its run was killed while it cleared up
             if abandoned:
                 shutil.rmtree(directory, ignore_errors=True)
 
