@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import product
 
 from app.errors import BadInput, HubError, NotFound
-from app.exchange.actor import not_found
 from app.exchange.contracts import PAIRS_IN_WORDS, is_pair
 from app.exchange.partners import Partner
 from app.exchange.roles import HeldRole, Party, RoleName, name_role
@@ -14,6 +13,7 @@ from app.ids import normalise_party_id, shown
 from app.words import ROLES_WITH_PARTY_ID, Role
 
 ROLES_IN_WORDS = ", ".join(f"{role}:PARTYID" if role in ROLES_WITH_PARTY_ID else role for role in Role)
+REFERENCE_IN_WORDS = f"it is named by its whole name or its id; a role may follow it: one of {ROLES_IN_WORDS}"
 
 _REFERENCE = re.compile(
     rf"(?P<partner>.+?)(?::(?P<role>{'|'.join(Role)})(?::(?P<party_id>[^:]*))?)?", re.IGNORECASE | re.DOTALL
@@ -54,7 +54,7 @@ def read_reference(text: str) -> Reference:
     """
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise not_found("partner", shown(text))
+        raise NotFound(f"there is no partner {shown(text)}", REFERENCE_IN_WORDS)
     role, party_id = match["role"], match["party_id"]
     return Reference(
         match["partner"],
@@ -82,7 +82,7 @@ def choose_partner(partners: Iterable[Partner], text: str) -> Partner:
     wanted = " ".join(text.split()).casefold()
     chosen = [partner for partner in partners if wanted in (str(partner.id), partner.name.casefold())]
     if not chosen:
-        raise not_found("partner", shown(text))
+        raise NotFound(f"there is no partner {shown(text)}", REFERENCE_IN_WORDS)
     if len(chosen) > 1:
         ids = ", ".join(str(partner.id) for partner in chosen)
         raise Ambiguous(f"{len(chosen)} partners are called {shown(text)}: {ids}", "name it by its id")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import product
 from uuid import UUID, uuid4
@@ -71,7 +72,7 @@ ON_THE_WAY = {
 }
 
 
-async def contract_in(database: Database, state: str, actors: dict[str, Actor], pair: tuple[Party, Party]) -> UUID:
+async def contract_in(database: Database, state: str, actors: Mapping[str, Actor], pair: tuple[Party, Party]) -> UUID:
     contract_id = await propose_contract(database, actors["proposer"], *pair, utc_now())
     for who, event in ON_THE_WAY[state]:
         await COMMANDS[event](database, actors[who], contract_id, utc_now())
@@ -390,6 +391,16 @@ async def test_would_notice_if_nothing_were_compared(database, database_url):
     broken = [database.write(accept_without_comparing, administrator=True) for _ in range(2)]
     ends = await at_once(database_url, "select from contract for update", broken)
     assert ends.count("done") == 2
+
+
+async def test_concludes_nothing_with_a_role_that_is_just_going(database, database_url):
+    one, other = await nsp(database), await operator(database)
+    going = f"update partner_role set revoked_at = now() where id = {other.caller.role_id}"
+    proposal = propose_contract(database, one.caller, one.party, other.party, utc_now())
+    assert await at_once(database_url, going, [proposal]) == [
+        f"there is no role {other.party}, or it is not yours to see"
+    ]
+    assert await list_contracts(database, CONSOLE) == ()
 
 
 async def test_makes_one_contract_of_crossing_proposals(database):

@@ -107,6 +107,22 @@ async def test_would_notice_if_the_role_were_not_locked(database, database_url):
     assert len(await list_keys(database, CONSOLE)) == 3
 
 
+async def test_makes_no_key_for_a_role_that_is_just_going(database, database_url):
+    member = await nsp(database)
+    going = f"update partner_role set revoked_at = now() where id = {member.caller.role_id}"
+    [issued, rotated] = await held_back(
+        database_url,
+        going,
+        [
+            issue_key(database, CONSOLE, member.party, None, utc_now()),
+            rotate_key(database, member.caller, None, utc_now()),
+        ],
+    )
+    assert str(issued) == f"there is no role {member.party}, or it is not yours to see"
+    assert str(rotated) == "this key is expired or revoked"
+    assert len(await list_keys(database, CONSOLE)) == 1
+
+
 async def test_lives_a_year_unless_told_otherwise(database):
     member, now = await nsp(database), utc_now()
     assert (await issue_key(database, CONSOLE, member.party, None, now)).expires_at == now + LIFETIME

@@ -28,6 +28,7 @@ from tests.exchange.world import (
     administrator,
     audit_of,
     enrol,
+    held_back,
     look,
     nsp,
     operator,
@@ -302,6 +303,17 @@ async def test_hides_what_a_partner_uploaded_when_its_role_goes(database, open_)
     assert [await sight(database, who) for who in (partner, member, chief)] == [set(), set(), {"DE8AC"}]
     [count] = await database.fetch("select count(*) from evse")
     assert count["count"] == 2
+
+
+async def test_hides_what_is_uploaded_while_the_role_goes(database, database_url):
+    """An upload locks its operator, as every change of EVSEs must; what it brings must not be opened to everybody."""
+    await add_register_operator(database, "DE8AC")
+    member = await operator(database, "DE8AC")
+    upload = "select from operator for share; update evse set source = null"
+    revoked = revoke_role(database, CONSOLE, member.party.partner_id, member.party.name, utc_now())
+    assert await held_back(database_url, upload, [revoked]) == [member.party.partner_id]
+    row = await operator_row(database, "DE8AC")
+    assert (row["open"], row["suspended"], row["role_id"]) == (False, True, member.caller.role_id)
 
 
 async def test_hands_hidden_evses_to_the_next_holder_of_the_party_id(database):

@@ -166,11 +166,11 @@ async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def held_back(database_url: str, lock: str, commands: list[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Bring all commands to rows that `lock` locks before any of them may go on; give how each ended."""
+async def held_back(database_url: str, change: str, commands: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Bring all commands to rows that another transaction locked or changed, commit that; give how each ended."""
     async with owner(database_url) as holder, owner(database_url) as watcher:
         async with holder.transaction():
-            await holder.fetch(lock)
+            await holder.execute(change)
             running = asyncio.gather(*commands, return_exceptions=True)
             await _until_waiting(watcher, len(commands))
         return await running
