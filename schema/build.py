@@ -1,5 +1,7 @@
 """The schema: types, validation and introspection by Strawberry; reads by `schema.compiled`."""
 
+from pathlib import Path
+
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
@@ -14,3 +16,14 @@ schema = strawberry.Schema(
     execution_context_class=CompiledExecutionContext,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
+
+SDL = Path(__file__).with_name("schema.graphql")
+
+
+def printed() -> str:
+    """Give the schema as it is committed in schema/schema.graphql."""
+    return schema.as_str() + "\n"
+
+
+if __name__ == "__main__":
+    SDL.write_text(printed(), encoding="utf-8")

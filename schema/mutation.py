@@ -11,7 +11,7 @@ from app.auth import Caller
 from app.db.engine import Database
 from app.errors import Forbidden
 from app.exchange import contracts, keys, operators, partners
-from app.exchange.actor import acting, id_of
+from app.exchange.actor import acting, id_of, not_found, require_administrator
 from app.exchange.roles import Party, RoleName, name_role
 from app.ingest.charge_point_input import read_charge_point
 from app.ingest.charge_points import Owner, remove_charge_points, update_charge_points
@@ -138,10 +138,15 @@ class Mutation:
         name: Annotated[str | None, strawberry.argument(description="New name; absent: as it is.")] = None,
     ) -> Partner:
         context = info.context
-        id_, actor = id_of("partner", partner_id), acting(context.caller)
+        actor = acting(context.caller)
+        require_administrator(actor, "update partner")
+        id_ = id_of("partner", partner_id)
         if name is not None:
             await partners.update_partner(context.database, actor, id_, name, context.now)
-        return await _shown(info, ONE_PARTNER, id_)
+        shown = await _shown(info, ONE_PARTNER, id_)
+        if shown is None:
+            raise not_found("partner", id_)
+        return shown
 
     @strawberry.mutation(
         description="Lets a partner rest: its keys stop working, its contracts show nothing. For the administrator."

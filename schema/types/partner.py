@@ -113,12 +113,18 @@ class Contract:
 
 
 def _in_force(row: FromClause, role_id: Value) -> ColumnElement[bool]:
+    """Say of a contract what the view `contract_in_force` says, by which visibility is decided."""
     c = row.c
+    sides = partner.alias()
+    resting = select(sides.c.id).where(
+        sides.c.id.in_([c.first_partner_id, c.second_partner_id]), sides.c.suspended_at.is_not(None)
+    )
     return and_(
         or_(c.first_role_id == role_id, c.second_role_id == role_id),
         c.status == Status.ACTIVE.value,
         or_(c.valid_from == null(), c.valid_from <= func.now()),
         or_(c.valid_until == null(), c.valid_until > func.now()),
+        ~resting.correlate(row).exists(),
     )
 
 
