@@ -70,6 +70,7 @@ from tests.ingest.world import (
     make_owner,
     make_world,
     rows_by_id,
+    waiting_behind,
 )
 
 
@@ -408,6 +409,13 @@ async def test_shows_the_words_of_the_most_recently_updated_evse(world: World) -
     assert await contradictions(world.database) == []
 
 
+async def test_leaves_a_location_alone_whose_words_stay_the_same(world: World) -> None:
+    await upload(world, charge_point("DE8ACE1"))
+    before = await location_of(world)
+    await upload(world, charge_point("DE8ACE1", max_reservation_minutes=5), charge_point("DE8ACE2"), now=TUESDAY)
+    assert await location_of(world) == before
+
+
 async def test_removes_a_location_with_its_last_evse(world: World) -> None:
     await upload(world, charge_point("DE8ACE1"), charge_point("DE8ACE2"))
     await upload(world, charge_point("DE8ACE1", location_id="L2"), now=TUESDAY)
@@ -738,6 +746,24 @@ async def test_takes_twenty_uploads_of_one_operator_at_once(world: World) -> Non
     reports = await asyncio.gather(*(move(n) for n in range(20)))
     assert [counts(report) for report in reports] == [(30, 0, 0, [])] * 20
     assert await contradictions_of_place(world) == []
+
+
+async def test_waits_for_whoever_writes_the_same_operator(world: World) -> None:
+    await upload(world, charge_point("DE8ACE1"))
+    assert world.german.operator_no is not None
+    for work in (
+        upload(world, charge_point("DE8ACE2")),
+        remove_charge_points(world.database, ["DE8ACE1"], world.german, TUESDAY),
+    ):
+        before = await evse_ids(world.database)
+        async with waiting_behind(world.database, world.german.operator_no):
+            task = asyncio.create_task(work)
+            other = await upload(world, charge_point("FRA23E1"), owner=world.french)
+            await asyncio.sleep(0.3)
+            assert not task.done()
+            assert other.accepted + other.unchanged == 1
+        await task
+        assert await evse_ids(world.database) != before
 
 
 async def contradictions_of_place(world: World) -> list[Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from app.ids import party_of
 from app.ingest import imports
 from app.ingest.charge_points import remove_charge_points, update_charge_points
 from app.ingest.imports import ImportReport, TooManyRemovals, import_register
+from app.ingest.irve_static import IrveStatic
 from app.ingest.records import ChargePoint, Point, Read, Refusal
 from app.words import Role
 from tests.ingest.world import (
@@ -38,6 +39,7 @@ from tests.ingest.world import (
     make_owner,
     make_world,
     rows_by_id,
+    waiting_behind,
 )
 
 SOURCE = "register"
@@ -192,6 +194,22 @@ async def test_leaves_operators_and_their_evses_alone(world: World) -> None:
     assert set(before) <= set(await rows_by_id(world.database))
 
 
+async def test_leaves_an_operator_alone_that_has_uploaded_nothing_yet(world: World) -> None:
+    before = await operators(world.database)
+    await take(world.database, points(1, party="DE8AC"))
+    assert await operators(world.database) == before
+
+
+async def test_leaves_uploaded_evses_alone_even_where_nobody_holds_the_operator(world: World) -> None:
+    await update_charge_points(world.database, points(1, party="DE8AC"), world.german, MONDAY)
+    await world.database.write(lambda connection: connection.execute("update operator set role_id = null"))
+    before, names = await rows_by_id(world.database), await operators(world.database)
+    report = await take(world.database, [*points(1, party="DE8AC"), *points(2, party="DE8AC", position=LYON)], TUESDAY)
+    assert counts(report) == (2, 0, 0, 0, {"HELD_BY_OPERATOR": 1, "LOCATION_MISMATCH": 1})
+    assert await rows_by_id(world.database) == before
+    assert await operators(world.database) == names
+
+
 async def test_leaves_evses_alone_whose_party_id_a_partner_holds_by_now(database: Database) -> None:
     await take(database, [*points(1, 2), *points(1, 2, 3, party="CHY02")])
     owner = await make_owner(database, "NLX01")
@@ -203,6 +221,28 @@ async def test_leaves_evses_alone_whose_party_id_a_partner_holds_by_now(database
     assert (update.accepted, (await rows_by_id(database))["NLX01E1"]["source"]) == (1, None)
     assert (await remove_charge_points(database, ["NLX01E2"], owner, WEDNESDAY)).removed == 1
     assert await contradictions(database) == []
+
+
+async def test_does_not_count_what_a_partner_holds_as_standing_from_the_register(database: Database) -> None:
+    await take(database, [*points(1, 2, 3, 4), *points(1, 2, party="CHY02")])
+    await make_owner(database, "NLX01")
+    with pytest.raises(TooManyRemovals, match="2 of 2"):
+        await take(database, points(1, 2, 3, 4), TUESDAY)
+
+
+async def test_removes_nothing_of_an_operator_claimed_while_the_file_is_read(database: Database) -> None:
+    await take(database, points(1, 2, 3, 4))
+    before = await rows_by_id(database)
+    loop = asyncio.get_running_loop()
+
+    class Claimed(Records):
+        def read(self) -> Iterator[Read]:
+            yield from super().read()
+            asyncio.run_coroutine_threadsafe(make_owner(database, "NLX01"), loop).result()
+
+    report = await import_register(database, Claimed(points(1, 2)), TUESDAY)
+    assert counts(report) == (2, 0, 0, 0, {"HELD_BY_OPERATOR": 2})
+    assert await rows_by_id(database) == before
 
 
 async def test_leaves_other_registers_alone(database: Database) -> None:
@@ -245,11 +285,14 @@ async def test_takes_a_location_along_that_moved(database: Database) -> None:
     """The EVSEs of one location lie in different parts of the file; each part leaves it in agreement."""
     mixed = [each for n in range(6) for each in (*points(n), *points(n, party="CHY02"))]
     await take(database, mixed)
+    before = await rows_by_id(database)
     moved = [msgspec.structs.replace(each, position=LYON) for each in mixed]
     with pytest.raises(OSError, match="disk"):
         await import_register(database, Records(moved, breaks_at=4), TUESDAY)
     assert await contradictions(database) == []
-    assert {row["longitude"] for row in (await rows_by_id(database)).values()} == {LYON.longitude}
+    taken_along = await rows_by_id(database)
+    assert {row["longitude"] for row in taken_along.values()} == {LYON.longitude}
+    assert all(row["content_hash"] != before[evse_id]["content_hash"] for evse_id, row in taken_along.items())
     report = await take(database, moved, TUESDAY)
     assert counts(report) == (12, 9, 3, 0, {})
     assert counts(await take(database, moved, WEDNESDAY)) == (12, 0, 12, 0, {})
@@ -275,6 +318,18 @@ async def test_repairs_what_a_crash_left(database: Database) -> None:
         (each.evse_id, each.location_id, each.position.longitude) for each in then
     }
     assert await contradictions(database) == []
+
+
+async def test_waits_for_whoever_writes_the_same_operator(database: Database) -> None:
+    await take(database, points(1, 2))
+    [row] = await database.fetch("select no from operator where party_id = 'NLX01'")
+    for items in (points(1, 2, 3), points(1, 2)):  # one more, one less
+        async with waiting_behind(database, row["no"]):
+            task = asyncio.create_task(take(database, items, TUESDAY))
+            await asyncio.sleep(0.3)
+            assert not task.done()
+            assert await evse_ids(database) == [f"NLX01E{n}" for n in (1, 2, 3) if n < 3 or items == points(1, 2)]
+        await task
 
 
 # ---------------------------------------------------------------- the guard
@@ -361,13 +416,34 @@ async def _empty(connection: Any) -> None:
 async def test_goes_on_beside_uploads_and_other_imports(world: World) -> None:
     database = world.database
     ours = points(*range(40), party="DE8AC")
-    files_ = [[*points(*range(30)), *points(*range(30), party="CHY02")] for _ in range(2)]
-    results = await asyncio.gather(
-        take(database, files_[0], source="one"),
-        take(database, files_[1][::-1], source="two"),
+    theirs = [*points(*range(30)), *points(*range(30), party="CHY02")]
+    uploads = asyncio.gather(*(update_charge_points(database, ours[n::4], world.german, MONDAY) for n in range(4)))
+    one, two, three = await asyncio.gather(
+        take(database, theirs, source="one"),
+        take(database, theirs[::-1], source="two"),
         take(database, ours, source="three"),
-        *(update_charge_points(database, ours[n::4], world.german, MONDAY) for n in range(4)),
     )
-    assert sum(each.accepted for each in results[:2]) == 60
-    assert counts(results[2]) == (40, 0, 0, 0, {"HELD_BY_OPERATOR": 40})
+    assert [each.accepted for each in await uploads] == [10] * 4
+    assert one.accepted + two.accepted == 60
+    assert counts(three) == (40, 0, 0, 0, {"HELD_BY_OPERATOR": 40})
     assert [each for each in await contradictions(database) if each["what"] != "words"] == []
+
+
+@pytest.mark.realdata
+async def test_takes_in_the_french_register(
+    database: Database, real_data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "BATCH", 2_000)
+    refused = tmp_path / "refused.jsonl"
+    register: Any = IrveStatic(real_data("irve/irve-static-fr.csv.gz"), MONDAY)
+    first = await import_register(database, register, MONDAY, refusals=refused)
+    rows, accepted, unchanged, removed, _ = counts(first)
+    assert (rows, unchanged, removed) == (78_192, 0, 0)
+    assert accepted >= 0.95 * rows
+    assert len(refused.read_bytes().splitlines()) == rows - accepted
+    assert await contradictions(database) == []
+    again = await import_register(database, register, TUESDAY)
+    assert counts(again)[:4] == (rows, 0, accepted, 0)
+    assert again.refused == first.refused
+    [row] = await database.fetch("select count(*), min(updated_at), max(updated_at) from evse")
+    assert tuple(row) == (accepted, MONDAY, MONDAY)

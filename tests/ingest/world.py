@@ -1,5 +1,7 @@
 """What tests of this room share: charge points with everything in them, and two operators that hold their party ids."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +10,7 @@ import msgspec
 
 from app.db.engine import Database
 from app.ingest.charge_points import Owner
+from app.ingest.evse_tables import lock_operators
 from app.ingest.records import Address, ChargePoint, Connector, Point, Ratings
 from app.words import AuthMethod, ChargePointType, ConnectorFormat, ConnectorStandard, GeneralLocationType
 from tests.exchange.world import operator as enrolled_operator
@@ -61,6 +64,14 @@ async def make_owner(database: Database, party_id: str) -> Owner:
     assert caller.party_id is not None
     [row] = await database.fetch("select no from operator where role_id = $1", caller.role_id)
     return Owner(caller.partner_id, caller.role_id, caller.party_id, row["no"])
+
+
+@asynccontextmanager
+async def waiting_behind(database: Database, operator_no: int) -> AsyncIterator[None]:
+    """Be another writer of this operator's charge points for a while."""
+    async with database.writes.acquire() as connection, connection.transaction():
+        await lock_operators(connection, [operator_no])
+        yield
 
 
 async def evse_ids(database: Database) -> list[str]:
