@@ -58,7 +58,7 @@ SIGHT: Mapping[str | None, frozenset[str]] = {
     "mobilstrom": frozenset({"DESON", "FRREG", "NOFJO"}),
     "wegweiser": frozenset({"DESON", "FRREG", "DE823", "NOFJO"}),
     "neuling": frozenset({"DESON", "FRREG"}),
-    "parkraum": frozenset({"DESON", "FRREG"}),
+    "parkraum": frozenset({"DESON", "FRREG", "DE823"}),
     "leitstelle": frozenset({"DESON", "FRREG", "DE823", "NOFJO", "DEVER", "DERUH"}),
 }
 

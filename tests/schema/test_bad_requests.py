@@ -525,3 +525,29 @@ def test_never_shows_a_secret(hub: Hub, world: World) -> None:
     wrong = secret[:-1] + ("x" if secret[-1] != "x" else "y")
     response = hub.post(ONE, headers={"Authorization": f"Bearer {wrong}"})
     assert wrong[10:] not in response.text
+
+
+# ---------------------------------------------------------------- mutations that change nothing
+
+
+@pytest.mark.parametrize(
+    ("caller", "partner_id", "code"),
+    [
+        (None, SOME_ID, "UNAUTHENTICATED"),
+        ("wegweiser", SOME_ID, "FORBIDDEN"),
+        ("wegweiser", "00000001-0000-4000-8000-000000000008", "FORBIDDEN"),
+        ("leitstelle", "00000001-0000-4000-8000-000000000099", "NOT_FOUND"),
+        ("leitstelle", "x", "NOT_FOUND"),
+    ],
+)
+def test_refuses_an_update_that_names_nothing(
+    hub: Hub, world: World, caller: str | None, partner_id: str, code: str
+) -> None:
+    query = "mutation ($id: ID!) { updatePartner(partnerId: $id) { id name apiKeys { prefix } } }"
+    assert refusal_of(hub.post(query, {"id": partner_id}, world.authorization(caller)))[0] == code
+
+
+def test_gives_a_partner_that_is_updated_with_nothing(hub: Hub, world: World) -> None:
+    query = "mutation ($id: ID!) { updatePartner(partnerId: $id) { name } }"
+    shown = hub.ask(query, {"id": SOME_ID}, world.authorization("leitstelle"))
+    assert shown == {"updatePartner": {"name": "Leitstelle"}}

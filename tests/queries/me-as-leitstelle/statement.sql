@@ -9,7 +9,9 @@ FROM partner_role JOIN partner ON partner.id = partner_role.partner_id) AS contr
 WHERE contract_party_2.id IN (contract_1.first_role_id, contract_1.second_role_id))) ORDER BY contract_1.created_at, contract_1.id), '[]') AS coalesce_3
 FROM contract AS contract_1 JOIN (SELECT partner_role.id AS id, partner_role.partner_id AS partner_id, partner.name AS name, partner_role.role AS role, partner_role.party_id AS party_id
 FROM partner_role JOIN partner ON partner.id = partner_role.partner_id) AS contract_party_1 ON contract_1.proposed_by_role_id = contract_party_1.id
-WHERE (contract_1.first_role_id = found.id OR contract_1.second_role_id = found.id) AND contract_1.status = $1::VARCHAR AND (contract_1.valid_from IS NULL OR contract_1.valid_from <= now()) AND (contract_1.valid_until IS NULL OR contract_1.valid_until > now())) AS anon_3
+WHERE (contract_1.first_role_id = found.id OR contract_1.second_role_id = found.id) AND contract_1.status = $1::VARCHAR AND (contract_1.valid_from IS NULL OR contract_1.valid_from <= now()) AND (contract_1.valid_until IS NULL OR contract_1.valid_until > now()) AND NOT (EXISTS (SELECT partner_2.id
+FROM partner AS partner_2
+WHERE partner_2.id IN (contract_1.first_partner_id, contract_1.second_partner_id) AND partner_2.suspended_at IS NOT NULL))) AS anon_3
 FROM (SELECT partner_role.role AS role, partner_role.party_id AS party_id, partner_role.partner_id AS partner_id, partner_role.id AS id
 FROM partner_role
 WHERE partner_role.id = $2::INTEGER) AS found JOIN partner AS partner_1 ON found.partner_id = partner_1.id;

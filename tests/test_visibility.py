@@ -1,0 +1,252 @@
+"""Everybody sees exactly what openness, or a contract in force, lets them see; in two ways, each enough alone."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import Phase, example, given, settings
+from sqlalchemy import Column, Integer, MetaData, Table, true
+
+from app import visibility
+from app.db.cluster import Cluster
+from app.db.tables import evse, metadata
+from app.read.plan import Column as Leaf
+from app.read.plan import Field, Selection, ToMany, ToOne
+from app.read.search import ById, Listing
+from app.read.statement import compile_statement
+from app.visibility import PRIVATE, RULES, NoVisibilityRule, Sight, visible
+from app.words import ContractStatus
+from tests.hub import Hub, scratch_database
+from tests.visibility_matrix import CAN_CONTRACT, OPERATORS, ROLES, Agreement, Matrix, State, check, matrix, states
+from tests.world import SIGHT, World
+
+# ---------------------------------------------------------------- the default world
+
+
+def everything_seen(hub: Hub, world: World, caller: str | None, arguments: str = "") -> set[str]:
+    """Give the party ids of the operators whose EVSEs somebody sees."""
+    query = f"{{ evses(first: 500{arguments}) {{ nodes {{ operator {{ partyId }} }} }} }}"
+    nodes = hub.ask(query, headers=world.authorization(caller))["evses"]["nodes"]
+    return {node["operator"]["partyId"] for node in nodes}
+
+
+@pytest.mark.parametrize("caller", SIGHT)
+def test_shows_the_operators_that_contracts_let_a_caller_see(hub: Hub, world: World, caller: str | None) -> None:
+    assert everything_seen(hub, world, caller) == SIGHT[caller]
+    south, north = "minimumLatitude: -90, minimumLongitude: -180", "maximumLatitude: 90, maximumLongitude: 180"
+    everywhere = f"within: {{ bounds: {{ {south}, {north} }} }}"
+    assert everything_seen(hub, world, caller, ", " + everywhere) == SIGHT[caller]
+    around = "within: { near: { latitude: 48.4, longitude: 9.99, radiusM: 20000000 } }"
+    assert everything_seen(hub, world, caller, ", " + around) == SIGHT[caller]
+    named = 'filter: { operatorIds: ["DESON", "FRREG", "DE823", "NOFJO", "DEVER", "DERUH", "ZZZZZ"] }'
+    assert everything_seen(hub, world, caller, ", " + named) == SIGHT[caller]
+
+
+NOT_THERE_AND_NOT_YOURS: list[tuple[str, Any, Any]] = [
+    ("query ($x: EvseId!) { evse(evseId: $x) { evseId location { name } } }", "DE*VER*E9", "DE*VER*E1"),
+    ("query ($x: EvseId!) { evse(evseId: $x) { evseId } __schema { queryType { name } } }", "DE*VER*E9", "DE*RUH*E1"),
+    ("query ($x: [EvseId!]) { evses(filter: { evseIds: $x }) { nodes { evseId } } }", ["DE*VER*E9"], ["DE*VER*E1"]),
+    ("query ($x: [PartyId!]) { evses(filter: { operatorIds: $x }) { nodes { evseId } } }", ["ZZZZZ"], ["DEVER"]),
+    ("query ($x: [String!]) { evses(filter: { locationIds: $x }) { nodes { evseId } } }", ["NOWHERE"], ["RUHE"]),
+    ("query ($x: ID!) { partner(id: $x) { id name } }", str(uuid4()), "00000001-0000-4000-8000-000000000005"),
+    (
+        "query ($x: ID!) { auditLog(partnerId: $x) { nodes { id } } }",
+        str(uuid4()),
+        "00000001-0000-4000-8000-000000000006",
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "absent", "foreign"), NOT_THERE_AND_NOT_YOURS)
+@pytest.mark.parametrize("caller", [None, "neuling", "wegweiser", "sonnenstrom"])
+def test_says_the_same_of_what_is_not_there_and_not_yours(
+    hub: Hub, world: World, caller: str | None, query: str, absent: Any, foreign: Any
+) -> None:
+    def raw(value: Any) -> tuple[int, bytes, list[tuple[str, str]]]:
+        response: httpx.Response = hub.post(query, {"x": value}, world.authorization(caller))
+        return response.status_code, response.content, [h for h in response.headers.multi_items() if h[0] != "date"]
+
+    assert raw(absent) == raw(foreign)
+    seen = hub.post(query, {"x": foreign}, world.authorization("leitstelle"))
+    assert seen.content != raw(foreign)[1], "it should be there"
+
+
+# ---------------------------------------------------------------- a table that nobody decided about
+
+unruled = Table("unruled", MetaData(), Column("id", Integer, primary_key=True), Column("operator_no", Integer))
+LEAF = Field("id", Leaf(("id",)))
+
+
+@pytest.mark.parametrize("sight", Sight)
+def test_compiles_no_table_without_a_rule(sight: Sight) -> None:
+    for search in (ById(unruled, ("id",)), Listing(unruled, ("id",))):
+        with pytest.raises(NoVisibilityRule, match="unruled"):
+            compile_statement(Selection((LEAF,)), search, sight)
+    with pytest.raises(NoVisibilityRule, match="unruled"):
+        visible(unruled.alias(), sight)
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        ToOne(unruled, ("operator_no",), ("operator_no",)),
+        ToMany(unruled, ("operator_no",), lambda child, no: child.c.operator_no == no, ("id",)),
+    ],
+)
+def test_compiles_no_nested_table_without_a_rule(relation: ToOne | ToMany) -> None:
+    with pytest.raises(NoVisibilityRule, match="unruled"):
+        compile_statement(Selection((Field("x", relation, (LEAF,)),)), ById(evse, ("evse_id",)), Sight.ADMINISTRATOR)
+
+
+def test_has_a_rule_for_every_table() -> None:
+    assert RULES.keys() == set(metadata.tables)
+
+
+def test_knows_which_tables_are_private(database_url: str, hub: Hub) -> None:
+    async def protected() -> set[str]:
+        import asyncpg
+
+        connection = await asyncpg.connect(database_url)
+        try:
+            rows = await connection.fetch("select relname from pg_class where relrowsecurity")
+            return {row["relname"] for row in rows}
+        finally:
+            await connection.close()
+
+    assert hub.run(protected()) == PRIVATE
+
+
+# ---------------------------------------------------------------- every state, against the model
+
+#: Drawing stops at the first state that shows the twin to be broken: it need only be caught, not be explained.
+CAUGHT = [Phase.explicit, Phase.generate]
+
+
+@pytest.fixture(scope="module")
+def made(cluster: Cluster, template: str) -> Iterator[Matrix]:
+    with scratch_database(cluster.dsn, template, f"matrix_{uuid4().hex}") as dsn, matrix(dsn) as made:
+        yield made
+
+
+def agreed(one: int, other: int, **more: Any) -> Agreement:
+    first, second = (next(each for each in ROLES if each.id == id_) for id_ in sorted((one, other)))
+    assert (first, second) in CAN_CONTRACT
+    return Agreement(first, second, **{"status": ContractStatus.ACTIVE, "since": None, "until": None, **more})
+
+
+NOBODY: frozenset[str] = frozenset()
+
+#: An NSP that sees an operator through its EVSP, and one that sees another directly.
+CHAIN = (agreed(5, 6), agreed(3, 5), agreed(4, 7))
+ALL_AGREED = tuple(agreed(a.id, b.id) for a, b in CAN_CONTRACT)
+
+#: What is always tried, before anything is drawn.
+TRIED = (
+    State(NOBODY, NOBODY, CHAIN),
+    State(frozenset(OPERATORS), frozenset({"Borealis", "Dynamo"}), CHAIN),
+    *(State(NOBODY, frozenset({partner}), CHAIN) for partner in ("Dynamo", "Borealis", "Elektra")),
+    *(State(NOBODY, NOBODY, (agreed(5, 6), agreed(3, 5, status=status))) for status in ContractStatus),
+    *(State(NOBODY, NOBODY, (agreed(5, 6), agreed(3, 5, **window))) for window in ({"since": 2}, {"until": -1})),
+)
+
+
+def law(made: Matrix, how: settings) -> None:
+    """Everybody sees what the model says."""
+
+    def holds(state: State) -> None:
+        check(made, state)
+
+    for state in TRIED:
+        holds = example(state=state)(holds)
+    how(given(state=states())(holds))()
+
+
+def test_shows_what_the_model_says(made: Matrix) -> None:
+    law(made, settings(max_examples=30))
+
+
+def is_caught(twin: Matrix) -> bool:
+    try:
+        law(twin, settings(max_examples=30, phases=CAUGHT, database=None))
+    except AssertionError:
+        return True
+    return False
+
+
+VIEW = """
+create or replace view contract_in_force as
+select side.from_role_id, side.to_role_id from contract
+cross join lateral (
+    values (first_role_id, second_role_id), (second_role_id, first_role_id)
+) as side (from_role_id, to_role_id)
+where {conditions}
+"""
+CONDITIONS = {
+    "status": "status = 'ACTIVE'",
+    "begin": "(valid_from is null or valid_from <= now())",
+    "end": "(valid_until is null or valid_until > now())",
+    "suspension": "not exists (select from partner where id in (first_partner_id, second_partner_id)"
+    " and suspended_at is not null)",
+}
+
+
+@pytest.fixture
+def twin(cluster: Cluster, template: str) -> Iterator[Matrix]:
+    """A hub to break."""
+    with scratch_database(cluster.dsn, template, f"twin_{uuid4().hex}") as dsn, matrix(dsn) as made:
+        yield made
+
+
+@pytest.mark.parametrize("forgotten", CONDITIONS)
+def test_would_notice_a_condition_that_was_forgotten(twin: Matrix, forgotten: str) -> None:
+    left = [condition for name, condition in CONDITIONS.items() if name != forgotten]
+    twin.execute(VIEW.format(conditions=" and ".join(left)))
+    assert is_caught(twin)
+
+
+@pytest.fixture
+def broken_rule(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Let everybody see every row of a table."""
+
+    def break_rule(table: str) -> None:
+        monkeypatch.setitem(visibility.RULES, table, lambda _table, _sight: true())  # type: ignore[arg-type]
+        compile_statement.cache_clear()
+
+    yield break_rule
+    monkeypatch.undo()
+    compile_statement.cache_clear()
+
+
+@pytest.mark.parametrize("table", [evse.name, "partner"])
+def test_would_notice_a_rule_that_lets_everybody_pass(
+    twin: Matrix, broken_rule: Callable[[str], None], table: str
+) -> None:
+    broken_rule(table)
+    assert is_caught(twin)
+
+
+def test_keeps_private_rows_private_without_their_rules(twin: Matrix, broken_rule: Callable[[str], None]) -> None:
+    """Row-level security is enough alone."""
+    for table in PRIVATE:
+        broken_rule(table)
+    for contracts in (CHAIN, ALL_AGREED):
+        check(twin, State(NOBODY, NOBODY, contracts))
+
+
+def test_keeps_private_rows_private_without_row_level_security(twin: Matrix) -> None:
+    """The rules are enough alone."""
+    for table in PRIVATE:
+        twin.execute(f"alter table {table} disable row level security")
+    for contracts in (CHAIN, ALL_AGREED):
+        check(twin, State(NOBODY, NOBODY, contracts))
+
+
+def test_shows_private_rows_to_nobody_without_both(twin: Matrix, broken_rule: Callable[[str], None]) -> None:
+    """The twin of the two tests above: without both, everybody sees everything."""
+    for table in PRIVATE:
+        twin.execute(f"alter table {table} disable row level security")
+        broken_rule(table)
+    with pytest.raises(AssertionError):
+        check(twin, State(NOBODY, NOBODY, CHAIN))
