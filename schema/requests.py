@@ -92,6 +92,7 @@ FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "maxPowerKw": ("max_power_kw", float),
     "authMethods": ("auth_methods", lambda words: mask_of(words, AuthMethod)),
     "locationTypes": ("location_types", lambda words: [word.value for word in words]),
+    "usableAt": ("usable_at", lambda instant: instant),
     "withoutRestrictions": ("without_restrictions", lambda words: mask_of(words, Restriction)),
 }
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 import msgspec
 import orjson
 import tzfpy
+from asyncpg import Range
 
+from app.ingest import usability
 from app.ingest.records import ChargePoint, EvseParkingSpot
 from app.words import AuthMethod, Restriction, connector_mask, mask_of
 
@@ -20,7 +22,7 @@ PLACE_COLUMNS: Final = ("longitude", "latitude", "house_number", "address", "cit
 Place = tuple[float, float, str | None, str, str | None, str | None, str]
 
 #: Count up when the same charge point must be written again because its row came to mean something else.
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 
 #: Where no land is the zones are named by their offset, which would tell an app nothing about the place.
 AT_SEA: Final = "Etc/"
@@ -56,6 +58,7 @@ def content_of(charge_point: ChargePoint, source: str | None) -> dict[str, Any]:
         "opening_times": None if charge_point.opening_times is None else _document(charge_point.opening_times),
         "static_status": None if charge_point.status is None else charge_point.status.value,
         "status_schedule": _document(charge_point.status_schedule),
+        **_usability(charge_point, time_zone_at(longitude, latitude)),
         "telephone_number": charge_point.telephone_number,
         "restrictions": _restrictions(charge_point.restrictions),
         "auth_methods": _auth_methods(charge_point.auth_methods),
@@ -76,6 +79,18 @@ def content_of(charge_point: ChargePoint, source: str | None) -> dict[str, Any]:
     }
 
 
+def _usability(charge_point: ChargePoint, derived_zone: str | None) -> dict[str, Any]:
+    times = charge_point.opening_times
+    zone = usability.clock_zone(charge_point.time_zone, derived_zone)
+    return {
+        "clock_zone": zone,
+        "regular_minutes": usability.regular_minutes(times, zone),
+        "exceptional_openings": usability.instants(() if times is None else times.exceptional_openings),
+        "exceptional_closings": usability.instants(() if times is None else times.exceptional_closings),
+        "operative_at": usability.operative_at(charge_point.status, charge_point.status_schedule),
+    }
+
+
 def place_of(content: dict[str, Any]) -> Place:
     """Give what the EVSE says of its location's address and position."""
     return tuple(content[name] for name in PLACE_COLUMNS)  # type: ignore[return-value]
@@ -87,7 +102,7 @@ def hash_of(content: dict[str, Any]) -> bytes:
     Shape: 16 bytes of BLAKE2b over the layout's version and the content as JSON with sorted keys, so that moving a
     column changes nothing.
     """
-    content_json = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+    content_json = orjson.dumps(content, default=_bounds, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
     return blake2b(bytes([LAYOUT]) + content_json, digest_size=16).digest()
 
 
@@ -96,6 +111,10 @@ def time_zone_at(longitude: float, latitude: float) -> str | None:
     """Find the IANA time zone of a place on land; None at sea."""
     name = tzfpy.get_tz(longitude, latitude)
     return None if not name or name.startswith(AT_SEA) else name
+
+
+def _bounds(range_: "Range[Any]") -> list[Any]:
+    return [range_.lower, range_.upper]
 
 
 def _degrees(value: float) -> float:

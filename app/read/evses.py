@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.db.tables import evse, operator
 from app.read.plan import Arguments
 from app.read.search import LIMIT, beyond
+from app.read.usable import USABLE_COLUMNS, Instant, usable
 from app.visibility import Sight, visible
 
 
@@ -75,6 +76,7 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
     "max_power_kw": lambda e, given: e.c.maximum_power_kw <= given("max_power_kw", Float(53)),
     "auth_methods": lambda e, given: e.c.auth_methods.bitwise_and(given("auth_methods", Integer)) != ZERO,
     "location_types": lambda e, given: e.c.location_type == any_(given("location_types", TEXTS)),
+    "usable_at": lambda e, given: usable([e.c[name] for name in USABLE_COLUMNS], given("usable_at", Instant)),
     "without_restrictions": lambda e, given: (
         e.c.restrictions.bitwise_and(given("without_restrictions", Integer)) == ZERO
     ),

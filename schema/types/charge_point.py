@@ -1,17 +1,22 @@
 """EVSEs, their connectors and spots, their locations and operators."""
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
 
 import strawberry
-from sqlalchemy import Column
+from sqlalchemy import Column, ColumnElement
 
 from app.db.tables import location, operator
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
+from app.read.plan import Arguments
+from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
 from app.words import ChargePointStatus as StaticStatus
 from schema.field import (
     arrays,
     column,
+    computed,
     document,
     documents,
     edge_cursor,
@@ -52,6 +57,24 @@ SHARED_WITH_LOCATION = frozenset(
         *(c.name for c in (*address_columns(), *position_columns()) if isinstance(c, Column)),
     }
 )
+
+
+At = Annotated[DateTime | None, strawberry.argument(description="An instant; absent: now.")]
+
+
+def at_instant(arguments: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
+    """Bind an optional instant."""
+    at = arguments.get("at")
+    return {"at": now if at is None else at}
+
+
+def usable_then(*columns: Any) -> ColumnElement[Any]:
+    *values, given = columns
+    return usable(values, given("at", Instant))
+
+
+def status_then(status: ColumnElement[Any], schedule: ColumnElement[Any], given: Arguments) -> ColumnElement[Any]:
+    return effective_status(status, schedule, given("at", Instant))
 
 
 def to_decimetres(distance_m: float) -> float:
@@ -155,6 +178,25 @@ class Evse:
     charge_point_type: ChargePointType = column(description="AC or DC.")
     connectors: list[Connector] = arrays("connector_standards", "Its connectors, at least one.")
     ratings: Ratings | None = same_row("What it can deliver; null: unknown.", present="maximum_power_kw")
+
+    @computed(
+        *USABLE_COLUMNS,
+        sql=usable_then,
+        bind=at_instant,
+        description="Filters A to E of the protocol at `at`; without `at`, now. "
+        "Null: the opening hours are unknown and nothing else rules it out.",
+    )
+    def usable(self, at: At = None) -> bool | None: ...
+
+    @computed(
+        "static_status",
+        "status_schedule",
+        sql=status_then,
+        bind=at_instant,
+        description="The static status after the schedule in force at `at`; without `at`, now.",
+    )
+    def effective_status(self, at: At = None) -> ChargePointStatus: ...
+
     static_status: ChargePointStatus = column(
         shape=static_status,
         sees_null=True,

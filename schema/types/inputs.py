@@ -4,7 +4,7 @@ from typing import Any
 
 import strawberry
 
-from schema.scalars import EvseId, PartyId
+from schema.scalars import DateTime, EvseId, PartyId
 from schema.types.common import (
     AuthMethod,
     ChargePointType,
@@ -71,6 +71,10 @@ class EvseFilter:
     )
     auth_methods: list[AuthMethod] | None = option("One of these ways to authorise.")
     location_types: list[GeneralLocationType] | None = option("At one of these kinds of place.")
+    usable_at: DateTime | None = option(
+        "Usable at this instant: filters A to E of the protocol, in the location's own time zone. "
+        "EVSEs with unknown hours do not match."
+    )
     without_restrictions: list[Restriction] | None = option("None of these restrictions.")
 
 

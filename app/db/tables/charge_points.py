@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE, TSTZMULTIRANGE
 from sqlalchemy.schema import SchemaItem
 
 from app.db.tables.base import Document, Id, Instant, each_of, mask_within, metadata, one_of
@@ -36,6 +36,7 @@ from app.words import (
 
 NO_WORDS = text("'{}'")
 NO_DOCUMENTS = text("'[]'")
+ALWAYS = text("'{(,)}'")
 
 #: Who runs EVSEs. Known by a register (role_id null, source and licence set) or held by a partner's role. `no` stands
 #: for the party id inside the hub: visibility is decided by comparing small numbers.
@@ -120,6 +121,12 @@ evse = Table(
     Column("opening_times", Document),
     Column("static_status", Text),
     Column("status_schedule", Document, nullable=False, server_default=NO_DOCUMENTS),
+    # What `app.read.usable` asks of the four columns above: sets of instants, and of minutes of the local week.
+    Column("clock_zone", Text),
+    Column("regular_minutes", INT4MULTIRANGE),
+    Column("exceptional_openings", TSTZMULTIRANGE, nullable=False, server_default=NO_WORDS),
+    Column("exceptional_closings", TSTZMULTIRANGE, nullable=False, server_default=NO_WORDS),
+    Column("operative_at", TSTZMULTIRANGE, nullable=False, server_default=ALWAYS),
     Column("telephone_number", Text),
     Column("restrictions", Integer, nullable=False, server_default=text("0")),
     Column("auth_methods", Integer, nullable=False, server_default=text("0")),
