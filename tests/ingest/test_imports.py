@@ -321,15 +321,18 @@ async def test_repairs_what_a_crash_left(database: Database) -> None:
 
 
 async def test_waits_for_whoever_writes_the_same_operator(database: Database) -> None:
-    await take(database, points(1, 2))
+    others = points(1, 2, 3, party="CHY02")
+    await take(database, [*points(1), *others])
     [row] = await database.fetch("select no from operator where party_id = 'NLX01'")
-    for items in (points(1, 2, 3), points(1, 2)):  # one more, one less
+    for items in ([*points(1, 2), *others], others):  # the first writes, the second removes
+        before = await evse_ids(database)
         async with waiting_behind(database, row["no"]):
             task = asyncio.create_task(take(database, items, TUESDAY))
             await asyncio.sleep(0.3)
             assert not task.done()
-            assert await evse_ids(database) == [f"NLX01E{n}" for n in (1, 2, 3) if n < 3 or items == points(1, 2)]
+            assert await evse_ids(database) == before
         await task
+        assert await evse_ids(database) == sorted(each.evse_id for each in items)
 
 
 # ---------------------------------------------------------------- the guard
