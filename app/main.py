@@ -31,7 +31,7 @@ class Profile(StrEnum):
 
 
 class Hub(FastAPI):
-    """FastAPI for what is asked now and then; POST /graphql goes past its layers, which cost a fifth of a small answer."""
+    """FastAPI for what is asked now and then; POST /graphql goes past its layers, a fifth of a small answer's cost."""
 
     graphql: ASGIApp | None = None
 
