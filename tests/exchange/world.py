@@ -1,7 +1,7 @@
 """The partners, keys and EVSEs that tests of this room are about, made through the commands themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -166,7 +166,7 @@ async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def held_back(database_url: str, change: str, commands: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+async def held_back(database_url: str, change: str, commands: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Bring all commands to rows that another transaction locked or changed, commit that; give how each ended."""
     async with owner(database_url) as holder, owner(database_url) as watcher:
         async with holder.transaction():
