@@ -9,6 +9,8 @@ EARTH_RADIUS_M = 6_371_008.771415059
 #: A little more than half the way round.
 MAXIMUM_RADIUS_M = 20_100_000
 
+MOST_CORNERS = 1_000
+
 
 class NotAnArea(ValueError):
     """The numbers do not describe a part of the earth."""
@@ -64,6 +66,48 @@ class Bounds:
     def east_end(self) -> float:
         """The first longitude outside."""
         return inf if self.east == 180 and not self.crosses_antimeridian else self.east
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """What lies inside a ring of corners (longitude, latitude), edges straight on a map in degrees, border included.
+
+    A ring that crosses itself is read by the even-odd rule. One that crosses the antimeridian goes the short way; one
+    that goes round a pole is no area on such a map.
+    """
+
+    corners: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        for index, (longitude, latitude) in enumerate(self.corners):
+            _check_degrees(f"[{index}].longitude", longitude, 180)
+            _check_degrees(f"[{index}].latitude", latitude, 90)
+        if len(self.corners) > MOST_CORNERS:
+            raise NotAnArea(f"there are {len(self.corners)} corners; possible: at most {MOST_CORNERS}")
+        if len(set(self.corners)) < 3:
+            raise NotAnArea("there are fewer than three different corners")
+        ring = self._unwrapped()
+        if ring[0] != ring[-1]:
+            raise NotAnArea("the ring goes round a pole; cut it at the antimeridian and ask for the parts")
+
+    def _unwrapped(self) -> list[tuple[float, float]]:
+        """Give the closed ring with longitudes that go on beyond 180 degrees instead of jumping."""
+        ring = [self.corners[0]]
+        for longitude, latitude in (*self.corners[1:], self.corners[0]):
+            before = ring[-1][0]
+            ring.append((before + (longitude - before + 180) % 360 - 180, latitude))
+        # Sums of steps come back to the first corner only almost.
+        if abs(ring[-1][0] - ring[0][0]) < 1:
+            ring[-1] = ring[0]
+        return ring
+
+    def wkt(self) -> str:
+        """Give it as a MULTIPOLYGON: once more, a turn away, where it crosses the antimeridian."""
+        ring = self._unwrapped()
+        west, east = min(x for x, _ in ring), max(x for x, _ in ring)
+        turns = [0, *([-360] if east > 180 else []), *([360] if west < -180 else [])]
+        rings = [", ".join(f"{x + turn!r} {y!r}" for x, y in ring) for turn in turns]
+        return f"MULTIPOLYGON({', '.join(f'(({ring}))' for ring in rings)})"
 
 
 def great_circle_m(longitude: float, latitude: float, other_longitude: float, other_latitude: float) -> float:

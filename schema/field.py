@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, FromClause
 from strawberry.types.field import StrawberryField
 
 from app.read.plan import (
+    Arguments,
     Arrays,
     Column,
     Computed,
@@ -89,6 +90,22 @@ def to_many(
 ) -> Any:
     """Read the rows of another table that belong to this one; see `app.read.plan.ToMany`."""
     return declared(ToMany(table, parent_columns, on, order, visible_with_parent), description)
+
+
+def to_many_where(
+    table: FromClause,
+    *,
+    parent_columns: tuple[str, ...],
+    on: Callable[..., ColumnElement[bool]],
+    order: tuple[str, ...],
+    where: Callable[[FromClause, Arguments], list[ColumnElement[bool]]],
+    bind: Bind,
+    description: str,
+    visible_with_parent: bool = False,
+) -> Callable[[Callable[..., Any]], Any]:
+    """Read rows that belong to this one and meet the arguments in the decorated signature, whose body is never run."""
+    metadata = {READ: ToMany(table, parent_columns, on, order, visible_with_parent, where), BIND: bind}
+    return lambda signature: strawberry.field(signature, description=description, metadata=metadata)
 
 
 def arrays(length_of: str, description: str) -> Any:

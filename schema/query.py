@@ -6,8 +6,8 @@ import strawberry
 
 from schema import requests
 from schema.compiled import Info, answer, root
-from schema.scalars import DateTime, EvseId
-from schema.types.charge_point import Evse, EvseConnection
+from schema.scalars import DateTime, EvseId, PartyId
+from schema.types.charge_point import Evse, EvseConnection, Location, LocationConnection
 from schema.types.common import After, Connection, ContractStatus, First
 from schema.types.inputs import AreaInput, EvseFilter
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
@@ -30,10 +30,25 @@ class Query:
     ) -> Evse | None:
         return await answer(info)
 
-    @root(requests.evses, "EVSEs of an area, nearest first or by id. OCHP GetChargePointList.")
+    @root(requests.evses, "EVSEs of an area, nearest first, along the route, or by id. OCHP GetChargePointList.")
     async def evses(
         self, info: Info, within: Within = None, matching: Matching = None, first: First = 50, after: After = None
     ) -> EvseConnection:
+        return await answer(info)
+
+    @root(requests.one_location, "One location. Null when it is not there or not yours to see.")
+    async def location(
+        self,
+        info: Info,
+        operator_id: Annotated[PartyId, strawberry.argument(description="Party id of its operator.")],
+        location_id: Annotated[str, strawberry.argument(description="Its id, unique within the operator; any case.")],
+    ) -> Location | None:
+        return await answer(info)
+
+    @root(requests.locations, "Locations of an area with an EVSE that passes the filter.")
+    async def locations(
+        self, info: Info, within: Within = None, matching: Matching = None, first: First = 50, after: After = None
+    ) -> LocationConnection:
         return await answer(info)
 
     @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; null for others.")

@@ -9,21 +9,17 @@ from app.auth import Caller
 from app.db.tables import api_key, audit_log, contract, evse, operator, partner, partner_role, refusal
 from app.errors import HubError
 from app.ids import normalise_location_id
-from app.read.evses import AreaKind, EvseSearch
+from app.read.areas import AreaSearch
+from app.read.evses import EvseSearch
+from app.read.locations import LocationSearch, OneLocation
 from app.read.paging import check_first
 from app.read.search import ById, Listing, Request
 from app.words import AuthMethod, ConnectorFormat, ConnectorStandard, Restriction, connector_mask, mask_of
-from geo.areas import Bounds, Near, NotAnArea
+from schema.areas import area_of
 
 Arguments = Mapping[str, Any]
 
 MAXIMUM_LIST = 1_000
-
-
-class BadArea(HubError):
-    """An area cannot be understood."""
-
-    code = "BAD_AREA"
 
 
 class BadFilter(HubError):
@@ -34,6 +30,7 @@ class BadFilter(HubError):
 
 # ---------------------------------------------------------------- EVSEs
 
+ONE_LOCATION = OneLocation()
 ONE_EVSE = ById(evse, ("evse_id",))
 
 
@@ -42,34 +39,29 @@ def one_evse(arguments: Arguments, caller: Caller | None) -> Request:
 
 
 def evses(arguments: Arguments, caller: Caller | None) -> Request:
-    kind, area = _area(arguments.get("within") or {})
+    return _in_area(EvseSearch, arguments)
+
+
+def one_location(arguments: Arguments, caller: Caller | None) -> Request:
+    location_id = normalise_location_id(arguments["locationId"])
+    return Request(ONE_LOCATION, {"operator_id": arguments["operatorId"], "location_id": location_id})
+
+
+def locations(arguments: Arguments, caller: Caller | None) -> Request:
+    return _in_area(LocationSearch, arguments)
+
+
+def _in_area(search: Callable[..., AreaSearch], arguments: Arguments) -> Request:
+    kind, area = area_of(arguments.get("within"))
     filters = evse_filters(arguments.get("filter") or {})
     after = arguments.get("after")
-    search = EvseSearch(kind, frozenset(filters), after is not None)
-    return Request(search, {**area, **filters}, check_first(arguments["first"]), after)
+    found = search(area=kind, filters=frozenset(filters), after=after is not None)
+    return Request(found, {**area, **filters}, check_first(arguments["first"]), after)
 
 
-def _area(area: Mapping[str, Any]) -> tuple[AreaKind, Arguments]:
-    """Give the kind of an area and its bind parameters. Raises: BadArea."""
-    for name, read in (("near", _near), ("bounds", _bounds)):
-        if name in area:
-            try:
-                return read(area[name])
-            except NotAnArea as error:
-                raise BadArea(f"within.{name}: {error}") from None
-    return AreaKind.EVERYWHERE, {}
-
-
-def _near(given: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
-    near = Near(float(given["longitude"]), float(given["latitude"]), float(given["radiusM"]))
-    return AreaKind.NEAR, {"longitude": near.longitude, "latitude": near.latitude, "radius_m": near.radius_m}
-
-
-def _bounds(given: Mapping[str, float]) -> tuple[AreaKind, Arguments]:
-    corners = ("minimumLongitude", "minimumLatitude", "maximumLongitude", "maximumLatitude")
-    box = Bounds(*(float(given[corner]) for corner in corners))
-    kind = AreaKind.BOUNDS_ACROSS if box.crosses_antimeridian else AreaKind.BOUNDS
-    return kind, {"west": box.west, "south": box.south, "east": box.east_end, "north": box.north_end}
+def bind_filter(arguments: Arguments, now: datetime) -> Arguments:
+    """Bind the filter of a list inside a selection."""
+    return evse_filters(arguments.get("filter") or {})
 
 
 def _connectors(given: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
+    Float,
     FromClause,
     Select,
     Table,
@@ -105,8 +106,14 @@ def any_of(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
 def beyond(table: FromClause, order: tuple[str, ...], descending: bool) -> ColumnElement[bool]:
     """Give the keyset condition: rows behind the place `after_...` in this order."""
     here = tuple_(*(table.c[name] for name in order))
-    place = tuple_(*(bindparam(f"after_{name}", type_=table.c[name].type) for name in order))
+    place = place_after(order, table)
     return here < place if descending else here > place
+
+
+def place_after(order: tuple[str, ...], table: FromClause) -> ColumnElement[Any]:
+    """Give the place behind which a page begins; what the table does not have is a distance."""
+    types = {name: table.c[name].type if name in table.c else Float(53) for name in order}
+    return tuple_(*(bindparam(f"after_{name}", type_=type_) for name, type_ in types.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ create table location (
 
 CREATE INDEX location_geog_idx ON location USING gist (geog);
 
+CREATE INDEX location_lonlat_idx ON location USING gist ((geog::geometry));
+
 create table evse (
     evse_id TEXT COLLATE "C" NOT NULL,
     evse_id_as_sent TEXT NOT NULL,

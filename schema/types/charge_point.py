@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import Column, ColumnElement
 
-from app.db.tables import location, operator
+from app.db.tables import evse, location, operator
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
+from app.read.evses import filter_conditions
+from app.read.locations import of_location
 from app.read.plan import Arguments
 from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
 from app.words import ChargePointStatus as StaticStatus
@@ -26,8 +28,10 @@ from schema.field import (
     nodes,
     page,
     same_row,
+    to_many_where,
     to_one,
 )
+from schema.requests import bind_filter
 from schema.scalars import DateTime, EvseId, ParkingId, PartyId, TariffId
 from schema.types.common import (
     AUTH_METHODS,
@@ -48,6 +52,7 @@ from schema.types.common import (
     Restriction,
     StatusPeriod,
 )
+from schema.types.inputs import EvseFilter
 
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
 SHARED_WITH_LOCATION = frozenset(
@@ -79,6 +84,20 @@ def status_then(status: ColumnElement[Any], schedule: ColumnElement[Any], given:
 
 def to_decimetres(distance_m: float) -> float:
     return round(distance_m, 1)
+
+
+def distance() -> Any:
+    return given(
+        "distance_m",
+        "Metres from the centre or the route of the surrounding area, on the sphere, to a decimetre; else null.",
+        to_decimetres,
+    )
+
+
+def along_route() -> Any:
+    return given(
+        "along_route_m", "Metres driven along the route of the surrounding area to there; else null.", to_decimetres
+    )
 
 
 def static_status(status: str | None) -> str:
@@ -154,6 +173,25 @@ class Location:
     )
     location_type: GeneralLocationType = column(description="Kind of place.")
     related_locations: list[RelatedLocation] = documents("related_locations", "Entrances, exits and the like.")
+    distance_m: float | None = distance()
+    along_route_m: float | None = along_route()
+
+    @to_many_where(
+        evse,
+        parent_columns=("operator_no", "location_id"),
+        on=of_location,
+        order=("evse_id",),
+        where=filter_conditions,
+        bind=bind_filter,
+        visible_with_parent=True,
+        description="Its EVSEs, by id.",
+    )
+    def evses(
+        self,
+        matching: Annotated[
+            EvseFilter | None, strawberry.argument(name="filter", description="What an EVSE must have.")
+        ] = None,
+    ) -> list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]]: ...
 
 
 @strawberry.type(description="One EVSE: charges one car at a time. OCHP ChargePointInfo, OCPI EVSE with its location.")
@@ -170,11 +208,8 @@ class Evse:
         visible_with_parent=True,
     )
     position: Point = same_row("Where it is.")
-    distance_m: float | None = given(
-        "distance_m",
-        "Metres from the centre of the surrounding area, on the sphere, to a decimetre; null without a centre.",
-        to_decimetres,
-    )
+    distance_m: float | None = distance()
+    along_route_m: float | None = along_route()
     charge_point_type: ChargePointType = column(description="AC or DC.")
     connectors: list[Connector] = arrays("connector_standards", "Its connectors, at least one.")
     ratings: Ratings | None = same_row("What it can deliver; null: unknown.", present="maximum_power_kw")
@@ -237,13 +272,29 @@ class Evse:
 class EvseEdge:
     cursor: str = edge_cursor("Where the EVSE stands in this list; opaque.")
     node: Evse = node("The EVSE.")
-    distance_m: float | None = given(
-        "distance_m", "Metres from the centre of the area; null without a centre.", to_decimetres
-    )
+    distance_m: float | None = distance()
+    along_route_m: float | None = along_route()
 
 
 @strawberry.type(description="A page of EVSEs (Relay connection): nearest first in an area around a point, else by id.")
 class EvseConnection:
     edges: list[EvseEdge] = edges("The EVSEs with their cursors.")
     nodes: list[Evse] = nodes("The EVSEs alone.")
+    page_info: PageInfo = page("What lies before and behind this page.")
+
+
+@strawberry.type(description="A location and its place in the list (Relay).")
+class LocationEdge:
+    cursor: str = edge_cursor("Where the location stands in this list; opaque.")
+    node: Location = node("The location.")
+    distance_m: float | None = distance()
+    along_route_m: float | None = along_route()
+
+
+@strawberry.type(
+    description="A page of locations (Relay connection): by distance, along the route, else by operator and id."
+)
+class LocationConnection:
+    edges: list[LocationEdge] = edges("The locations with their cursors.")
+    nodes: list[Location] = nodes("The locations alone.")
     page_info: PageInfo = page("What lies before and behind this page.")

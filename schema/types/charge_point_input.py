@@ -21,7 +21,7 @@ from schema.types.common import (
     RelatedResourceClass,
     Restriction,
 )
-from schema.types.inputs import option
+from schema.types.inputs import PointInput, option
 
 
 def required(description: str, name: str | None = None) -> Any:
@@ -30,12 +30,6 @@ def required(description: str, name: str | None = None) -> Any:
 
 def optional(description: str, name: str) -> Any:
     return strawberry.field(description=description, name=name, default=strawberry.UNSET)
-
-
-@strawberry.input(description="A point on the earth, rounded by the hub to six decimals.")
-class PointInput:
-    latitude: float = required("Degrees north, WGS 84, -90 to 90.")
-    longitude: float = required("Degrees east, WGS 84, -180 to 180.")
 
 
 @strawberry.input(description="Postal address. OCHP chargePointAddress.")

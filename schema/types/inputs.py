@@ -41,10 +41,36 @@ class BoundsInput:
     maximum_longitude: float = strawberry.field(description="Eastern edge, degrees.")
 
 
-@strawberry.input(one_of=True, description="Exactly one. Results come ordered by distance from the centre, else by id.")
+@strawberry.input(description="A point on the earth, rounded by the hub to six decimals.")
+class PointInput:
+    latitude: float = strawberry.field(description="Degrees north, WGS 84, -90 to 90.")
+    longitude: float = strawberry.field(description="Degrees east, WGS 84, -180 to 180.")
+
+
+@strawberry.input(description="Along a route; results come in driving order.")
+class RouteInput:
+    polyline: str = strawberry.field(
+        description="The route in Google's polyline encoding, at most 50000 points, 5000 km."
+    )
+    precision: int = strawberry.field(
+        default=5, description="Decimals of the encoding: 5, or 6 as some routers write it."
+    )
+    corridor_m: float = strawberry.field(
+        default=2_000, description="Metres on either side, above 0, at most 50000.", name="corridorM"
+    )
+
+
+@strawberry.input(
+    one_of=True,
+    description="Exactly one. Results come ordered by distance from the centre, in driving order, else by id.",
+)
 class AreaInput:
     near: NearInput | None = option("Around a point.")
     bounds: BoundsInput | None = option("A box in degrees.")
+    polygon: list[PointInput] | None = option(
+        "Corner points, closed by the hub, at most 1000; edges are straight on a map in degrees, the border is inside."
+    )
+    route: RouteInput | None = option("A corridor along a route.")
 
 
 @strawberry.input(

@@ -103,6 +103,7 @@ location = Table(
     *place_columns(),
     Column("updated_at", Instant, nullable=False),
     Index(None, "geog", postgresql_using="gist"),
+    Index("location_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
 )
 
 #: One row answers the common read alone: what belongs to the EVSE's connectors and spots stands in parallel arrays, its

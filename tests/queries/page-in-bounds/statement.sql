@@ -5,6 +5,6 @@ FROM evse JOIN (SELECT evse.evse_id AS evse_id
 FROM evse
 WHERE coalesce(evse.operator_no = any(array((SELECT operator.no
 FROM operator
-WHERE operator.open AND NOT operator.suspended))), false) AND (evse.evse_id) > ($1::VARCHAR COLLATE "C") AND evse.latitude >= $2::FLOAT(53) AND evse.latitude < $3::FLOAT(53) AND (evse.longitude >= $4::FLOAT(53) OR evse.longitude < $5::FLOAT(53)) AND ((geometry(evse.geog) && ST_MakeEnvelope($4::FLOAT(53), greatest($2::FLOAT(53), -90::float8), least(180::float8, 180::float8), least($3::FLOAT(53), 90::float8), 4326)) OR (geometry(evse.geog) && ST_MakeEnvelope(-180::float8, greatest($2::FLOAT(53), -90::float8), least($5::FLOAT(53), 180::float8), least($3::FLOAT(53), 90::float8), 4326))) ORDER BY evse.evse_id
+WHERE operator.open AND NOT operator.suspended))), false) AND evse.latitude >= $1::FLOAT(53) AND evse.latitude < $2::FLOAT(53) AND (evse.longitude >= $3::FLOAT(53) OR evse.longitude < $4::FLOAT(53)) AND ((geometry(evse.geog) && ST_MakeEnvelope($3::FLOAT(53), greatest($1::FLOAT(53), -90::float8), least(180::float8, 180::float8), least($2::FLOAT(53), 90::float8), 4326)) OR (geometry(evse.geog) && ST_MakeEnvelope(-180::float8, greatest($1::FLOAT(53), -90::float8), least($4::FLOAT(53), 180::float8), least($2::FLOAT(53), 90::float8), 4326))) AND (evse.evse_id) > ($5::VARCHAR COLLATE "C") ORDER BY evse.evse_id
  LIMIT $6::BIGINT) AS page ON evse.evse_id = page.evse_id) AS found ORDER BY found.evse_id
  LIMIT $6::BIGINT;

@@ -1,0 +1,239 @@
+"""How things with a position are found in an area: pure functions from an area to SQL, for every table alike.
+
+Distances are metres on the sphere (PostGIS `<->` on geography), one measure for radius, order and the distance shown.
+Boxes and polygons are planar: degrees of longitude and latitude, as maps draw them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from geoalchemy2 import Geography, Geometry
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    and_,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.read.plan import Arguments
+from app.read.search import LIMIT, place_after
+from app.visibility import Sight, visible
+
+Value = ColumnElement[Any]
+
+
+class AreaKind(StrEnum):
+    EVERYWHERE = "EVERYWHERE"
+    NEAR = "NEAR"
+    BOUNDS = "BOUNDS"
+    #: Bounds whose west lies east of their east: they cross the antimeridian.
+    BOUNDS_ACROSS = "BOUNDS_ACROSS"
+    POLYGON = "POLYGON"
+    ROUTE = "ROUTE"
+
+
+#: What an area tells of a row, beyond that it lies inside; the first gives the order.
+GIVEN = {AreaKind.NEAR: ("distance_m",), AreaKind.ROUTE: ("along_route_m", "distance_m")}
+
+#: Areas that hold a handful of rows or most of them: the best plan depends on the arguments.
+PLANNED = frozenset({AreaKind.BOUNDS, AreaKind.BOUNDS_ACROSS, AreaKind.POLYGON})
+
+#: Constants are written out: a bind parameter would say that they differ from call to call.
+FALSE: Value = literal_column("false")
+WGS84: Value = literal_column("4326")
+WEST_END: Value = literal_column("-180::float8")
+EAST_END: Value = literal_column("180::float8")
+SOUTH_END: Value = literal_column("-90::float8")
+NORTH_END: Value = literal_column("90::float8")
+TURN: Value = literal_column("360")
+
+ROOT = Arguments()
+
+
+def number(name: str) -> Value:
+    return ROOT(name, Float(53))
+
+
+@dataclass(frozen=True, slots=True)
+class AreaSearch:
+    """Rows of a table inside an area that pass the named filters: nearest first, along the route, or by key.
+
+    `conditions` gives the filters' conditions; `selective` filters leave so few rows that these are found first and
+    sorted, instead of walking neighbours until they turn up.
+    """
+
+    table: Table
+    key: tuple[str, ...]
+    conditions: Callable[[FromClause, Arguments], list[ColumnElement[bool]]]
+    selective: frozenset[str] = frozenset()
+    area: AreaKind = AreaKind.EVERYWHERE
+    filters: frozenset[str] = frozenset()
+    after: bool = False
+    descending: bool = False
+    single: bool = False
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return (*GIVEN.get(self.area, ())[:1], *self.key)
+
+    @property
+    def given(self) -> frozenset[str]:
+        return frozenset(GIVEN.get(self.area, ()))
+
+    @property
+    def planned(self) -> bool:
+        return self.area in PLANNED
+
+    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+        columns = [self.table.c[name] for name in dict.fromkeys((*names, *self.key))]
+        conditions = [visible(self.table, sight), *self.conditions(self.table, Arguments(bound=self.filters))]
+        match self.area:
+            case AreaKind.NEAR:
+                return self._nearest(columns, conditions)
+            case AreaKind.ROUTE:
+                return self._along(columns, conditions)
+            case _:
+                return self._by_key(columns, conditions)
+
+    def _by_key(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
+        conditions = [*conditions, *_within(self.table, self.area)]
+        key = [self.table.c[name] for name in self.key]
+        if self.after:
+            conditions.append(tuple_(*key) > place_after(self.order, self.table))
+        keys: Any = select(*key).where(*conditions).order_by(*key).limit(LIMIT)
+        if not self.planned:
+            return keys.with_only_columns(*columns)
+        # Boxes hold thousands: only their keys are sorted, and the wide rows of one page are read.
+        return self._rows(columns, keys.subquery("page"))
+
+    def _nearest(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
+        """Let the index give neighbours in order, equals together; the exact order is made outside.
+
+        With the key in this order the planner would sort everything within the radius.
+        """
+        geog = self.table.c.geog
+        distance = geog.op("<->", return_type=Float(53))(CENTRE)
+        conditions = [*conditions, func.ST_DWithin(geog, CENTRE, number("radius_m"), FALSE)]
+        if self.after:
+            conditions.append(tuple_(distance, *self._key_of(self.table)) > place_after(self.order, self.table))
+        shown: list[Any] = [*columns, distance.label("distance_m")]
+        rows: Any = select(*shown).where(*conditions)
+        if self.filters & self.selective:
+            few = rows.cte("few").prefix_with("materialized")
+            return _paged(few, self.order)
+        return rows.order_by(distance).fetch(LIMIT, with_ties=True)
+
+    def _along(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
+        """Measure each row of the corridor against the pieces it lies near, and keep its nearest place on the route."""
+        piece = _pieces()
+        geog, line = self.table.c.geog, _line(piece)
+        near = [*conditions, func.ST_DWithin(geog, line, number("corridor_m"), FALSE)]
+        distance: Value = func.ST_Distance(geog, line, FALSE, type_=Float(53))
+        along: Value = piece.c.start_m + piece.c.length_m * _share(piece, self.table)
+        key = self._key_of(self.table)
+        measured: list[Any] = [*key, distance.label("distance_m"), along.label("along_route_m")]
+        hits: Any = select(*measured).distinct(*key).join_from(piece, self.table, and_(*near))
+        places = hits.order_by(*key, literal_column("distance_m"), literal_column("along_route_m")).cte("places")
+        page: Any = select(places)
+        if self.after:
+            here = tuple_(*(places.c[name] for name in self.order))
+            page = page.where(here > place_after(self.order, self.table))
+        page = page.order_by(*(places.c[name] for name in self.order)).limit(LIMIT).subquery("page")
+        return self._rows([*columns, page.c.distance_m, page.c.along_route_m], page)
+
+    def _rows(self, columns: list[Any], page: FromClause) -> Select[Any]:
+        on = and_(*(self.table.c[name] == page.c[name] for name in self.key))
+        rows: Any = select(*columns).join_from(self.table, page, on)
+        return rows
+
+    def _key_of(self, rows: FromClause) -> list[Any]:
+        return [rows.c[name] for name in self.key]
+
+
+def _paged(rows: FromClause, order: tuple[str, ...]) -> Select[Any]:
+    columns: list[Any] = list(rows.c)
+    chosen: Any = select(*columns)
+    return chosen.order_by(*(rows.c[name] for name in order)).limit(LIMIT)
+
+
+# ---------------------------------------------------------------- points, boxes, polygons
+
+
+def _point(longitude: Value, latitude: Value) -> Value:
+    return func.ST_SetSRID(func.ST_MakePoint(longitude, latitude, type_=Geometry), WGS84, type_=Geometry)
+
+
+CENTRE: Value = type_coerce(func.geography(_point(number("longitude"), number("latitude"))), Geography)
+
+
+def _within(table: FromClause, area: AreaKind) -> list[ColumnElement[bool]]:
+    match area:
+        case AreaKind.BOUNDS | AreaKind.BOUNDS_ACROSS:
+            return _in_box(table, across=area is AreaKind.BOUNDS_ACROSS)
+        case AreaKind.POLYGON:
+            shape: Value = func.ST_GeomFromText(ROOT("polygon", Text), WGS84, type_=Geometry)
+            return [func.ST_Intersects(func.geometry(table.c.geog, type_=Geometry), shape)]
+        case _:
+            return []
+
+
+def _in_box(table: FromClause, across: bool) -> list[ColumnElement[bool]]:
+    """Half-open: the index finds candidates, the comparisons decide."""
+    latitudes = and_(table.c.latitude >= number("south"), table.c.latitude < number("north"))
+    east_of_west, west_of_east = table.c.longitude >= number("west"), table.c.longitude < number("east")
+    if not across:
+        return [latitudes, east_of_west, west_of_east, _touches(table, number("west"), number("east"))]
+    halves = or_(_touches(table, number("west"), EAST_END), _touches(table, WEST_END, number("east")))
+    return [latitudes, or_(east_of_west, west_of_east), halves]
+
+
+def _touches(table: FromClause, west: Value, east: Value) -> ColumnElement[bool]:
+    south, north = func.greatest(number("south"), SOUTH_END), func.least(number("north"), NORTH_END)
+    box: Value = func.ST_MakeEnvelope(west, south, func.least(east, EAST_END), north, WGS84, type_=Geometry)
+    return func.geometry(table.c.geog, type_=Geometry).op("&&")(box)
+
+
+# ---------------------------------------------------------------- routes
+
+PIECE_COLUMNS = ("west", "south", "east", "north", "start_m", "length_m")
+
+
+def _pieces() -> FromClause:
+    """Give the pieces of the route, one a row, from parallel arrays `piece_...`."""
+    arrays = [ROOT(f"piece_{name}", ARRAY(Float(53))) for name in PIECE_COLUMNS]
+    return func.unnest(*arrays).table_valued(*PIECE_COLUMNS).render_derived(name="piece")
+
+
+def _line(piece: FromClause) -> Value:
+    line: Value = func.ST_MakeLine(
+        _point(piece.c.west, piece.c.south), _point(piece.c.east, piece.c.north), type_=Geometry
+    )
+    return type_coerce(func.geography(line), Geography)
+
+
+def _share(piece: FromClause, table: FromClause) -> Value:
+    """Give how far along its piece, 0 to 1, a row lies, on a map that is flat there."""
+    scale = func.cos(func.radians(piece.c.south))
+    east, north = _degrees_east(piece.c.west, piece.c.east) * scale, piece.c.north - piece.c.south
+    x, y = _degrees_east(piece.c.west, table.c.longitude) * scale, table.c.latitude - piece.c.south
+    length = func.nullif(east * east + north * north, literal_column("0"))
+    share = func.coalesce((x * east + y * north) / length, literal_column("0"))
+    return func.least(func.greatest(share, literal_column("0")), literal_column("1"))
+
+
+def _degrees_east(origin: Value, longitude: Value) -> Value:
+    """Give the degrees from one longitude to another the short way, across the antimeridian too."""
+    degrees = longitude - origin
+    return degrees - TURN * func.round(degrees / TURN)

@@ -1,0 +1,53 @@
+"""How locations are found: by operator and id, or in an area by what their EVSEs have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, Table, bindparam, exists, select
+
+from app.db.tables import evse, location, operator
+from app.read.areas import AreaSearch
+from app.read.evses import filter_conditions
+from app.read.plan import Arguments
+from app.visibility import Sight, visible
+
+KEY = ("operator_no", "location_id")
+
+
+@dataclass(frozen=True, slots=True)
+class OneLocation:
+    """The location of an operator, named by its party id, and a location id."""
+
+    table: Table = location
+    order: tuple[str, ...] = ()
+    descending: bool = False
+    given: frozenset[str] = frozenset()
+    single: bool = True
+    planned: bool = False
+
+    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+        its_operator = select(operator.c.no).where(operator.c.party_id == bindparam("operator_id")).scalar_subquery()
+        return select(*(location.c[name] for name in names)).where(
+            visible(location, sight),
+            location.c.operator_no == its_operator,
+            location.c.location_id == bindparam("location_id"),
+        )
+
+
+def has_matching_evse(locations: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
+    """Keep locations with an EVSE that passes the filters, if there are any."""
+    if not given.bound:
+        return []
+    here = [evse.c[name] == locations.c[name] for name in KEY]
+    return [exists().where(*here, *filter_conditions(evse, given)).correlate(locations)]
+
+
+def of_location(evses: FromClause, operator_no: ColumnElement[Any], location_id: ColumnElement[Any]) -> Any:
+    """Say which EVSEs belong to a location."""
+    return (evses.c.operator_no == operator_no) & (evses.c.location_id == location_id)
+
+
+#: Locations of an area with EVSEs that pass the named filters.
+LocationSearch = partial(AreaSearch, table=location, key=KEY, conditions=has_matching_evse)
