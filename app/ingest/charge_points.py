@@ -19,7 +19,7 @@ from app.ingest.evse_rows import content_of, hash_of, place_of
 from app.ingest.evse_tables import StoredEvse, StoredLocation
 from app.ingest.places import LocationKey, Spot, Standing, describe_mismatch, find_mismatches
 from app.ingest.records import ChargePoint, Read, Refusal
-from app.ingest.refusals import REFUSALS_KEPT, keep_refusals
+from app.ingest.refusals import REFUSALS_KEPT, keep_refusals, note_upload
 
 
 class NotItsOperator(Forbidden):
@@ -96,7 +96,7 @@ async def update_charge_points(
     wanted = {charge_point.evse_id: item_of(charge_point, index, operator_no) for index, charge_point in own.items()}
 
     async def work(connection: Connection) -> Report:
-        await _lock(connection, operator_no, owner)
+        await _begin(connection, operator_no, owner, now)
         outcome = await put(connection, wanted, now)
         late = [_refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()]
         by_index = sorted((*refused, *late), key=_index)
@@ -122,7 +122,7 @@ async def remove_charge_points(
     named, malformed = _read_ids(evse_ids)
 
     async def work(connection: Connection) -> Report:
-        await _lock(connection, operator_no, owner)
+        await _begin(connection, operator_no, owner, now)
         removed = await evse_tables.delete(connection, set(named.values()), [operator_no], now)
         absent = [_absent(index, evse_id, owner) for index, evse_id in named.items() if evse_id not in removed]
         refused = sorted((*malformed, *absent), key=_index)
@@ -207,7 +207,8 @@ async def _operator_no(database: Database, owner: Owner) -> int:
     return rows[0]["no"]
 
 
-async def _lock(connection: Connection, operator_no: int, owner: Owner) -> None:
+async def _begin(connection: Connection, operator_no: int, owner: Owner, now: datetime) -> None:
+    await note_upload(connection, owner.partner_id, now)
     roles = await evse_tables.lock_operators(connection, [operator_no])
     if roles.get(operator_no) != owner.role_id:
         raise _not_its_operator(owner)

@@ -1,4 +1,4 @@
-"""What uploads were refused, kept for the partner to look at later: the newest only."""
+"""When a partner uploaded last, and what was refused of it: the newest refusals, for the partner to look at later."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,6 +26,11 @@ and id <= (select id from refusal where partner_id = $1 order by id desc offset 
 """
 
 
+async def note_upload(connection: Connection, partner_id: UUID, now: datetime) -> None:
+    """Note that a partner uploads now. Locks the partner; everybody does that before locking an operator."""
+    await connection.execute(_NOTE_UPLOAD, partner_id, now)
+
+
 async def keep_refusals(
     connection: Connection,
     partner_id: UUID,
@@ -34,9 +39,7 @@ async def keep_refusals(
     now: datetime,
     kept: int,
 ) -> None:
-    """Note an upload of a partner and what was refused of it; forget all but the newest `kept` refusals."""
-    # First: two uploads of one partner that come here together now follow each other.
-    await connection.execute(_NOTE_UPLOAD, partner_id, now)
+    """Keep what was refused of a partner's upload; forget all but the newest `kept` refusals."""
     newest = refused[max(0, len(refused) - kept) :]
     if newest:
         await connection.execute(_KEEP, partner_id, now, operation, *_columns(newest))

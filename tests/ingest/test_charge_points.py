@@ -766,6 +766,18 @@ async def test_waits_for_whoever_writes_the_same_operator(world: World) -> None:
         assert await evse_ids(world.database) != before
 
 
+async def test_locks_the_partner_before_the_operator(world: World) -> None:
+    """As suspending a partner does; the other way round the two could wait for each other."""
+    owner = world.german
+    async with world.database.writes.acquire() as connection, connection.transaction():
+        await connection.execute("select from partner where id = $1 for update", owner.partner_id)
+        task = asyncio.create_task(upload(world, charge_point("DE8ACE1")))
+        await asyncio.sleep(0.3)
+        assert not task.done()
+        await connection.execute("select from operator where no = $1 for update nowait", owner.operator_no)
+    assert counts(await task) == (1, 0, 0, [])
+
+
 async def contradictions_of_place(world: World) -> list[Any]:
     return [each for each in await contradictions(world.database) if each["what"] != "words"]
 
