@@ -4,7 +4,7 @@ The walk over the fields writes the body of a Python function and notes the colu
 these. A function generated once per plan makes an answer several times as fast as a walk over the plan for each row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -92,7 +92,7 @@ def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, A
 
 
 def _root_select(level: "_Level", search: Search, sight: Sight) -> Select[Any]:
-    found = search.found(level.root_names(search.order), sight).subquery("found")
+    found = search.found(level.root_names({*search.order, *search.given}), sight).subquery("found")
     statement = level.select(found)
     if search.single:
         return statement
@@ -150,12 +150,12 @@ class _Level:
             self.columns.append(column)
         return self.columns.index(column)
 
-    def root_names(self, order: tuple[str, ...]) -> list[str]:
-        """Give the columns that the root row must bring: shown, joined on, or handed to an array."""
+    def root_names(self, brought: Set[str]) -> list[str]:
+        """Give the columns that the root row must bring besides: shown, joined on, or handed to an array."""
         places = [column for column in self.columns if isinstance(column, _Place)]
         places += [place for on in self.joins.values() for place in on]
         places += [place for column in self.columns if not isinstance(column, _Place) for place in column.parents]
-        return list(dict.fromkeys(place.name for place in places if not place.path and place.name not in order))
+        return list(dict.fromkeys(place.name for place in places if not place.path and place.name not in brought))
 
     def select(self, root: FromClause) -> Select[Any]:
         rows: dict[Path, FromClause] = {(): root}
