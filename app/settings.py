@@ -12,7 +12,6 @@ from typing import Any
 
 from app.errors import HubError
 
-
 #: Commands find the same hub whatever directory they are called from.
 CHECKOUT = Path(__file__).parents[1]
 
