@@ -15,7 +15,6 @@ import schema as schema_room
 from app.cli import main
 from app.errors import HubError
 from app.ingest.checks import RefusalCode
-from app.ingest.imports import HELD_BY_OPERATOR, HELD_BY_REGISTER
 from app.settings import Settings, variable_of
 from schema.build import schema
 
@@ -33,7 +32,7 @@ def codes() -> set[str]:
         error = pending.pop()
         found.add(error.code)
         pending += error.__subclasses__()
-    return found | named | {code.value for code in RefusalCode} | {HELD_BY_OPERATOR, HELD_BY_REGISTER}
+    return found | named | {code.value for code in RefusalCode}
 
 
 def commands(group: click.Group, name: str) -> list[str]:

@@ -26,7 +26,7 @@ from app.ingest.imports import ImportReport, Register, import_register
 from app.ingest.irve_static import IrveStatic
 from app.settings import Settings
 
-FORMATS: Mapping[str, Callable[[Path, datetime], Any]] = {"irve-static": IrveStatic}
+FORMATS: Mapping[str, Callable[[Path, datetime], Register]] = {"irve-static": IrveStatic}
 
 MEANING_OF = {str(code): meaning for code, meaning in MEANINGS.items()}
 

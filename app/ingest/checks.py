@@ -41,6 +41,8 @@ class RefusalCode(StrEnum):
     SWAPPED_COORDINATES = "SWAPPED_COORDINATES"
     OUTSIDE_COVERAGE = "OUTSIDE_COVERAGE"
     MALFORMED_ROW = "MALFORMED_ROW"
+    HELD_BY_OPERATOR = "HELD_BY_OPERATOR"
+    HELD_BY_REGISTER = "HELD_BY_REGISTER"
 
 
 MEANINGS: Final[dict[RefusalCode, str]] = {
@@ -63,6 +65,8 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.SWAPPED_COORDINATES: "Imports: latitude and longitude stand in each other's place.",
     RefusalCode.OUTSIDE_COVERAGE: "Imports: a position where the register has no charge points.",
     RefusalCode.MALFORMED_ROW: "Imports: a row that has not the columns of its file.",
+    RefusalCode.HELD_BY_OPERATOR: "Imports: a partner holds the operator's party id and publishes for itself.",
+    RefusalCode.HELD_BY_REGISTER: "Imports: the EVSE came from another register.",
 }
 
 # ---------------------------------------------------------------- limits as types

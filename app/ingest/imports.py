@@ -44,9 +44,6 @@ from app.ingest.records import Read, Refusal
 
 BATCH: Final = 2_000
 
-HELD_BY_OPERATOR: Final = "HELD_BY_OPERATOR"
-HELD_BY_REGISTER: Final = "HELD_BY_REGISTER"
-
 
 class TooManyRemovals(HubError):
     """A file names less than half of what stands from its register; perhaps it is the wrong one."""
@@ -315,12 +312,12 @@ def _duplicate(evse_id: str, first: int) -> Reason:
 def _held_by_operator(evse_id: str) -> Reason:
     party_id = separated_party_id(party_of(evse_id))
     message = f"{party_id} is held by a partner; a register no longer overwrites its EVSEs"
-    return Reason("", HELD_BY_OPERATOR, message)
+    return Reason("", RefusalCode.HELD_BY_OPERATOR, message)
 
 
 def _held_by_register(evse_id: str, source: str | None) -> Reason:
     message = f"{separated_evse_id(evse_id)} came from {source}; one register does not overwrite another's EVSEs"
-    return Reason("", HELD_BY_REGISTER, message)
+    return Reason("", RefusalCode.HELD_BY_REGISTER, message)
 
 
 def _too_many(source: str, absent: int, stood: int) -> TooManyRemovals:

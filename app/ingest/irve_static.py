@@ -60,9 +60,9 @@ class Survey:
 class IrveStatic:
     """One file of the register. `now` decides which dates lie in the future."""
 
-    source: Final = SOURCE
-    licence: Final = LICENCE
-    attribution: Final = ATTRIBUTION
+    source: str = SOURCE
+    licence: str = LICENCE
+    attribution: str = ATTRIBUTION
 
     def __init__(self, path: Path, now: datetime) -> None:
         self.path = path
