@@ -317,3 +317,6 @@ grant select, insert, update, delete on partner, partner_role, api_key, contract
 grant select on alembic_version to {runtime_role};
 grant select, insert on audit_log to {runtime_role};
 grant execute on function visible_operators(integer), authenticate(bytea) to {runtime_role};
+
+-- Uploads are staged in temporary tables.
+do $$ begin execute format('grant temporary on database %I to %s', current_database(), '{runtime_role}'); end $$;
