@@ -100,8 +100,11 @@ def along_route() -> Any:
     )
 
 
+UNKNOWN_STATUS = StaticStatus.UNKNOWN.value
+
+
 def static_status(status: str | None) -> str:
-    return StaticStatus.UNKNOWN.value if status is None else status
+    return UNKNOWN_STATUS if status is None else status
 
 
 def its_operator() -> Any:
