@@ -1,5 +1,14 @@
 -- Tables. Must equal app/db/tables (tests/db/test_migrations.py compares them).
 
+create unlogged table budget (
+    subject TEXT NOT NULL,
+    tokens DOUBLE PRECISION NOT NULL,
+    granted DOUBLE PRECISION NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    CONSTRAINT budget_pkey PRIMARY KEY (subject)
+)
+ WITH (fillfactor = 50);
+
 create table partner (
     id UUID DEFAULT gen_random_uuid() NOT NULL,
     name TEXT NOT NULL,
@@ -313,7 +322,7 @@ create policy own on refusal using ((select hub_administrator()) or partner_id =
 revoke all on function visible_operators(integer), authenticate(bytea) from public;
 
 grant usage on schema public to {runtime_role};
-grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse to {runtime_role};
+grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse, budget to {runtime_role};
 grant select on alembic_version to {runtime_role};
 grant select, insert on audit_log to {runtime_role};
 grant execute on function visible_operators(integer), authenticate(bytea) to {runtime_role};

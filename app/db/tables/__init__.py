@@ -1,12 +1,14 @@
 """The tables, one file per noun. No relationships: reads compile their joins, writes are sets."""
 
 from app.db.tables.base import metadata
+from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, location, operator
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 
 __all__ = [
     "api_key",
     "audit_log",
+    "budget",
     "contract",
     "evse",
     "location",
