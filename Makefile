@@ -10,7 +10,7 @@ test check: ## everything a change must pass
 	.venv/bin/ruff format --check .
 	.venv/bin/basedpyright
 	.venv/bin/lint-imports
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist worksteal
 
 COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make pins'
 pins: ## pin the newest packages that pyproject.toml allows
