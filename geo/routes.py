@@ -7,13 +7,15 @@ the line.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import asin, atan2, cos, hypot, pi, radians
+from itertools import islice, pairwise
+from math import asin, atan2, cos, hypot, pi, radians, sqrt
 
 from geo.areas import EARTH_RADIUS_M, NotAnArea, great_circle_m
 
-#: Short enough that a piece is straight on a flat map to within a metre off it.
+#: Short enough that a map which is flat where a piece begins still fits where it ends.
 LONGEST_PIECE_M = 20_000
+#: Steps below it lead nowhere: polylines do not resolve them, and 180 degrees east and west are not quite one point.
+SHORTEST_STEP_M = 1e-6
 LONGEST_ROUTE_M = 5_000_000
 MOST_PIECES = 5_000
 
@@ -41,14 +43,15 @@ def pieces_of(points: Sequence[Point], tolerance_m: float) -> list[Piece]:
     if driven[-1][1] > LONGEST_ROUTE_M:
         length_km = driven[-1][1] / 1000
         raise NotAnArea(f"the route is {length_km:.0f} km long; possible: at most {LONGEST_ROUTE_M // 1000} km")
-    corners = [driven[index] for index in _corners([point for point, _ in driven], tolerance_m)]
-    pieces = [
+    corners = (driven[index] for index in _corners([point for point, _ in driven], tolerance_m))
+    parts = (
         part
         for (start, start_m), (end, end_m) in pairwise(corners)
         for part in _short(Piece(start, end, start_m, end_m - start_m))
-    ]
+    )
+    pieces = list(islice(parts, MOST_PIECES + 1))
     if len(pieces) > MOST_PIECES:
-        raise NotAnArea(f"the route has {len(pieces)} pieces; possible: at most {MOST_PIECES}, or a wider corridor")
+        raise NotAnArea(f"the route has more than {MOST_PIECES} pieces; simplify it, or ask for a wider corridor")
     return pieces
 
 
@@ -59,7 +62,7 @@ def _driven(points: Sequence[Point]) -> Iterator[tuple[Point, float]]:
     for point in points:
         if before is not None:
             step_m = great_circle_m(*before, *point)
-            if step_m == 0:
+            if step_m < SHORTEST_STEP_M:
                 continue
             total_m += step_m
         yield point, total_m
@@ -67,7 +70,11 @@ def _driven(points: Sequence[Point]) -> Iterator[tuple[Point, float]]:
 
 
 def _corners(points: Sequence[Point], tolerance_m: float) -> Iterator[int]:
-    """Give the indices that must stay, the first and the last among them."""
+    """Give the indices that must stay, the first and the last among them.
+
+    A point may lie both aside of its piece and beyond its end, so each gets its share of the tolerance.
+    """
+    slack_m = tolerance_m / sqrt(2)
     yield 0
     anchor, low, high, farthest_m = 0, -pi, pi, 0.0
     towards = 0.0
@@ -75,16 +82,16 @@ def _corners(points: Sequence[Point], tolerance_m: float) -> Iterator[int]:
         x, y = _flat(points[anchor], points[index])
         distance_m = hypot(x, y)
         turn = _turn(atan2(y, x), towards) if farthest_m > 0 else 0.0
-        fits = low <= turn <= high and distance_m >= farthest_m - tolerance_m
+        fits = low <= turn <= high and farthest_m - slack_m <= distance_m <= LONGEST_PIECE_M
         if index - anchor > 1 and not fits:
             yield index - 1
             anchor, low, high, farthest_m = index - 1, -pi, pi, 0.0
             x, y = _flat(points[anchor], points[index])
             distance_m, turn = hypot(x, y), 0.0
-        if distance_m > tolerance_m:
+        if distance_m > slack_m:
             if farthest_m == 0:
                 towards, turn = atan2(y, x), 0.0
-            half = asin(tolerance_m / distance_m)
+            half = asin(slack_m / distance_m)
             low, high = max(low, turn - half), min(high, turn + half)
             farthest_m = max(farthest_m, distance_m)
     yield len(points) - 1
@@ -102,12 +109,16 @@ def _turn(angle: float, reference: float) -> float:
 
 
 def _short(piece: Piece) -> Iterator[Piece]:
-    """Cut a long piece into equal short ones."""
+    """Cut a long piece into short ones, alike in degrees; they share its metres as the globe does."""
     count = int(piece.length_m // LONGEST_PIECE_M) + 1
-    length_m = piece.length_m / count
     points = [_between(piece, part / count) for part in range(count + 1)]
-    for part in range(count):
-        yield Piece(points[part], points[part + 1], piece.start_m + part * length_m, length_m)
+    spans_m = [great_circle_m(*one, *other) for one, other in pairwise(points)]
+    if sum(spans_m) == 0:  # round and round on one spot
+        spans_m = [1.0] * count
+    stretch, start_m = piece.length_m / sum(spans_m), piece.start_m
+    for (start, end), span_m in zip(pairwise(points), spans_m, strict=True):
+        yield Piece(start, end, start_m, span_m * stretch)
+        start_m += span_m * stretch
 
 
 def _between(piece: Piece, share: float) -> Point:
