@@ -72,8 +72,9 @@ class Bounds:
 class Polygon:
     """What lies inside a ring of corners (longitude, latitude), edges straight on a map in degrees, border included.
 
-    A ring that crosses itself is read by the even-odd rule. One that crosses the antimeridian goes the short way; one
-    that goes round a pole is no area on such a map.
+    Of a ring that crosses itself all is inside that it goes round, and a place that it goes round as often one way as
+    the other is outside. (Even-odd would need the ring cut at its crossings: seconds for a few hundred corners.) One
+    that crosses the antimeridian goes the short way; one that goes round a pole is no area on such a map.
     """
 
     corners: tuple[tuple[float, float], ...]
@@ -92,20 +93,20 @@ class Polygon:
 
     def _unwrapped(self) -> list[tuple[float, float]]:
         """Give the closed ring with longitudes that go on beyond 180 degrees instead of jumping."""
+        turn, before = 0, self.corners[0][0]
         ring = [self.corners[0]]
         for longitude, latitude in (*self.corners[1:], self.corners[0]):
-            before = ring[-1][0]
-            ring.append((before + (longitude - before + 180) % 360 - 180, latitude))
-        # Sums of steps come back to the first corner only almost.
-        if abs(ring[-1][0] - ring[0][0]) < 1:
-            ring[-1] = ring[0]
+            if abs(longitude - before) > 180:
+                turn += 360 if longitude < before else -360
+            ring.append((longitude + turn, latitude))
+            before = longitude
         return ring
 
     def wkt(self) -> str:
-        """Give it as a MULTIPOLYGON: once more, a turn away, where it crosses the antimeridian."""
+        """Give it as a MULTIPOLYGON: once more, a turn away, where it meets the antimeridian."""
         ring = self._unwrapped()
         west, east = min(x for x, _ in ring), max(x for x, _ in ring)
-        turns = [0, *([-360] if east > 180 else []), *([360] if west < -180 else [])]
+        turns = [0, *([-360] if east >= 180 else []), *([360] if west <= -180 else [])]
         rings = [", ".join(f"{x + turn!r} {y!r}" for x, y in ring) for turn in turns]
         return f"MULTIPOLYGON({', '.join(f'(({ring}))' for ring in rings)})"
 
