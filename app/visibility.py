@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Table, Uuid, bindparam, false, func, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Integer, Table, Text, Uuid, bindparam, false, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import array as pg_array
 from sqlalchemy.sql.selectable import AliasedReturnsRows
@@ -20,8 +20,10 @@ from app.db.tables import (
     audit_log,
     contract,
     evse,
+    evse_parking_spot,
     location,
     operator,
+    parking_spot,
     partner,
     partner_role,
     refusal,
@@ -56,7 +58,7 @@ def sight_of(caller: Caller | None) -> Sight:
 def caller_arguments(caller: Caller | None) -> Mapping[str, Any]:
     """Give the bind parameters that the rules name."""
     if caller is None:
-        return {}
+        return {"caller_role_id": None, "caller_partner_id": None}
     return {"caller_role_id": caller.role_id, "caller_partner_id": caller.partner_id}
 
 
@@ -84,16 +86,32 @@ def _by_operator(column: str) -> Rule:
     def rule(table: FromClause, sight: Sight) -> ColumnElement[bool]:
         if sight is Sight.ADMINISTRATOR:
             return true()
-        if sight is Sight.STRANGER:
-            numbers = select(operator.c.no).where(operator.c.open, ~operator.c.suspended)
-        else:
-            numbers = select(func.visible_operators(ROLE_ID, type_=Integer).column_valued())
-        seen = table.c[column] == func.any(func.array(numbers.scalar_subquery(), type_=ARRAY(Integer)))
+        seen = table.c[column] == func.any(_operators_seen(sight))
         # The planner cannot know how many operators that will be, takes them for few and would read them all by their
         # index: inside coalesce it takes the condition for what it mostly is, a filter on rows found otherwise.
         return func.coalesce(seen, false())
 
     return rule
+
+
+def _operators_seen(sight: Sight) -> ColumnElement[Any]:
+    """Give the numbers of the operators whose EVSEs such a caller sees, as an array."""
+    if sight is Sight.STRANGER:
+        numbers = select(operator.c.no).where(operator.c.open, ~operator.c.suspended)
+    else:
+        numbers = select(func.visible_operators(ROLE_ID, type_=Integer).column_valued())
+    return func.array(numbers.scalar_subquery(), type_=ARRAY(Integer))
+
+
+def _of_spot(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Whoever sees one of its EVSEs; besides its PSO, and whoever has a contract with that."""
+    if sight is Sight.ADMINISTRATOR:
+        return true()
+    seen = table.c.operator_nos.overlap(_operators_seen(sight))
+    if sight is Sight.PARTNER:
+        psos = select(func.visible_parking_operators(ROLE_ID, type_=Text).column_valued()).scalar_subquery()
+        seen = or_(seen, table.c.party_id == func.any(func.array(psos, type_=ARRAY(Text))))
+    return func.coalesce(seen, false())
 
 
 def _own(*columns: str) -> Rule:
@@ -115,10 +133,17 @@ def _concerned(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     return true() if sight is Sight.ADMINISTRATOR else false()
 
 
+def _nobody(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Rows that the hub keeps for itself: never the root of a read."""
+    return false()
+
+
 RULES: Mapping[str, Rule] = {
     evse.name: _by_operator("operator_no"),
     location.name: _by_operator("operator_no"),
     operator.name: _by_operator("no"),
+    parking_spot.name: _of_spot,
+    evse_parking_spot.name: _nobody,
     partner.name: _own("id"),
     partner_role.name: _own("partner_id"),
     api_key.name: _own("partner_id"),

@@ -14,15 +14,18 @@ from app.exchange import contracts, keys, operators, partners
 from app.exchange.actor import acting, id_of, not_found, require_administrator
 from app.exchange.roles import Party, RoleName, name_role
 from app.ingest.charge_point_input import read_charge_point
-from app.ingest.charge_points import Owner, remove_charge_points, update_charge_points
-from app.ingest.records import ChargePoint, Read
+from app.ingest.charge_points import remove_charge_points, update_charge_points
+from app.ingest.parking_spot_input import read_parking_spot
+from app.ingest.parking_spots import ReadSpot, remove_parking_spots, update_parking_spots
+from app.ingest.records import ChargePoint, ParkingSpot, Read
+from app.ingest.uploads import Owner
 from app.read.search import ById, Request
 from app.words import Role
 from schema.compiled import Info, answer_request
 from schema.requests import ONE_CONTRACT, ONE_KEY, ONE_OPERATOR, ONE_PARTNER
-from schema.scalars import DateTime, EvseId, PartyId
+from schema.scalars import DateTime, EvseId, ParkingId, PartyId
 from schema.types.charge_point import Operator
-from schema.types.charge_point_input import ChargePointInput
+from schema.types.charge_point_input import ChargePointInput, ParkingSpotInput
 from schema.types.inputs import PartyRef, RoleInput
 from schema.types.partner import ApiKey, Contract, Partner
 from schema.types.report import UploadReport, upload_report
@@ -61,11 +64,7 @@ class Mutation:
         ],
     ) -> UploadReport:
         owner = _operator(info)
-        items: list[Read] = []
-        for index, raw in enumerate(uploaded(info, "chargePoints")):
-            read = read_charge_point(raw, index)
-            items += [read] if isinstance(read, ChargePoint) else read
-        report = await update_charge_points(info.context.database, items, owner, info.context.now)
+        report = await update_charge_points(info.context.database, _charge_points(info), owner, info.context.now)
         return upload_report(report)
 
     @strawberry.mutation(description="Removes charge points of your own.")
@@ -77,6 +76,33 @@ class Mutation:
         owner = _operator(info)
         named = uploaded(info, "evseIds")
         report = await remove_charge_points(info.context.database, named, owner, info.context.now)
+        return upload_report(report)
+
+    # ---------------------------------------------------------------- parking spot operators
+
+    @strawberry.mutation(description="Adds or changes parking spots of your own; the others stay.")
+    async def update_parking_spot_list(
+        self,
+        info: Info,
+        parking_spots: Annotated[
+            list[ParkingSpotInput], strawberry.argument(description="Parking spots, each checked on its own.")
+        ],
+    ) -> UploadReport:
+        owner = _parking_operator(info)
+        report = await update_parking_spots(info.context.database, _parking_spots(info), owner, info.context.now)
+        return upload_report(report)
+
+    @strawberry.mutation(
+        description="Removes parking spots of your own; one that an EVSE links is known by that link again."
+    )
+    async def remove_parking_spots(
+        self,
+        info: Info,
+        parking_ids: Annotated[list[ParkingId], strawberry.argument(description="Ids, in any spelling.")],
+    ) -> UploadReport:
+        owner = _parking_operator(info)
+        named = uploaded(info, "parkingIds")
+        report = await remove_parking_spots(info.context.database, named, owner, info.context.now)
         return upload_report(report)
 
     # ---------------------------------------------------------------- contracts
@@ -245,6 +271,30 @@ def _operator(info: Info) -> Owner:
     if caller.role is not Role.EVSE_OPERATOR or caller.party_id is None:
         raise Forbidden(f"charge points are published by EVSE operators; this key acts as {caller.role}")
     return Owner(caller.partner_id, caller.role_id, caller.party_id)
+
+
+def _parking_operator(info: Info) -> Owner:
+    """Give the parking spot operator that is acting. Raises: Unauthenticated, Forbidden."""
+    caller: Caller = acting(info.context.caller)
+    if caller.role is not Role.PSO or caller.party_id is None:
+        raise Forbidden(f"parking spots are published by parking spot operators; this key acts as {caller.role}")
+    return Owner(caller.partner_id, caller.role_id, caller.party_id)
+
+
+def _charge_points(info: Info) -> list[Read]:
+    items: list[Read] = []
+    for index, raw in enumerate(uploaded(info, "chargePoints")):
+        read = read_charge_point(raw, index)
+        items += [read] if isinstance(read, ChargePoint) else read
+    return items
+
+
+def _parking_spots(info: Info) -> list[ReadSpot]:
+    items: list[ReadSpot] = []
+    for index, raw in enumerate(uploaded(info, "parkingSpots")):
+        read = read_parking_spot(raw, index)
+        items += [read] if isinstance(read, ParkingSpot) else read
+    return items
 
 
 def _role(role: RoleInput) -> RoleName:

@@ -6,8 +6,15 @@ import strawberry
 
 from schema import requests
 from schema.compiled import Info, answer, root
-from schema.scalars import DateTime, EvseId, PartyId
-from schema.types.charge_point import Evse, EvseConnection, Location, LocationConnection
+from schema.scalars import DateTime, EvseId, ParkingId, PartyId
+from schema.types.charge_point import (
+    Evse,
+    EvseConnection,
+    Location,
+    LocationConnection,
+    ParkingSpot,
+    ParkingSpotConnection,
+)
 from schema.types.common import After, Connection, ContractStatus, First
 from schema.types.inputs import AreaInput, EvseFilter
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
@@ -49,6 +56,28 @@ class Query:
     async def locations(
         self, info: Info, within: Within = None, matching: Matching = None, first: First = 50, after: After = None
     ) -> LocationConnection:
+        return await answer(info)
+
+    @root(requests.one_parking_spot, "One parking spot. Null when it is not there or not yours to see.")
+    async def parking_spot(
+        self,
+        info: Info,
+        parking_id: Annotated[ParkingId, strawberry.argument(description="Its id, in any spelling.")],
+    ) -> ParkingSpot | None:
+        return await answer(info)
+
+    @root(requests.parking_spots, "Parking spots of an area. One without a position of its own is found at its EVSEs.")
+    async def parking_spots(
+        self,
+        info: Info,
+        within: Within = None,
+        pso_ids: Annotated[
+            list[PartyId] | None, strawberry.argument(description="Of one of these parking spot operators.")
+        ] = None,
+        parking_ids: Annotated[list[ParkingId] | None, strawberry.argument(description="One of these spots.")] = None,
+        first: First = 50,
+        after: After = None,
+    ) -> ParkingSpotConnection:
         return await answer(info)
 
     @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; null for others.")

@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from app.auth import Caller
-from app.db.tables import api_key, audit_log, contract, evse, operator, partner, partner_role, refusal
+from app.db.tables import api_key, audit_log, contract, evse, operator, parking_spot, partner, partner_role, refusal
 from app.errors import HubError
 from app.ids import normalise_location_id
 from app.read.areas import AreaSearch
 from app.read.evses import EvseSearch
 from app.read.locations import LocationSearch, OneLocation
 from app.read.paging import check_first
+from app.read.parking import SpotSearch
 from app.read.search import ById, Listing, Request
 from app.words import AuthMethod, ConnectorFormat, ConnectorStandard, Restriction, connector_mask, mask_of
 from schema.areas import area_of
@@ -49,6 +50,25 @@ def one_location(arguments: Arguments, caller: Caller | None) -> Request:
 
 def locations(arguments: Arguments, caller: Caller | None) -> Request:
     return _in_area(LocationSearch, arguments)
+
+
+ONE_SPOT = ById(parking_spot, ("parking_id",))
+
+
+def one_parking_spot(arguments: Arguments, caller: Caller | None) -> Request:
+    return Request(ONE_SPOT, {"parking_id": arguments["parkingId"]})
+
+
+def parking_spots(arguments: Arguments, caller: Caller | None) -> Request:
+    kind, area = area_of(arguments.get("within"))
+    names = {"parkingIds": "parking_ids", "psoIds": "pso_ids"}
+    given = {name: arguments[name] for name in names if arguments.get(name) is not None}
+    for name, ids in given.items():
+        check_length(name, ids)
+    filters = {names[name]: ids for name, ids in given.items()}
+    after = arguments.get("after")
+    found = SpotSearch(area=kind, filters=frozenset(filters), after=after is not None)
+    return Request(found, {**area, **filters}, check_first(arguments["first"]), after)
 
 
 def _in_area(search: Callable[..., AreaSearch], arguments: Arguments) -> Request:
@@ -93,9 +113,7 @@ def evse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
     """Give the bind parameters of the filters that are set; null and absent both mean no filter."""
     present = {name: value for name, value in given.items() if value is not None}
     for name, value in present.items():
-        count = len(value) if isinstance(value, Sized) else 1
-        if count > MAXIMUM_LIST:
-            raise BadFilter(f"filter.{name} has {count} values; possible: at most {MAXIMUM_LIST}")
+        check_length(f"filter.{name}", value)
     filters = {FILTERS[name][0]: FILTERS[name][1](value) for name, value in present.items() if name in FILTERS}
     if present.keys() & {"connectorStandards", "connectorFormats"}:
         filters["connectors"] = _connectors(present)
@@ -103,6 +121,13 @@ def evse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- partners and contracts
+def check_length(name: str, value: Any) -> None:
+    """Hold a list to what the database can well compare with. Raises: BadFilter."""
+    count = len(value) if isinstance(value, Sized) else 1
+    if count > MAXIMUM_LIST:
+        raise BadFilter(f"{name} has {count} values; possible: at most {MAXIMUM_LIST}")
+
+
 
 ME = ById(partner_role, ("id",))
 

@@ -19,7 +19,7 @@ from graphql import (
 from schema.compiled import Info, raw_info
 
 #: Types whose lists, in a mutation, are read by `app.ingest` item by item.
-UPLOADED = frozenset({"ChargePointInput", "EvseId"})
+UPLOADED = frozenset({"ChargePointInput", "EvseId", "ParkingSpotInput", "ParkingId"})
 
 
 def without_uploads(operation: OperationDefinitionNode, variables: dict[str, Any]) -> dict[str, Any]:

@@ -4,52 +4,21 @@ One upload is one short transaction. Everything that needs no database is comput
 locked, so that the agreement of locations is judged on a state that nobody else changes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from app.db.engine import Connection, Database
-from app.errors import Forbidden
-from app.ids import InvalidId, normalise_evse_id, party_of, separated_evse_id, separated_party_id, storable
+from app.ids import separated_party_id
 from app.ingest import evse_tables
-from app.ingest.checks import RefusalCode, show
+from app.ingest.checks import RefusalCode
 from app.ingest.evse_rows import content_of, hash_of, place_of
 from app.ingest.evse_tables import StoredEvse, StoredLocation
 from app.ingest.places import LocationKey, Spot, Standing, describe_mismatch, find_mismatches
-from app.ingest.records import ChargePoint, Read, Refusal
+from app.ingest.records import ChargePoint, Read
 from app.ingest.refusals import REFUSALS_KEPT, keep_refusals, note_upload
-
-
-class NotItsOperator(Forbidden):
-    """The role that acts does not hold the operator, or no longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """An operator acting: the partner, its role, and the party id under which it may write.
-
-    `operator_no` None: look it up.
-    """
-
-    partner_id: UUID
-    role_id: int
-    party_id: str
-    operator_no: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of an upload; every item is counted once, though a refused one may have several refusals.
-
-    `accepted` went in, new or changed; `unchanged` was there already.
-    """
-
-    accepted: int
-    unchanged: int
-    removed: int
-    refused: tuple[Refusal, ...]
+from app.ingest.uploads import CHARGE_POINTS, NotItsOperator, Owner, Reason, Report, by_index, read_ids, sort_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +28,6 @@ class Item:
     index: int
     row: Mapping[str, Any]
     spot: Spot
-
-
-class Reason(NamedTuple):
-    """Why an item stays out; `field` is the part of the item that is at fault."""
-
-    field: str
-    code: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +53,18 @@ async def update_charge_points(
     Raises: NotItsOperator.
     """
     operator_no = await _operator_no(database, owner)
-    own, refused = _sort_out(items, owner)
+    own, refused = sort_out(items, owner, CHARGE_POINTS)
     wanted = {charge_point.evse_id: item_of(charge_point, index, operator_no) for index, charge_point in own.items()}
 
     async def work(connection: Connection) -> Report:
         await _begin(connection, operator_no, owner, now)
         outcome = await put(connection, wanted, now)
-        late = [_refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()]
-        by_index = sorted((*refused, *late), key=_index)
-        await keep_refusals(connection, owner.partner_id, "updateChargePointList", by_index, now, refusals_kept)
-        return Report(outcome.accepted, outcome.unchanged, 0, tuple(by_index))
+        late = [
+            CHARGE_POINTS.refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()
+        ]
+        ordered = by_index((*refused, *late))
+        await keep_refusals(connection, owner.partner_id, "updateChargePointList", ordered, now, refusals_kept)
+        return Report(outcome.accepted, outcome.unchanged, 0, ordered)
 
     return await database.write(work, partner=owner.partner_id)
 
@@ -119,15 +82,15 @@ async def remove_charge_points(
     An unknown id and somebody else's are refused with the same words. Raises: NotItsOperator.
     """
     operator_no = await _operator_no(database, owner)
-    named, malformed = _read_ids(evse_ids)
+    named, malformed = read_ids(evse_ids, CHARGE_POINTS)
 
     async def work(connection: Connection) -> Report:
         await _begin(connection, operator_no, owner, now)
         removed = await evse_tables.delete(connection, set(named.values()), [operator_no], now)
-        absent = [_absent(index, evse_id, owner) for index, evse_id in named.items() if evse_id not in removed]
-        refused = sorted((*malformed, *absent), key=_index)
+        absent = [CHARGE_POINTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+        refused = by_index((*malformed, *absent))
         await keep_refusals(connection, owner.partner_id, "removeChargePoints", refused, now, refusals_kept)
-        return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), tuple(refused))
+        return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), refused)
 
     return await database.write(work, partner=owner.partner_id)
 
@@ -216,78 +179,3 @@ async def _begin(connection: Connection, operator_no: int, owner: Owner, now: da
 
 def _not_its_operator(owner: Owner) -> NotItsOperator:
     return NotItsOperator(f"the role that acts here does not hold operator {separated_party_id(owner.party_id)}")
-
-
-def _sort_out(items: Sequence[Read], owner: Owner) -> tuple[dict[int, ChargePoint], list[Refusal]]:
-    """Tell what the owner may write, by index, from what is refused before anything is looked up."""
-    refused = [item for item in items if isinstance(item, Refusal)]
-    last: dict[str, int] = {}
-    own: dict[int, ChargePoint] = {}
-    for index, item in _charge_points(items):
-        if party_of(item.evse_id) != owner.party_id:
-            refused.append(_refusal(index, item.evse_id, _foreign(item.evse_id, owner)))
-        else:
-            own[index] = item
-            last[item.evse_id] = index
-    for index in [index for index, item in own.items() if last[item.evse_id] != index]:
-        evse_id = own.pop(index).evse_id
-        refused.append(_refusal(index, evse_id, _duplicate(evse_id, last[evse_id])))
-    return own, refused
-
-
-def _charge_points(items: Iterable[Read]) -> Iterator[tuple[int, ChargePoint]]:
-    """Give each charge point with its index in the upload, where a refused item may have left several refusals."""
-    index = -1
-    for item in items:
-        if isinstance(item, Refusal):
-            index = item.index
-        else:
-            index += 1
-            yield index, item
-
-
-def _foreign(evse_id: str, owner: Owner) -> Reason:
-    party_id = separated_party_id(owner.party_id)
-    message = f"{separated_evse_id(evse_id)} is not under your party id; ids that begin with {party_id} are possible"
-    return Reason(".evseId", RefusalCode.INVALID_ID, message)
-
-
-def _duplicate(evse_id: str, winner: int) -> Reason:
-    message = f"{separated_evse_id(evse_id)} stands in this upload again; chargePoints[{winner}], the last one, counts"
-    return Reason(".evseId", RefusalCode.DUPLICATE, message)
-
-
-def _refusal(index: int, evse_id: str, reason: Reason) -> Refusal:
-    return Refusal(
-        path=f"chargePoints[{index}]{reason.field}",
-        index=index,
-        id=separated_evse_id(evse_id),
-        code=reason.code,
-        message=reason.message,
-    )
-
-
-def _index(refusal: Refusal) -> int:
-    return refusal.index
-
-
-def _read_ids(raw: Sequence[Any]) -> tuple[dict[int, str], list[Refusal]]:
-    """Normalise ids by their index; what is none is refused."""
-    named: dict[int, str] = {}
-    refused: list[Refusal] = []
-    for index, sent in enumerate(raw):
-        try:
-            named[index] = normalise_evse_id(sent if isinstance(sent, str) else "")
-        except InvalidId as error:
-            message = error.message if isinstance(sent, str) else f"{show(sent)} is not an EVSE-ID; expected a text"
-            refused.append(_id_refusal(index, storable(sent) if isinstance(sent, str) else None, message))
-    return named, refused
-
-
-def _absent(index: int, evse_id: str, owner: Owner) -> Refusal:
-    shown_id, party_id = separated_evse_id(evse_id), separated_party_id(owner.party_id)
-    return _id_refusal(index, shown_id, f"{shown_id} is no charge point of {party_id}")
-
-
-def _id_refusal(index: int, evse_id: str | None, message: str) -> Refusal:
-    return Refusal(path=f"evseIds[{index}]", index=index, id=evse_id, code=RefusalCode.INVALID_ID, message=message)

@@ -16,6 +16,7 @@ from app.db.engine import Connection
 from app.db.staging import merge_statement, rows_of, stage, staging_of, stored_columns, unstaged
 from app.db.tables import evse, location
 from app.ingest.evse_rows import PLACE_COLUMNS, Place
+from app.ingest.parking_tables import NAMED_EVSES, refresh_touched, relink, touch_links
 from app.ingest.places import LocationKey, Spot
 
 STAGED_EVSES: Final = staging_of(evse)
@@ -112,6 +113,7 @@ from unnest(
     $1::int[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
 ) as moved (operator_no, location_id, {_PLACE})
 where evse.operator_no = moved.operator_no and evse.location_id = moved.location_id and evse.source = $10
+returning evse_id
 """
 
 
@@ -121,7 +123,8 @@ async def move_along(connection: Connection, places: Mapping[LocationKey, Place]
     Without a content hash: whatever the file says of them later is news.
     """
     columns = _columns(places) + _columns(places.values(), len(PLACE_COLUMNS))
-    await connection.execute(_MOVE_ALONG, *columns, source, now)
+    moved = await connection.fetch(_MOVE_ALONG, *columns, source, now)
+    await relink(connection, NAMED_EVSES, [row["evse_id"] for row in moved])
 
 
 _MERGE_LOCATIONS: Final = merge_statement(
@@ -174,9 +177,13 @@ async def merge(
     # Locations first: an EVSE refers to its own.
     await connection.execute(_MERGE_LOCATIONS, *_columns(touched), now)
     written = rows_of(await connection.execute(_MERGE_EVSES))
+    if rows:
+        await relink(connection, f"select evse_id from {STAGED_EVSES.name}")
     await connection.execute(_DELETE_EMPTY_LOCATIONS, *_columns(touched))
     return written
 
+
+_OF_OPERATORS: Final = "select evse_id from evse where evse_id = any($1) and operator_no = any($2)"
 
 _DELETE_EVSES: Final = """
 delete from evse using operator
@@ -194,7 +201,11 @@ async def delete(
     source: str | None = None,
 ) -> set[str]:
     """Delete EVSEs of these operators and give their ids; with a `source` only its own, where no partner holds them."""
-    rows = await connection.fetch(_DELETE_EVSES, sorted(evse_ids), list(operator_nos), source)
+    named = sorted(evse_ids)
+    linked = await touch_links(connection, _OF_OPERATORS, named, list(operator_nos))
+    rows = await connection.fetch(_DELETE_EVSES, named, list(operator_nos), source)
+    if linked:
+        await refresh_touched(connection)
     if rows:
         await merge(connection, [], {LocationKey(row["operator_no"], row["location_id"]) for row in rows}, now)
     return {row["evse_id"] for row in rows}

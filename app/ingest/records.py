@@ -171,6 +171,16 @@ class ChargePoint(Record, frozen=True, kw_only=True):
     max_reservation_minutes: int | None = None
 
 
+class ParkingSpot(Record, frozen=True, kw_only=True):
+    """A spot as its PSO publishes it. `parking_id` is normalised; `position` None: where its EVSEs are."""
+
+    parking_id: str
+    position: Point | None = None
+    restrictions: tuple[Restriction, ...] = ()
+    floor_level: FloorLevel | None = None
+    number: SpotNumber | None = None
+
+
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why one item of an upload stayed out.
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     tuple_,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
@@ -144,7 +144,7 @@ class AreaSearch:
         along: Value = piece.c.start_m + piece.c.length_m * _share(piece, self.table)
         key = self._key_of(self.table)
         measured: list[Any] = [*key, distance.label("distance_m"), along.label("along_route_m")]
-        hits: Any = select(*measured).distinct(*key).join_from(piece, self.table, and_(*near))
+        hits: Any = select(*measured).ext(distinct_on(*key)).join_from(piece, self.table, and_(*near))
         places = hits.order_by(*key, literal_column("distance_m"), literal_column("along_route_m")).cte("places")
         page: Any = select(places)
         if self.after:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, literal_column, select, text
+from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, any_, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
@@ -269,17 +269,61 @@ class _Row:
 
 @dataclass(slots=True)
 class _ArrayItem:
-    """One position of parallel arrays; remembers which arrays were asked for."""
+    """One position of parallel arrays; remembers which arrays were asked for, and which rows they name."""
 
     row: _Row
     prefix: str
     names: dict[str, str] = field(default_factory=dict)
+    rows: dict[ToOne, "tuple[str, _Row]"] = field(default_factory=dict)
 
     def column(self, name: str) -> str:
         return self.names.setdefault(name, f"{self.prefix}_{len(self.names)}")
 
     def nullable(self, name: str) -> bool:
         return True
+
+    def named_row(self, relation: ToOne) -> _Row:
+        """Give the row that this position names: all rows that the array names are read as one value."""
+        if relation not in self.rows:
+            [ids], [key] = relation.parent_columns, relation.columns
+            named = ToMany(relation.table, (ids,), _named_in(key), (key,), visible_with_parent=True)
+            expression, row = self.row.to_many(named, Arguments(), f"{self.prefix}_row{len(self.rows)}")
+            row.column(key)  # the first column of these rows, by which `_aligned` finds them
+            aligned = f"{self.row.code.shape(_aligned)}({expression}, {self.row.column(ids)})"
+            self.rows[relation] = (aligned, row)
+        return self.rows[relation][1]
+
+
+def _named_in(key: str) -> Callable[..., ColumnElement[bool]]:
+    def on(rows: FromClause, ids: ColumnElement[Any]) -> ColumnElement[bool]:
+        return rows.c[key] == any_(ids)
+
+    return on
+
+
+def _aligned(rows: Sequence[Sequence[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
+    """Give for each of the ids the row that begins with it."""
+    by_id = {row[0]: row for row in rows}
+    return [by_id[id_] for id_ in ids]
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedRow:
+    """A row that a position of parallel arrays names by its key; who asks for nothing but the key needs no row."""
+
+    item: _ArrayItem
+    relation: ToOne
+
+    def row(self) -> _Row:
+        return self.item.named_row(self.relation)
+
+    def column(self, name: str) -> str:
+        if (name,) == self.relation.columns:
+            return self.item.column(self.relation.parent_columns[0])
+        return self.row().column(name)
+
+    def nullable(self, name: str) -> bool:
+        return bool(self.relation.table.c[name].nullable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +339,7 @@ class _DocumentItem:
         return True
 
 
-_Any = _Row | _ArrayItem | _DocumentItem
+_Any = _Row | _ArrayItem | _NamedRow | _DocumentItem
 
 
 @dataclass(slots=True)
@@ -330,9 +374,12 @@ class _Code:
                 return self.documents(asked.fields, source.column(column), many)
             case PageLeaf(name):
                 return f"page[{name!r}]"
+            case ToOne() if isinstance(source, _ArrayItem):
+                return self.object(asked.fields, _NamedRow(source, asked.read))
             case _:
-                assert isinstance(source, _Row), f"{asked.read} needs a row"
-                return self.of_row(asked, source)
+                row = source.row() if isinstance(source, _NamedRow) else source
+                assert isinstance(row, _Row), f"{asked.read} needs a row"
+                return self.of_row(asked, row)
 
     def of_row(self, asked: Field, row: _Row) -> str:
         """Write what only a whole row has."""
@@ -384,8 +431,9 @@ class _Code:
         item = _ArrayItem(row, self.variable("a"))
         item.column(length_of)
         body = self.object(fields, item)
-        arrays = ", ".join(row.column(name) for name in item.names)
-        return f"[{body} for {', '.join(item.names.values())}, in zip({arrays})]"
+        arrays = [*(row.column(name) for name in item.names), *(aligned for aligned, _ in item.rows.values())]
+        variables = [*item.names.values(), *(row.variable for _, row in item.rows.values())]
+        return f"[{body} for {', '.join(variables)}, in zip({', '.join(arrays)})]"
 
     def documents(self, fields: tuple[Field, ...], expression: str, many: bool) -> str:
         variable = self.variable("d")

@@ -9,6 +9,35 @@ create unlogged table budget (
 )
  WITH (fillfactor = 50);
 
+create table parking_spot (
+    parking_id TEXT COLLATE "C" NOT NULL,
+    party_id TEXT COLLATE "C" GENERATED ALWAYS AS (substr(parking_id, 1, 5)) STORED NOT NULL,
+    own_longitude FLOAT(53),
+    own_latitude FLOAT(53),
+    longitude FLOAT(53),
+    latitude FLOAT(53),
+    geog geography(POINT,4326) GENERATED ALWAYS AS (ST_SetSRID(ST_MakePoint(longitude, latitude), 4326)::geography) STORED,
+    restrictions INTEGER DEFAULT 0 NOT NULL,
+    floor_level TEXT,
+    number TEXT,
+    operator_nos INTEGER[] DEFAULT '{}' NOT NULL,
+    content_hash BYTEA,
+    updated_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT parking_spot_pkey PRIMARY KEY (parking_id),
+    CONSTRAINT parking_spot_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
+    CONSTRAINT parking_spot_restrictions_check CHECK (restrictions >= 0 and restrictions < 64),
+    CONSTRAINT parking_spot_whole_position_check CHECK ((longitude is null) = (latitude is null)),
+    CONSTRAINT parking_spot_own_position_check CHECK ((own_longitude is null) = (own_latitude is null) and (own_longitude is null or (longitude = own_longitude and latitude = own_latitude))),
+    CONSTRAINT parking_spot_known_check CHECK (content_hash is not null or cardinality(operator_nos) > 0),
+    CONSTRAINT parking_spot_published_check CHECK ((updated_at is null) = (content_hash is null))
+);
+
+CREATE INDEX parking_spot_geog_idx ON parking_spot USING gist (geog);
+
+CREATE INDEX parking_spot_lonlat_idx ON parking_spot USING gist ((geog::geometry));
+
+CREATE INDEX parking_spot_party_id_idx ON parking_spot (party_id);
+
 create table partner (
     id UUID DEFAULT gen_random_uuid() NOT NULL,
     name TEXT NOT NULL,
@@ -230,6 +259,16 @@ CREATE INDEX evse_lonlat_idx ON evse USING gist ((geog::geometry));
 
 CREATE INDEX evse_operator_no_location_id_idx ON evse (operator_no, location_id);
 
+create table evse_parking_spot (
+    evse_id TEXT COLLATE "C" NOT NULL,
+    parking_id TEXT COLLATE "C" NOT NULL,
+    CONSTRAINT evse_parking_spot_pkey PRIMARY KEY (evse_id, parking_id),
+    CONSTRAINT evse_parking_spot_evse_id_fkey FOREIGN KEY(evse_id) REFERENCES evse (evse_id) ON DELETE CASCADE,
+    CONSTRAINT evse_parking_spot_parking_id_fkey FOREIGN KEY(parking_id) REFERENCES parking_spot (parking_id)
+);
+
+CREATE INDEX evse_parking_spot_parking_id_idx ON evse_parking_spot (parking_id);
+
 -- Who is asking. Set for the transaction by app.db.engine; empty for strangers.
 
 create function hub_partner() returns uuid language sql stable parallel safe
@@ -322,7 +361,8 @@ create policy own on refusal using ((select hub_administrator()) or partner_id =
 revoke all on function visible_operators(integer), authenticate(bytea) from public;
 
 grant usage on schema public to {runtime_role};
-grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse, budget to {runtime_role};
+grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse, budget,
+    parking_spot, evse_parking_spot to {runtime_role};
 grant select on alembic_version to {runtime_role};
 grant select, insert on audit_log to {runtime_role};
 grant execute on function visible_operators(integer), authenticate(bytea) to {runtime_role};

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import Column, ColumnElement
 
-from app.db.tables import evse, location, operator
+from app.db.tables import evse, location, operator, parking_spot
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
 from app.read.locations import of_location
+from app.read.parking import served_by
 from app.read.plan import Arguments
 from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
 from app.words import ChargePointStatus as StaticStatus
@@ -28,6 +29,7 @@ from schema.field import (
     nodes,
     page,
     same_row,
+    to_many,
     to_many_where,
     to_one,
 )
@@ -143,16 +145,31 @@ class Ratings:
     nominal_voltage_v: int | None = column(description="Nominal voltage, V.")
 
 
-@strawberry.type(description="A spot that cars park on while they charge. OCHP parkingSpot.")
+@strawberry.type(
+    description="A spot that cars park on while they charge, in the words of its PSO. One that no PSO published yet is "
+    "known by the EVSEs that link it. OCHP parkingSpot."
+)
 class ParkingSpot:
-    parking_id: ParkingId = column(
-        "parking_ids", shape=separated_parking_id, description="Id of the spot, unique in the hub."
+    parking_id: ParkingId = column(shape=separated_parking_id, description="Id of the spot, unique in the hub.")
+    restrictions: list[Restriction] = column(
+        shape=RESTRICTIONS, description="Who may park on it; empty: nobody said. See also the EVSE's own record."
+    )
+    floor_level: str | None = column(description="Floor, e.g. -1.")
+    number: str | None = column(description="Number painted on it.")
+    position: Point | None = same_row(
+        "Where it is: as its PSO says, else where its EVSEs are; null: neither is known.", present="longitude"
+    )
+    evses: list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]] = to_many(
+        evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)
+    )
+    updated_at: DateTime | None = column(
+        description="When the hub last saw a change of what its PSO says; null: it has published nothing yet."
     )
 
 
 @strawberry.type(description="A parking spot as the EVSE's operator linked it. OCHP parkingSpot of a charge point.")
 class EvseParkingSpot:
-    spot: ParkingSpot = same_row("The spot.")
+    spot: ParkingSpot = to_one(parking_spot, "The spot.", ("parking_ids",), ("parking_id",), visible_with_parent=True)
     restrictions: list[Restriction] = column(
         "parking_restrictions", shape=RESTRICTIONS, description="Who may park on it."
     )
@@ -300,4 +317,19 @@ class LocationEdge:
 class LocationConnection:
     edges: list[LocationEdge] = edges("The locations with their cursors.")
     nodes: list[Location] = nodes("The locations alone.")
+    page_info: PageInfo = page("What lies before and behind this page.")
+
+
+@strawberry.type(description="A parking spot and its place in the list (Relay).")
+class ParkingSpotEdge:
+    cursor: str = edge_cursor("Where the spot stands in this list; opaque.")
+    node: ParkingSpot = node("The spot.")
+    distance_m: float | None = distance()
+    along_route_m: float | None = along_route()
+
+
+@strawberry.type(description="A page of parking spots (Relay connection): by distance, along the route, else by id.")
+class ParkingSpotConnection:
+    edges: list[ParkingSpotEdge] = edges("The spots with their cursors.")
+    nodes: list[ParkingSpot] = nodes("The spots alone.")
     page_info: PageInfo = page("What lies before and behind this page.")

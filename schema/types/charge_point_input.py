@@ -146,3 +146,12 @@ class ChargePointInput:
     related_resources: list[RelatedResourceInput] | None = option("Pages about it.")
     user_interface_languages: list[str] | None = option("Languages at the charge point, ISO 639-3.")
     max_reservation_minutes: int | None = option("Longest reservation, 1 to 1000 minutes. OCHP maxReservation.")
+
+
+@strawberry.input(description="A parking spot as its PSO publishes it.")
+class ParkingSpotInput:
+    parking_id: ParkingId = required("Id under your own party id; one spot may serve several EVSEs.")
+    position: PointInput | None = option("Where it is; absent: where its EVSEs are.")
+    restrictions: list[Restriction] | None = option("Who may park on it.")
+    floor_level: str | None = option("Floor, 1 to 4 of A-Z, 0-9, +, / and -.")
+    number: str | None = option("Number painted on it, 1 to 5 of A-Z, 0-9, +, / and -.")

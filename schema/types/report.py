@@ -3,7 +3,7 @@
 import strawberry
 
 from app import metrics
-from app.ingest.charge_points import Report
+from app.ingest.uploads import Report
 from app.words import ResultCode as Code
 from schema.types.common import ResultCode
 

@@ -3,6 +3,7 @@
 from app.db.tables.base import metadata
 from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, location, operator
+from app.db.tables.parking import evse_parking_spot, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "budget",
     "contract",
     "evse",
+    "evse_parking_spot",
     "location",
     "metadata",
     "operator",
+    "parking_spot",
     "partner",
     "partner_role",
     "refusal",

@@ -55,16 +55,19 @@ operator = Table(
 )
 
 
-def position_columns() -> tuple[SchemaItem, ...]:
-    """Give longitude and latitude (WGS 84 degrees) and the geography computed from them, which cannot disagree."""
+def position_columns(known: bool = True) -> tuple[SchemaItem, ...]:
+    """Give longitude and latitude (WGS 84 degrees) and the geography computed from them, which cannot disagree.
+
+    `known`: there is always a position.
+    """
     return (
-        Column("longitude", Float(53), nullable=False),
-        Column("latitude", Float(53), nullable=False),
+        Column("longitude", Float(53), nullable=not known),
+        Column("latitude", Float(53), nullable=not known),
         Column[Any](
             "geog",
             Geography("POINT", srid=4326, spatial_index=False),
             Computed("ST_SetSRID(ST_MakePoint(longitude, latitude), 4326)::geography", persisted=True),
-            nullable=False,
+            nullable=not known,
         ),
         CheckConstraint("longitude between -180 and 180 and latitude between -90 and 90", name="position"),
     )

@@ -1,0 +1,62 @@
+"""Parking spots, and which EVSEs they serve."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Computed,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.db.tables.base import Id, Instant, mask_within, metadata
+from app.db.tables.charge_points import NO_WORDS, position_columns
+from app.words import Restriction
+
+#: A spot that its PSO published, or that waits for its PSO: known only because an EVSE's operator linked it.
+#: `own_longitude` and `own_latitude` are the PSO's word; the position where the spot is found is that, or else the one
+#: of its EVSEs. `operator_nos`: whose EVSEs link it, so that visibility is decided by comparing small numbers.
+parking_spot = Table(
+    "parking_spot",
+    metadata,
+    Column("parking_id", Id, primary_key=True),
+    Column("party_id", Id, Computed("substr(parking_id, 1, 5)", persisted=True), nullable=False),
+    Column("own_longitude", Float(53)),
+    Column("own_latitude", Float(53)),
+    *position_columns(known=False),
+    Column("restrictions", Integer, nullable=False, server_default=text("0")),
+    Column("floor_level", Text),
+    Column("number", Text),
+    Column("operator_nos", ARRAY(Integer), nullable=False, server_default=NO_WORDS),
+    # Of what the PSO published, and when that changed; null while it has not.
+    Column("content_hash", LargeBinary),
+    Column("updated_at", Instant),
+    mask_within("restrictions", Restriction),
+    CheckConstraint("(longitude is null) = (latitude is null)", name="whole_position"),
+    CheckConstraint(
+        "(own_longitude is null) = (own_latitude is null)"
+        " and (own_longitude is null or (longitude = own_longitude and latitude = own_latitude))",
+        name="own_position",
+    ),
+    # Nobody says anything of such a spot: it goes.
+    CheckConstraint("content_hash is not null or cardinality(operator_nos) > 0", name="known"),
+    CheckConstraint("(updated_at is null) = (content_hash is null)", name="published"),
+    Index(None, "geog", postgresql_using="gist"),
+    Index("parking_spot_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
+    Index(None, "party_id"),
+)
+
+#: The links of an EVSE's record, from both sides; written with the EVSE, whose row keeps them for its own reading.
+evse_parking_spot = Table(
+    "evse_parking_spot",
+    metadata,
+    Column("evse_id", Id, ForeignKey("evse.evse_id", ondelete="CASCADE"), primary_key=True),
+    Column("parking_id", Id, ForeignKey("parking_spot.parking_id"), primary_key=True),
+    Index(None, "parking_id"),
+)

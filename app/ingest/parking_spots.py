@@ -1,0 +1,115 @@
+"""What becomes of uploaded parking spots. One upload is one short transaction, as with charge points."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from app.db.engine import Connection, Database
+from app.ids import separated_party_id
+from app.ingest.parking_tables import NAMED_SPOTS, columns_of, merge_spots, unpublish
+from app.ingest.records import ParkingSpot, Refusal
+from app.ingest.refusals import REFUSALS_KEPT, keep_refusals, note_upload
+from app.ingest.uploads import PARKING_SPOTS, NotItsOperator, Owner, Report, by_index, read_ids, sort_out
+from app.words import Restriction, mask_of
+
+ReadSpot = ParkingSpot | Refusal
+
+#: Count up when the same spot must be written again because its row came to mean something else.
+LAYOUT: Final = 1
+
+
+async def update_parking_spots(
+    database: Database,
+    items: Sequence[ReadSpot],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Add or change parking spots of a PSO; what cannot go in is refused and keeps its previous record.
+
+    The same upload again changes nothing. Of several items for one spot the last one counts.
+    Raises: NotItsOperator.
+    """
+    own, refused = sort_out(items, owner, PARKING_SPOTS)
+    rows = [row_of(spot) for spot in own.values()]
+
+    async def work(connection: Connection) -> Report:
+        await begin(connection, owner, now)
+        written = await merge_spots(connection, now, NAMED_SPOTS, *columns_of(rows)) if rows else 0
+        ordered = by_index(refused)
+        await keep_refusals(connection, owner.partner_id, "updateParkingSpotList", ordered, now, refusals_kept)
+        return Report(written, len(rows) - written, 0, ordered)
+
+    return await database.write(work, partner=owner.partner_id)
+
+
+async def remove_parking_spots(
+    database: Database,
+    parking_ids: Sequence[Any],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Remove parking spots of a PSO; one that EVSEs link is known by these links only, as before it was published.
+
+    An unknown id, somebody else's and one that was never published are refused with the same words.
+    Raises: NotItsOperator.
+    """
+    named, malformed = read_ids(parking_ids, PARKING_SPOTS)
+    prefix = owner.party_id
+
+    async def work(connection: Connection) -> Report:
+        await begin(connection, owner, now)
+        own = {parking_id for parking_id in named.values() if parking_id.startswith(prefix)}
+        removed = await unpublish(connection, list(own))
+        absent = [PARKING_SPOTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+        refused = by_index((*malformed, *absent))
+        await keep_refusals(connection, owner.partner_id, "removeParkingSpots", refused, now, refusals_kept)
+        return Report(0, len(parking_ids) - len(refused) - len(removed), len(removed), refused)
+
+    return await database.write(work, partner=owner.partner_id)
+
+
+def row_of(spot: ParkingSpot) -> dict[str, Any]:
+    """Give what the PSO says of a spot as columns, with a hash over it."""
+    at = spot.position
+    content: dict[str, Any] = {
+        "parking_id": spot.parking_id,
+        "own_longitude": None if at is None else _degrees(at.longitude),
+        "own_latitude": None if at is None else _degrees(at.latitude),
+        "restrictions": _restrictions(spot.restrictions),
+        "floor_level": spot.floor_level,
+        "number": spot.number,
+    }
+    said = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return {**content, "content_hash": blake2b(bytes([LAYOUT]) + said, digest_size=16).digest()}
+
+
+_HOLDS: Final = """
+select from partner_role where id = $1 and role = 'PSO' and party_id = $2 and revoked_at is null for share
+"""
+
+
+async def begin(connection: Connection, owner: Owner, now: datetime) -> None:
+    """Begin an upload of a PSO, whose role nobody can revoke meanwhile. Raises: NotItsOperator."""
+    await connection.execute("set local plan_cache_mode = force_custom_plan")
+    await note_upload(connection, owner.partner_id, now)
+    if not await connection.fetch(_HOLDS, owner.role_id, owner.party_id):
+        party_id = separated_party_id(owner.party_id)
+        raise NotItsOperator(f"the role that acts here does not hold parking spot operator {party_id}")
+
+
+def _degrees(value: float) -> float:
+    """Round as the hub compares positions; adding zero makes -0.0 and 0.0 the same."""
+    return round(float(value), 6) + 0.0
+
+
+@lru_cache(maxsize=10_000)
+def _restrictions(words: tuple[Restriction, ...]) -> int:
+    return mask_of(words, Restriction)

@@ -1,0 +1,193 @@
+"""The tables of parking spots, written as sets from both sides: by those who link them, and by those who run them.
+
+Whoever changes a spot or its links locks it first, all spots of a transaction in the order of their ids and after any
+operator, so that nobody waits in a circle. A spot lasts while its PSO publishes it or an EVSE links it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from app.db.engine import Connection
+from app.db.staging import rows_of
+
+#: A set of EVSEs as SQL with one parameter, and one that stands in a staging table.
+NAMED_EVSES: Final = "select unnest($1::text[]) as evse_id"
+
+_CREATE: Final = """
+create temporary table if not exists touched_spot (parking_id text collate "C", operator_no integer)
+on commit delete rows
+"""
+
+# ---------------------------------------------------------------- from the side of the EVSEs
+
+
+async def touch_links(connection: Connection, evses: str, *args: Any) -> bool:
+    """Lock the spots that these EVSEs link by now or will link by their rows; say whether there are any.
+
+    A spot that is new is made. `evses` is a SELECT of `evse_id`s, `args` are its parameters.
+    """
+    linking = f"""
+        select parking_id, operator_no from ({evses}) as chosen join evse_parking_spot using (evse_id)
+        join evse using (evse_id)
+        union all
+        select unnest(parking_ids), operator_no from ({evses}) as chosen join evse using (evse_id)
+    """
+    if not await connection.fetchval(f"select exists ({linking})", *args):
+        return False
+    await connection.execute(_CREATE)
+    await connection.execute(
+        f"insert into touched_spot select parking_id, min(operator_no) from ({linking}) as linking group by parking_id",
+        *args,
+    )
+    await connection.execute(_MAKE_AND_LOCK)
+    return True
+
+
+#: An update of nothing still locks its row. A plain SELECT could miss a spot that somebody else is removing.
+_MAKE_AND_LOCK: Final = """
+insert into parking_spot (parking_id, operator_nos)
+select parking_id, array[min(operator_no)] from touched_spot group by parking_id order by parking_id
+on conflict (parking_id) do update set operator_nos = excluded.operator_nos where false
+"""
+
+
+async def relink(connection: Connection, evses: str, *args: Any) -> None:
+    """Bring the links of these EVSEs, and the spots they lead to, to what the EVSEs' rows say."""
+    if await touch_links(connection, evses, *args):
+        await connection.execute(_unlink(evses), *args)
+        await connection.execute(_link(evses), *args)
+        await refresh_touched(connection)
+
+
+def _unlink(evses: str) -> str:
+    return f"""
+    delete from evse_parking_spot using ({evses}) as chosen, evse
+    where chosen.evse_id = evse_parking_spot.evse_id and evse.evse_id = chosen.evse_id
+    and parking_id <> all(parking_ids)
+    """
+
+
+def _link(evses: str) -> str:
+    return f"""
+    insert into evse_parking_spot (evse_id, parking_id)
+    select evse_id, unnest(parking_ids) from ({evses}) as chosen join evse using (evse_id)
+    on conflict do nothing
+    """
+
+
+_LINKED: Final = """
+select touched.parking_id,
+    coalesce(array_agg(distinct operator_no) filter (where operator_no is not null), '{}') as nos,
+    (array_agg(longitude order by evse_id))[1] as longitude, (array_agg(latitude order by evse_id))[1] as latitude
+from (select distinct parking_id from touched_spot) as touched
+left join evse_parking_spot using (parking_id) left join evse using (evse_id)
+group by touched.parking_id
+"""
+
+_FORGET: Final = """
+delete from parking_spot using (select distinct parking_id from touched_spot) as touched
+where parking_spot.parking_id = touched.parking_id and content_hash is null
+and not exists (select from evse_parking_spot where evse_parking_spot.parking_id = parking_spot.parking_id)
+"""
+
+_REFRESH: Final = f"""
+update parking_spot set operator_nos = linked.nos,
+    longitude = coalesce(own_longitude, linked.longitude), latitude = coalesce(own_latitude, linked.latitude)
+from ({_LINKED}) as linked
+where parking_spot.parking_id = linked.parking_id
+and (operator_nos, parking_spot.longitude, parking_spot.latitude)
+    is distinct from (nos, coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
+"""
+
+
+async def refresh_touched(connection: Connection) -> None:
+    """Bring touched spots up to date with their links; what nobody speaks of any more goes."""
+    await connection.execute(_FORGET)
+    await connection.execute(_REFRESH)
+
+
+# ---------------------------------------------------------------- from the side of the PSO
+
+SPOT_COLUMNS: Final = (
+    "parking_id",
+    "own_longitude",
+    "own_latitude",
+    "restrictions",
+    "floor_level",
+    "number",
+    "content_hash",
+)
+
+#: Spots to write, given as columns.
+NAMED_SPOTS: Final = f"""
+select * from unnest($2::text[], $3::float8[], $4::float8[], $5::int[], $6::text[], $7::text[], $8::bytea[])
+as said ({", ".join(SPOT_COLUMNS)})
+"""
+
+
+def columns_of(rows: Collection[Mapping[str, Any]]) -> list[list[Any]]:
+    """Turn rows into the arguments of NAMED_SPOTS."""
+    return [[row[name] for row in rows] for name in SPOT_COLUMNS]
+
+
+async def merge_spots(connection: Connection, now: datetime, spots: str, *args: Any) -> int:
+    """Write what a PSO says of spots; gives how many are new or changed. `spots` is a SELECT of SPOT_COLUMNS.
+
+    The first parameter of `spots`, $1, is `now`; `args` are the others.
+    """
+    status = await connection.execute(
+        f"""
+        insert into parking_spot ({", ".join(SPOT_COLUMNS)}, longitude, latitude, updated_at)
+        select {", ".join(SPOT_COLUMNS)}, own_longitude, own_latitude, $1::timestamptz
+        from ({spots}) as said order by parking_id
+        on conflict (parking_id) do update set
+            {", ".join(f"{name} = excluded.{name}" for name in SPOT_COLUMNS[1:])}, updated_at = excluded.updated_at,
+            longitude = coalesce(excluded.own_longitude, parking_spot.longitude),
+            latitude = coalesce(excluded.own_latitude, parking_spot.latitude)
+        where parking_spot.content_hash is distinct from excluded.content_hash
+        """,
+        now,
+        *args,
+    )
+    written = rows_of(status)
+    if written:
+        # A spot that lost the position of its own is found at its EVSEs again.
+        await connection.execute(_CREATE)
+        await connection.execute(
+            f"""
+            insert into touched_spot select parking_id from ({spots}) as said
+            where own_longitude is null and $1::timestamptz is not null
+            """,
+            now,
+            *args,
+        )
+        await refresh_touched(connection)
+    return written
+
+
+_LOCK_PUBLISHED: Final = """
+select parking_id from parking_spot where parking_id = any($1) and content_hash is not null
+order by parking_id for no key update
+"""
+
+_DELETE_UNLINKED: Final = "delete from parking_spot where parking_id = any($1) and cardinality(operator_nos) = 0"
+
+_UNPUBLISH: Final = """
+update parking_spot set own_longitude = null, own_latitude = null, restrictions = 0, floor_level = null, number = null,
+    content_hash = null, updated_at = null
+where parking_id = any($1)
+"""
+
+
+async def unpublish(connection: Connection, parking_ids: Sequence[str]) -> set[str]:
+    """Take a PSO's word about spots away and give their ids; those that EVSEs link wait for their PSO again."""
+    rows = await connection.fetch(_LOCK_PUBLISHED, sorted(parking_ids))
+    published = [row["parking_id"] for row in rows]
+    if published:
+        await connection.execute(_DELETE_UNLINKED, published)
+        await connection.execute(_UNPUBLISH, published)
+        await connection.execute(_CREATE)
+        await connection.execute("insert into touched_spot select unnest($1::text[])", published)
+        await refresh_touched(connection)
+    return set(published)

@@ -1,0 +1,36 @@
+"""How parking spots are found, and which EVSEs they serve."""
+
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, FromClause, Text, any_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.db.tables import evse_parking_spot, parking_spot
+from app.read.areas import AreaSearch
+from app.read.plan import Arguments
+
+#: A filter: a column, and the bind parameter with the values that pass. `schema.requests` fills it by the same name.
+FILTERS = {"parking_ids": "parking_id", "pso_ids": "party_id"}
+
+
+def spot_conditions(spots: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
+    """Give the conditions of the filters that are bound."""
+    return [spots.c[FILTERS[name]] == any_(given(name, ARRAY(Text))) for name in sorted(given.bound)]
+
+
+def served_by(evses: FromClause, parking_id: Column[Any]) -> Any:
+    """Say which EVSEs a spot serves."""
+    linked = select(evse_parking_spot.c.evse_id).where(evse_parking_spot.c.parking_id == parking_id)
+    # Said aloud: a select this deep does not correlate by itself, and every spot would get all EVSEs.
+    return evses.c.evse_id.in_(linked.correlate(parking_id.table))
+
+
+#: Spots of an area; one without a position of its own is found where its EVSEs are.
+SpotSearch = partial(
+    AreaSearch,
+    table=parking_spot,
+    key=("parking_id",),
+    conditions=spot_conditions,
+    selective=frozenset({"parking_ids"}),
+)
