@@ -105,6 +105,7 @@ FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "authMethods": ("auth_methods", lambda words: mask_of(words, AuthMethod)),
     "locationTypes": ("location_types", lambda words: [word.value for word in words]),
     "usableAt": ("usable_at", lambda instant: instant),
+    "providerId": ("provider_id", str),
     "withoutRestrictions": ("without_restrictions", lambda words: mask_of(words, Restriction)),
 }
 
@@ -120,7 +121,6 @@ def evse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
     return filters
 
 
-# ---------------------------------------------------------------- partners and contracts
 def check_length(name: str, value: Any) -> None:
     """Hold a list to what the database can well compare with. Raises: BadFilter."""
     count = len(value) if isinstance(value, Sized) else 1
@@ -128,6 +128,7 @@ def check_length(name: str, value: Any) -> None:
         raise BadFilter(f"{name} has {count} values; possible: at most {MAXIMUM_LIST}")
 
 
+# ---------------------------------------------------------------- partners and contracts
 
 ME = ById(partner_role, ("id",))
 

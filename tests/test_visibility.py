@@ -23,7 +23,7 @@ from tests.visibility_matrix import CAN_CONTRACT, OPERATORS, ROLES, Agreement, M
 from tests.world import SIGHT, World
 
 #: An id that no partner has; always the same, so that every worker names the same tests.
-NOBODY = "00000000-0000-4000-8000-00000000dead"
+NO_PARTNER = "00000000-0000-4000-8000-00000000dead"
 
 # ---------------------------------------------------------------- the default world
 
@@ -53,10 +53,10 @@ NOT_THERE_AND_NOT_YOURS: list[tuple[str, Any, Any]] = [
     ("query ($x: [EvseId!]) { evses(filter: { evseIds: $x }) { nodes { evseId } } }", ["DE*VER*E9"], ["DE*VER*E1"]),
     ("query ($x: [PartyId!]) { evses(filter: { operatorIds: $x }) { nodes { evseId } } }", ["ZZZZZ"], ["DEVER"]),
     ("query ($x: [String!]) { evses(filter: { locationIds: $x }) { nodes { evseId } } }", ["NOWHERE"], ["RUHE"]),
-    ("query ($x: ID!) { partner(id: $x) { id name } }", NOBODY, "00000001-0000-4000-8000-000000000005"),
+    ("query ($x: ID!) { partner(id: $x) { id name } }", NO_PARTNER, "00000001-0000-4000-8000-000000000005"),
     (
         "query ($x: ID!) { auditLog(partnerId: $x) { nodes { id } } }",
-        NOBODY,
+        NO_PARTNER,
         "00000001-0000-4000-8000-000000000006",
     ),
 ]

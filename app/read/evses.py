@@ -11,6 +11,7 @@ from app.db.tables import evse, operator
 from app.read.areas import AreaSearch
 from app.read.plan import Arguments
 from app.read.usable import USABLE_COLUMNS, Instant, usable
+from app.visibility import ROLE_ID
 
 TEXTS = ARRAY(Text)
 ZERO: ColumnElement[Any] = literal_column("0")
@@ -27,6 +28,7 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
     "auth_methods": lambda e, given: e.c.auth_methods.bitwise_and(given("auth_methods", Integer)) != ZERO,
     "location_types": lambda e, given: e.c.location_type == any_(given("location_types", TEXTS)),
     "usable_at": lambda e, given: usable([e.c[name] for name in USABLE_COLUMNS], given("usable_at", Instant)),
+    "provider_id": lambda e, given: e.c.operator_no == any_(func.array(_operators_of(given("provider_id", Text)))),
     "without_restrictions": lambda e, given: (
         e.c.restrictions.bitwise_and(given("without_restrictions", Integer)) == ZERO
     ),
@@ -40,6 +42,10 @@ def filter_conditions(evses: FromClause, given: Arguments) -> list[ColumnElement
 
 def _numbers_of(party_ids: ColumnElement[Any]) -> ColumnElement[Any]:
     return select(operator.c.no).where(operator.c.party_id == any_(party_ids)).scalar_subquery()
+
+
+def _operators_of(provider_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    return select(func.operators_of_provider(ROLE_ID, provider_id).column_valued()).scalar_subquery()
 
 
 #: EVSEs of an area that pass the named filters.

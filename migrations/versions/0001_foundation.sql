@@ -324,6 +324,28 @@ begin
 end
 $$;
 
+-- The operators where customers of a provider can charge, for the provider itself, for who has a contract with it, and for
+-- the administrator; for others none, so that nobody can probe who contracts with whom.
+
+create function operators_of_provider(viewer_role_id integer, provider_id text) returns setof integer
+language plpgsql stable security definer set search_path = public rows 50
+as $$
+declare
+    provider integer := (
+        select id from partner_role where role = 'EVSP' and party_id = provider_id and revoked_at is null
+    );
+begin
+    if viewer_role_id = provider
+    or exists (select from contract_in_force where from_role_id = viewer_role_id and to_role_id = provider)
+    or exists (select from partner_role where id = viewer_role_id and role = 'ADMINISTRATOR' and revoked_at is null) then
+        return query
+            select operator.no from contract_in_force
+            join operator on operator.role_id = contract_in_force.to_role_id
+            where contract_in_force.from_role_id = provider;
+    end if;
+end
+$$;
+
 -- The caller behind a key's hash, if key, role and partner are good now. Runs with its owner's rights: before this answer
 -- nobody is asking yet, so no row of api_key is visible.
 

@@ -97,6 +97,10 @@ class EvseFilter:
     )
     auth_methods: list[AuthMethod] | None = option("One of these ways to authorise.")
     location_types: list[GeneralLocationType] | None = option("At one of these kinds of place.")
+    provider_id: PartyId | None = option(
+        "Customers of this EVSP can charge there: a contract between it and the operator is in force. "
+        "Only for an EVSP that you are or have a contract with; else nothing matches."
+    )
     usable_at: DateTime | None = option(
         "Usable at this instant: filters A to E of the protocol, in the location's own time zone. "
         "EVSEs with unknown hours do not match."
