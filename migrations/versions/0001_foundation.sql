@@ -380,14 +380,14 @@ create policy append on audit_log for insert with check (true);
 alter table refusal enable row level security;
 create policy own on refusal using ((select hub_administrator()) or partner_id = (select hub_partner()));
 
-revoke all on function visible_operators(integer), authenticate(bytea) from public;
+revoke all on function visible_operators(integer), operators_of_provider(integer, text), authenticate(bytea) from public;
 
 grant usage on schema public to {runtime_role};
 grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse, budget,
     parking_spot, evse_parking_spot to {runtime_role};
 grant select on alembic_version to {runtime_role};
 grant select, insert on audit_log to {runtime_role};
-grant execute on function visible_operators(integer), authenticate(bytea) to {runtime_role};
+grant execute on function visible_operators(integer), operators_of_provider(integer, text), authenticate(bytea) to {runtime_role};
 
 -- Uploads are staged in temporary tables.
 do $$ begin execute format('grant temporary on database %I to %s', current_database(), '{runtime_role}'); end $$;
