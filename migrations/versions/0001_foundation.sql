@@ -162,6 +162,32 @@ create table operator (
     CONSTRAINT operator_role_id_fkey FOREIGN KEY(role_id) REFERENCES partner_role (id)
 );
 
+create table upload_list (
+    no INTEGER GENERATED ALWAYS AS IDENTITY,
+    partner_id UUID NOT NULL,
+    role_id INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    list_id TEXT,
+    begun_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT upload_list_pkey PRIMARY KEY (no),
+    CONSTRAINT upload_list_role_id_operation_list_id_key UNIQUE (role_id, operation, list_id),
+    CONSTRAINT upload_list_partner_id_fkey FOREIGN KEY(partner_id) REFERENCES partner (id),
+    CONSTRAINT upload_list_role_id_fkey FOREIGN KEY(role_id) REFERENCES partner_role (id)
+);
+
+CREATE INDEX upload_list_partner_id_idx ON upload_list (partner_id);
+
+create table list_part (
+    list_no INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    last BOOLEAN NOT NULL,
+    items INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    kept_ids TEXT[] NOT NULL,
+    CONSTRAINT list_part_pkey PRIMARY KEY (list_no, number),
+    CONSTRAINT list_part_list_no_fkey FOREIGN KEY(list_no) REFERENCES upload_list (no) ON DELETE CASCADE
+);
+
 create table location (
     operator_no INTEGER NOT NULL,
     location_id TEXT COLLATE "C" NOT NULL,
@@ -259,6 +285,77 @@ CREATE INDEX evse_lonlat_idx ON evse USING gist ((geog::geometry));
 
 CREATE INDEX evse_operator_no_location_id_idx ON evse (operator_no, location_id);
 
+create table listed_evse (
+    list_no INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    evse_id TEXT COLLATE "C" NOT NULL,
+    evse_id_as_sent TEXT NOT NULL,
+    operator_no INTEGER NOT NULL,
+    location_id TEXT COLLATE "C" NOT NULL,
+    longitude FLOAT(53) NOT NULL,
+    latitude FLOAT(53) NOT NULL,
+    house_number TEXT,
+    address TEXT NOT NULL,
+    city TEXT,
+    zip_code TEXT,
+    country TEXT NOT NULL,
+    location_name TEXT NOT NULL,
+    location_name_language TEXT NOT NULL,
+    location_type TEXT NOT NULL,
+    related_locations TEXT NOT NULL,
+    time_zone TEXT,
+    timestamp TIMESTAMP WITH TIME ZONE,
+    opening_times TEXT,
+    static_status TEXT,
+    status_schedule TEXT NOT NULL,
+    clock_zone TEXT,
+    regular_minutes INT4MULTIRANGE,
+    exceptional_openings TSTZMULTIRANGE NOT NULL,
+    exceptional_closings TSTZMULTIRANGE NOT NULL,
+    operative_at TSTZMULTIRANGE NOT NULL,
+    telephone_number TEXT,
+    restrictions INTEGER NOT NULL,
+    auth_methods INTEGER NOT NULL,
+    charge_point_type TEXT NOT NULL,
+    connector_mask BIGINT NOT NULL,
+    connector_standards TEXT[] NOT NULL,
+    connector_formats TEXT[] NOT NULL,
+    connector_tariff_ids TEXT[] NOT NULL,
+    maximum_power_kw FLOAT(53),
+    guaranteed_power_kw FLOAT(53),
+    nominal_voltage_v INTEGER,
+    parking_ids TEXT[] NOT NULL,
+    parking_restrictions INTEGER[] NOT NULL,
+    parking_floor_levels TEXT[] NOT NULL,
+    parking_numbers TEXT[] NOT NULL,
+    images TEXT NOT NULL,
+    related_resources TEXT NOT NULL,
+    user_interface_languages TEXT[] NOT NULL,
+    max_reservation_minutes INTEGER,
+    source TEXT,
+    content_hash BYTEA NOT NULL,
+    CONSTRAINT listed_evse_list_no_part_fkey FOREIGN KEY(list_no, part) REFERENCES list_part (list_no, number) ON DELETE CASCADE
+);
+
+CREATE INDEX listed_evse_list_no_part_idx ON listed_evse (list_no, part);
+
+create table listed_parking_spot (
+    list_no INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    parking_id TEXT COLLATE "C" NOT NULL,
+    own_longitude FLOAT(53),
+    own_latitude FLOAT(53),
+    restrictions INTEGER NOT NULL,
+    floor_level TEXT,
+    number TEXT,
+    content_hash BYTEA NOT NULL,
+    CONSTRAINT listed_parking_spot_list_no_part_fkey FOREIGN KEY(list_no, part) REFERENCES list_part (list_no, number) ON DELETE CASCADE
+);
+
+CREATE INDEX listed_parking_spot_list_no_part_idx ON listed_parking_spot (list_no, part);
+
 create table evse_parking_spot (
     evse_id TEXT COLLATE "C" NOT NULL,
     parking_id TEXT COLLATE "C" NOT NULL,
@@ -324,6 +421,19 @@ begin
 end
 $$;
 
+-- The parking spot operators, by party id, whose spots a role may see even where it sees no EVSE of them: its own, and
+-- those it has a contract with. Runs with its owner's rights, because contracts are private.
+
+create function visible_parking_operators(viewer_role_id integer) returns setof text
+language sql stable security definer set search_path = public rows 10
+as $$
+    select party_id from partner_role where id = viewer_role_id and role = 'PSO' and revoked_at is null
+    union
+    select held.party_id from contract_in_force
+    join partner_role as held on held.id = contract_in_force.to_role_id and held.role = 'PSO' and held.revoked_at is null
+    where contract_in_force.from_role_id = viewer_role_id
+$$;
+
 -- The operators where customers of a provider can charge, for the provider itself, for who has a contract with it, and for
 -- the administrator; for others none, so that nobody can probe who contracts with whom.
 
@@ -380,14 +490,16 @@ create policy append on audit_log for insert with check (true);
 alter table refusal enable row level security;
 create policy own on refusal using ((select hub_administrator()) or partner_id = (select hub_partner()));
 
-revoke all on function visible_operators(integer), operators_of_provider(integer, text), authenticate(bytea) from public;
+revoke all on function visible_operators(integer), visible_parking_operators(integer),
+    operators_of_provider(integer, text), authenticate(bytea) from public;
 
 grant usage on schema public to {runtime_role};
 grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse, budget,
-    parking_spot, evse_parking_spot to {runtime_role};
+    parking_spot, evse_parking_spot, upload_list, list_part, listed_evse, listed_parking_spot to {runtime_role};
 grant select on alembic_version to {runtime_role};
 grant select, insert on audit_log to {runtime_role};
-grant execute on function visible_operators(integer), operators_of_provider(integer, text), authenticate(bytea) to {runtime_role};
+grant execute on function visible_operators(integer), visible_parking_operators(integer),
+    operators_of_provider(integer, text), authenticate(bytea) to {runtime_role};
 
 -- Uploads are staged in temporary tables.
 do $$ begin execute format('grant temporary on database %I to %s', current_database(), '{runtime_role}'); end $$;
