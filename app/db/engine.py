@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from asyncpg import DeadlockDetectedError, SerializationError
+from asyncpg import DeadlockDetectedError, InternalServerError, SerializationError
 
 from app.errors import HubError
 from app.settings import Settings
@@ -18,6 +18,10 @@ from app.settings import Settings
 T = TypeVar("T")
 Connection = asyncpg.pool.PoolConnectionProxy
 WRITE_ATTEMPTS = 4
+
+#: PostGIS takes a place for nearer than its index said, by the last bit: at exactly 0 degrees and at the antimeridian,
+#: which is -180 and 180. The same statement finds and then sorts, where it may not walk the index in order.
+WRONG_ORDER = "index returned tuples in wrong order"
 
 
 class StatementTimeout(HubError):
@@ -50,6 +54,13 @@ class Database:
     async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:
         """Run one reading statement on its own, with its one plan for all arguments or `planned` for these."""
         async with (self.planned if planned else self.reads).acquire() as connection:
+            try:
+                return await connection.fetch(sql, *args)
+            except InternalServerError as error:
+                if WRONG_ORDER not in str(error):
+                    raise
+        async with self.planned.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute("set local enable_indexscan = off")
             return await connection.fetch(sql, *args)
 
     async def fetch_private(
