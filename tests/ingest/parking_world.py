@@ -1,0 +1,51 @@
+"""Parking spots for tests of this room: a PSO, spots as it publishes them, and what must never be of them."""
+
+from typing import Any
+
+from app.db.engine import Database
+from app.ingest.records import ParkingSpot
+from app.ingest.uploads import Owner
+from app.words import Role
+from tests.exchange.world import enrol
+
+
+async def make_pso(database: Database, party_id: str = "DEPRK") -> Owner:
+    """Enrol a partner that operates parking spots."""
+    [member] = await enrol(database, f"Parking {party_id}", (Role.PSO, party_id))
+    return Owner(member.caller.partner_id, member.caller.role_id, party_id)
+
+
+def spot(parking_id: str, **more: Any) -> ParkingSpot:
+    return ParkingSpot(parking_id=parking_id, **more)
+
+
+async def spots_by_id(database: Database) -> dict[str, dict[str, Any]]:
+    """Give all stored spots, with the version of each row."""
+    rows = await database.fetch("select *, xmin::text from parking_spot order by parking_id")
+    return {row["parking_id"]: dict(row) for row in rows}
+
+
+async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
+    """Give what must never be: links at odds with EVSEs, spots at odds with their links."""
+    rows = await database.fetch(
+        """
+        select 'link' as what, evse_id as id from (
+            (select evse_id, unnest(parking_ids) from evse except select evse_id, parking_id from evse_parking_spot)
+            union all
+            (select evse_id, parking_id from evse_parking_spot except select evse_id, unnest(parking_ids) from evse)
+        ) as differing
+        union all
+        select 'spot', parking_id from parking_spot
+        cross join lateral (
+            select coalesce(array_agg(distinct operator_no), '{}') as nos,
+                (array_agg(longitude order by evse_id))[1] as longitude,
+                (array_agg(latitude order by evse_id))[1] as latitude
+            from evse where parking_id = any(parking_ids)
+        ) as linked
+        where operator_nos <> nos
+        or (parking_spot.longitude, parking_spot.latitude)
+            is distinct from (coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
+        or (content_hash is null and cardinality(nos) = 0)
+        """
+    )
+    return [dict(row) for row in rows]

@@ -1,0 +1,186 @@
+"""Parking spots from both sides: their PSO's word, and the links of EVSEs."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.db.engine import Database
+from app.ingest.charge_points import remove_charge_points, update_charge_points
+from app.ingest.parking_spot_input import read_parking_spot
+from app.ingest.parking_spots import remove_parking_spots, update_parking_spots
+from app.ingest.records import ChargePoint, EvseParkingSpot, ParkingSpot, Point
+from app.ingest.uploads import NotItsOperator, Owner, Report
+from app.words import Restriction
+from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
+from tests.ingest.world import LYON, MONDAY, TUESDAY, ULM, World, charge_point, make_owner, make_world
+
+PLACE = Point(latitude=48.5, longitude=9.5)
+
+
+@pytest.fixture
+async def world(database: Database) -> World:
+    return await make_world(database)
+
+
+@pytest.fixture
+async def pso(database: Database) -> Owner:
+    return await make_pso(database)
+
+
+def linked(evse_id: str, *parking_ids: str, **more: Any) -> ChargePoint:
+    return charge_point(evse_id, parking_spots=tuple(EvseParkingSpot(parking_id=id_) for id_ in parking_ids), **more)
+
+
+def counts(report: Report) -> tuple[int, int, int, list[str]]:
+    return report.accepted, report.unchanged, report.removed, [each.code for each in report.refused]
+
+
+async def place_of(world: World, parking_id: str) -> tuple[float | None, float | None] | None:
+    row = (await spots_by_id(world.database)).get(parking_id)
+    return None if row is None else (row["latitude"], row["longitude"])
+
+
+async def test_publishes_a_spot_and_says_unchanged_the_second_time(world: World, pso: Owner):
+    published = spot("DEPRKP1", position=PLACE, restrictions=(Restriction.DISABLED,), floor_level="-1", number="12")
+    assert counts(await update_parking_spots(world.database, [published], pso, MONDAY)) == (1, 0, 0, [])
+    before = await spots_by_id(world.database)
+    assert before["DEPRKP1"]["updated_at"] == MONDAY
+    assert (before["DEPRKP1"]["restrictions"], before["DEPRKP1"]["floor_level"]) == (4, "-1")
+    assert counts(await update_parking_spots(world.database, [published], pso, TUESDAY)) == (0, 1, 0, [])
+    assert await spots_by_id(world.database) == before
+
+
+async def test_lets_a_linked_spot_wait_for_its_pso_at_the_place_of_its_evse(world: World, pso: Owner):
+    await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP1")], world.german, MONDAY)
+    assert (await spots_by_id(world.database))["DEPRKP1"]["updated_at"] is None
+    assert await place_of(world, "DEPRKP1") == (ULM.latitude, ULM.longitude)
+    await update_parking_spots(world.database, [spot("DEPRKP1", number="7")], pso, MONDAY)
+    assert await place_of(world, "DEPRKP1") == (ULM.latitude, ULM.longitude)
+    await update_parking_spots(world.database, [spot("DEPRKP1", position=PLACE)], pso, MONDAY)
+    assert await place_of(world, "DEPRKP1") == (PLACE.latitude, PLACE.longitude)
+    await update_parking_spots(world.database, [spot("DEPRKP1")], pso, MONDAY)
+    assert await place_of(world, "DEPRKP1") == (ULM.latitude, ULM.longitude)
+    await remove_parking_spots(world.database, ["DE*PRK*P1"], pso, MONDAY)
+    assert (await spots_by_id(world.database))["DEPRKP1"]["content_hash"] is None
+    await remove_charge_points(world.database, ["DE8ACE1"], world.german, MONDAY)
+    assert await spots_by_id(world.database) == {}
+
+
+async def test_follows_an_evse_that_moves_or_links_another_spot(world: World):
+    await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP1", "DEPRKP2")], world.german, MONDAY)
+    await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP2", position=LYON)], world.german, MONDAY)
+    assert await place_of(world, "DEPRKP1") is None
+    assert await place_of(world, "DEPRKP2") == (LYON.latitude, LYON.longitude)
+    assert await spot_contradictions(world.database) == []
+
+
+async def test_refuses_foreign_spots_with_the_same_words_whether_or_not_they_are_there(world: World, pso: Owner):
+    other = await make_pso(world.database, "FRPRK")
+    await update_parking_spots(world.database, [spot("FRPRKP1")], other, MONDAY)
+    report = await update_parking_spots(world.database, [spot("FRPRKP1"), spot("FRPRKP2")], pso, MONDAY)
+    there, absent = report.refused
+    assert (there.path, there.code) == ("parkingSpots[0].parkingId", "INVALID_ID")
+    assert there.message.replace("P1", "P2") == absent.message
+    report = await remove_parking_spots(world.database, ["FRPRKP1", "FRPRKP2", "x", 7], pso, MONDAY)
+    assert counts(report) == (0, 0, 0, ["INVALID_ID"] * 4)
+    assert report.refused[0].message.replace("P1", "P2") == report.refused[1].message
+    assert "FRPRKP1" in await spots_by_id(world.database)
+
+
+async def test_lets_the_last_of_several_items_for_a_spot_count(world: World, pso: Owner):
+    items = [spot("DEPRKP1", number="1"), spot("DEPRKP1", number="2")]
+    assert counts(await update_parking_spots(world.database, items, pso, MONDAY)) == (1, 0, 0, ["DUPLICATE"])
+    assert (await spots_by_id(world.database))["DEPRKP1"]["number"] == "2"
+
+
+async def test_refuses_a_role_that_does_not_hold_the_party_id(world: World, pso: Owner):
+    with pytest.raises(NotItsOperator):
+        await update_parking_spots(world.database, [], Owner(pso.partner_id, pso.role_id, "DEXXX"), MONDAY)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "code"),
+    [
+        ({"parkingId": "DE*PRK*E1"}, ".parkingId", "INVALID_ID"),
+        ({}, ".parkingId", "REQUIRED"),
+        (None, "", "WRONG_TYPE"),
+        ({"parkingId": "DEPRKP1", "floorLevel": "-1000"}, ".floorLevel", "PATTERN"),
+        ({"parkingId": "DEPRKP1", "number": "a"}, ".number", "PATTERN"),
+        ({"parkingId": "DEPRKP1", "position": {"latitude": 91, "longitude": 0}}, ".position.latitude", "OUT_OF_RANGE"),
+        ({"parkingId": "DEPRKP1", "position": {"latitude": 1}}, ".position.longitude", "REQUIRED"),
+        ({"parkingId": "DEPRKP1", "restrictions": ["FREE"]}, ".restrictions[0]", "UNKNOWN_VALUE"),
+        ({"parkingId": "DEPRKP1", "status": "AVAILABLE"}, ".status", "UNKNOWN_FIELD"),
+        ({"parkingId": "\ud800"}, ".parkingId", "INVALID_ID"),
+    ],
+)
+def test_refuses_a_bad_item_with_its_path(raw: Any, path: str, code: str):
+    refused = read_parking_spot(raw, 3)
+    assert isinstance(refused, list)
+    assert [(each.path, each.index, each.code) for each in refused] == [(f"parkingSpots[3]{path}", 3, code)]
+
+
+def test_reads_nulls_as_absent_and_words_once():
+    raw = {"parkingId": "de*prk*p1", "position": None, "restrictions": ["DISABLED", "DISABLED"], "number": None}
+    assert read_parking_spot(raw, 0) == spot("DEPRKP1", restrictions=(Restriction.DISABLED,))
+
+
+SPOTS = [f"DEPRKP{n}" for n in range(4)]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("link"), st.integers(0, 2), st.lists(st.sampled_from(SPOTS), unique=True, max_size=3)),
+        st.tuples(st.just("unlink"), st.integers(0, 2), st.just([])),
+        st.tuples(st.just("publish"), st.booleans(), st.lists(st.sampled_from(SPOTS), unique=True, max_size=3)),
+        st.tuples(st.just("remove"), st.booleans(), st.lists(st.sampled_from(SPOTS), unique=True, max_size=3)),
+    ),
+    min_size=3,
+    max_size=10,
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+async def test_keeps_spots_and_links_consistent_whatever_happens(world: World, pso: Owner, steps: list[Any]):
+    for what, which, ids in steps:
+        if what == "link":
+            where = ULM if which == 0 else LYON
+            items = [linked(f"DE8ACE{which}", *ids, location_id=f"L{which}", position=where)]
+            await update_charge_points(world.database, items, world.german, MONDAY)
+        elif what == "unlink":
+            await remove_charge_points(world.database, [f"DE8ACE{which}"], world.german, MONDAY)
+        elif what == "publish":
+            items = [spot(id_, position=PLACE if which else None) for id_ in ids]
+            await update_parking_spots(world.database, items, pso, MONDAY)
+        else:
+            await remove_parking_spots(world.database, ids, pso, MONDAY)
+        assert await spot_contradictions(world.database) == []
+
+
+async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(world: World, pso: Owner):
+    owners = [world.german, world.french, await make_owner(world.database, "DE777")]
+    ids = [f"DEPRKP{n}" for n in range(40)]
+
+    async def link(owner: Owner, turn: int) -> None:
+        mine = ids[turn % 7 :: 2] if turn % 2 else list(reversed(ids[turn % 5 :]))
+        items = [linked(f"{owner.party_id}E{n}", id_, location_id=f"L{n}") for n, id_ in enumerate(mine)]
+        await update_charge_points(world.database, items, owner, MONDAY)
+        await remove_charge_points(world.database, [f"{owner.party_id}E{n}" for n in range(0, 40, 3)], owner, MONDAY)
+
+    async def publish(turn: int) -> None:
+        spots: list[ParkingSpot] = [spot(id_, number=str(turn)) for id_ in reversed(ids[turn::2])]
+        await update_parking_spots(world.database, spots, pso, MONDAY)
+        await remove_parking_spots(world.database, list(reversed(ids[::3])), pso, MONDAY)
+
+    for turn in range(6):
+        await asyncio.gather(*(link(owner, turn) for owner in owners), publish(turn))
+    assert await spot_contradictions(world.database) == []
+    assert await deadlocks(world.database) == 0
+
+
+async def deadlocks(database: Database) -> int:
+    """Count deadlocks in this database: `write` would hide them by trying again."""
+    await asyncio.sleep(1.1)  # until the server's processes have told what they counted
+    [row] = await database.fetch("select deadlocks from pg_stat_database where datname = current_database()")
+    return row["deadlocks"]
