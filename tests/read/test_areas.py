@@ -249,7 +249,7 @@ def test_finds_the_corridor_of_a_route_in_driving_order(
     ground: Ground, positions: dict[str, Point], chance: random.Random, corridor_m: float
 ):
     hits = 0
-    tolerance_m = min(25.0, corridor_m / 200) + corridor_m * 0.004 + 2
+    tolerance_m = corridor_m * 0.01 + 2
     for _ in range(40):
         area, points = route(some_route(chance), corridor_m)
         nodes = ground.everything("evses", LEAVES, {"within": area}, first=100)
