@@ -21,12 +21,16 @@ from app.db.tables import (
     contract,
     evse,
     evse_parking_spot,
+    list_part,
+    listed_evse,
+    listed_parking_spot,
     location,
     operator,
     parking_spot,
     partner,
     partner_role,
     refusal,
+    upload_list,
 )
 
 
@@ -143,7 +147,8 @@ RULES: Mapping[str, Rule] = {
     location.name: _by_operator("operator_no"),
     operator.name: _by_operator("no"),
     parking_spot.name: _of_spot,
-    evse_parking_spot.name: _nobody,
+    **dict.fromkeys((evse_parking_spot.name, upload_list.name, list_part.name), _nobody),
+    **dict.fromkeys((listed_evse.name, listed_parking_spot.name), _nobody),
     partner.name: _own("id"),
     partner_role.name: _own("partner_id"),
     api_key.name: _own("partner_id"),

@@ -14,8 +14,11 @@ from app.exchange import contracts, keys, operators, partners
 from app.exchange.actor import acting, id_of, not_found, require_administrator
 from app.exchange.roles import Party, RoleName, name_role
 from app.ingest.charge_point_input import read_charge_point
+from app.ingest.charge_point_lists import set_charge_points
 from app.ingest.charge_points import remove_charge_points, update_charge_points
+from app.ingest.lists import Part, checked_part
 from app.ingest.parking_spot_input import read_parking_spot
+from app.ingest.parking_spot_lists import set_parking_spots
 from app.ingest.parking_spots import ReadSpot, remove_parking_spots, update_parking_spots
 from app.ingest.records import ChargePoint, ParkingSpot, Read
 from app.ingest.uploads import Owner
@@ -25,7 +28,7 @@ from schema.compiled import Info, answer_request
 from schema.requests import ONE_CONTRACT, ONE_KEY, ONE_OPERATOR, ONE_PARTNER
 from schema.scalars import DateTime, EvseId, ParkingId, PartyId
 from schema.types.charge_point import Operator
-from schema.types.charge_point_input import ChargePointInput, ParkingSpotInput
+from schema.types.charge_point_input import ChargePointInput, ListPart, ParkingSpotInput
 from schema.types.inputs import PartyRef, RoleInput
 from schema.types.partner import ApiKey, Contract, Partner
 from schema.types.report import UploadReport, upload_report
@@ -34,6 +37,12 @@ from schema.uploads import uploaded
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
 PartnerId = Annotated[strawberry.ID, strawberry.argument(description="Id of the partner.")]
 TheRole = Annotated[RoleInput, strawberry.argument(description="One role of the partner.")]
+ThePart = Annotated[
+    ListPart | None, strawberry.argument(description="Which part of the list this is; absent: all of it.")
+]
+Confirm = Annotated[
+    bool, strawberry.argument(description="Drop what the list does not name, even more than half of what stands.")
+]
 ExpiresAt = Annotated[
     DateTime | None, strawberry.argument(description="When the key stops working; absent: in a year.")
 ]
@@ -52,6 +61,28 @@ class IssuedApiKey:
 @strawberry.type(description="What can be changed. Names are those of OCHP's operations.")
 class Mutation:
     # ---------------------------------------------------------------- operators
+
+    @strawberry.mutation(
+        description="Replaces an operator's whole list; big lists come in parts, in force at once with the last. "
+        "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
+        "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept. "
+        "OCHP SetChargePointList."
+    )
+    async def set_charge_point_list(
+        self,
+        info: Info,
+        operator_id: Annotated[PartyId, strawberry.argument(description="Your own party id.")],
+        charge_points: Annotated[
+            list[ChargePointInput], strawberry.argument(description="Charge points, each checked on its own.")
+        ],
+        part: ThePart = None,
+        confirm_removals: Confirm = False,
+    ) -> UploadReport:
+        owner = _own(_operator(info), operator_id)
+        report = await set_charge_points(
+            info.context.database, _charge_points(info), owner, _part(part), confirm_removals, info.context.now
+        )
+        return upload_report(report)
 
     @strawberry.mutation(
         description="Adds or changes charge points of your own; the others stay. OCHP UpdateChargePointList."
@@ -79,6 +110,27 @@ class Mutation:
         return upload_report(report)
 
     # ---------------------------------------------------------------- parking spot operators
+
+    @strawberry.mutation(
+        description="Replaces a PSO's whole list; big lists come in parts, in force at once with the last. "
+        "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
+        "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept."
+    )
+    async def set_parking_spot_list(
+        self,
+        info: Info,
+        pso_id: Annotated[PartyId, strawberry.argument(description="Your own party id.")],
+        parking_spots: Annotated[
+            list[ParkingSpotInput], strawberry.argument(description="Parking spots, each checked on its own.")
+        ],
+        part: ThePart = None,
+        confirm_removals: Confirm = False,
+    ) -> UploadReport:
+        owner = _own(_parking_operator(info), pso_id)
+        report = await set_parking_spots(
+            info.context.database, _parking_spots(info), owner, _part(part), confirm_removals, info.context.now
+        )
+        return upload_report(report)
 
     @strawberry.mutation(description="Adds or changes parking spots of your own; the others stay.")
     async def update_parking_spot_list(
@@ -279,6 +331,17 @@ def _parking_operator(info: Info) -> Owner:
     if caller.role is not Role.PSO or caller.party_id is None:
         raise Forbidden(f"parking spots are published by parking spot operators; this key acts as {caller.role}")
     return Owner(caller.partner_id, caller.role_id, caller.party_id)
+
+
+def _own(owner: Owner, party_id: str) -> Owner:
+    """Hold the party id that is named to the one that acts. Raises: Forbidden."""
+    if party_id != owner.party_id:
+        raise Forbidden(f"{party_id} is not your party id; this key acts for {owner.party_id}")
+    return owner
+
+
+def _part(part: ListPart | None) -> Part | None:
+    return None if part is None else checked_part(str(part.list_id), part.number, part.last)
 
 
 def _charge_points(info: Info) -> list[Read]:

@@ -52,12 +52,12 @@ async def update_charge_points(
     The same upload again changes nothing. Of several items for one EVSE the last one counts.
     Raises: NotItsOperator.
     """
-    operator_no = await _operator_no(database, owner)
+    operator_no = await operator_no_of(database, owner)
     own, refused = sort_out(items, owner, CHARGE_POINTS)
     wanted = {charge_point.evse_id: item_of(charge_point, index, operator_no) for index, charge_point in own.items()}
 
     async def work(connection: Connection) -> Report:
-        await _begin(connection, operator_no, owner, now)
+        await begin(connection, operator_no, owner, now)
         outcome = await put(connection, wanted, now)
         late = [
             CHARGE_POINTS.refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()
@@ -81,11 +81,11 @@ async def remove_charge_points(
 
     An unknown id and somebody else's are refused with the same words. Raises: NotItsOperator.
     """
-    operator_no = await _operator_no(database, owner)
+    operator_no = await operator_no_of(database, owner)
     named, malformed = read_ids(evse_ids, CHARGE_POINTS)
 
     async def work(connection: Connection) -> Report:
-        await _begin(connection, operator_no, owner, now)
+        await begin(connection, operator_no, owner, now)
         removed = await evse_tables.delete(connection, set(named.values()), [operator_no], now)
         absent = [CHARGE_POINTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
         refused = by_index((*malformed, *absent))
@@ -161,7 +161,8 @@ def _says_something_new(item: Item, before: StoredEvse | None) -> bool:
     return before is None or before.content_hash != item.row["content_hash"]
 
 
-async def _operator_no(database: Database, owner: Owner) -> int:
+async def operator_no_of(database: Database, owner: Owner) -> int:
+    """Give the number of the operator that an owner acts for. Raises: NotItsOperator."""
     if owner.operator_no is not None:
         return owner.operator_no
     rows = await database.fetch("select no from operator where role_id = $1", owner.role_id)
@@ -170,7 +171,8 @@ async def _operator_no(database: Database, owner: Owner) -> int:
     return rows[0]["no"]
 
 
-async def _begin(connection: Connection, operator_no: int, owner: Owner, now: datetime) -> None:
+async def begin(connection: Connection, operator_no: int, owner: Owner, now: datetime) -> None:
+    """Begin an upload of an operator: be its only writer. Raises: NotItsOperator."""
     await note_upload(connection, owner.partner_id, now)
     roles = await evse_tables.lock_operators(connection, [operator_no])
     if roles.get(operator_no) != owner.role_id:

@@ -166,6 +166,21 @@ and not exists (
 )
 """
 
+
+def _touched_by(statement: str, touched: str) -> str:
+    """Let a statement take the touched locations from a table; parameters behind them move up."""
+    return statement.replace(_TOUCHED, touched).replace("$3", "$1")
+
+
+async def merge_staged(connection: Connection, touched: str, now: datetime) -> int:
+    """Write the staged EVSE rows, however many, and bring the locations in the table `touched` up to date."""
+    await connection.execute(_touched_by(_MERGE_LOCATIONS, touched), now)
+    written = rows_of(await connection.execute(_MERGE_EVSES))
+    await relink(connection, f"select evse_id from {STAGED_EVSES.name}")
+    await connection.execute(_touched_by(_DELETE_EMPTY_LOCATIONS, touched))
+    return written
+
+
 _values_but_time: Final = itemgetter(*(name for name in STAGED_EVSES.columns if name != "updated_at"))
 
 

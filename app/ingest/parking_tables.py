@@ -33,6 +33,11 @@ async def touch_links(connection: Connection, evses: str, *args: Any) -> bool:
         union all
         select unnest(parking_ids), operator_no from ({evses}) as chosen join evse using (evse_id)
     """
+    return await touch_spots(connection, linking, *args)
+
+
+async def touch_spots(connection: Connection, linking: str, *args: Any) -> bool:
+    """Lock spots, making those that are new; say whether there are any. `linking`: SELECT parking_id, operator_no."""
     if not await connection.fetchval(f"select exists ({linking})", *args):
         return False
     await connection.execute(_CREATE)

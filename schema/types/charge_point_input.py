@@ -155,3 +155,10 @@ class ParkingSpotInput:
     restrictions: list[Restriction] | None = option("Who may park on it.")
     floor_level: str | None = option("Floor, 1 to 4 of A-Z, 0-9, +, / and -.")
     number: str | None = option("Number painted on it, 1 to 5 of A-Z, 0-9, +, / and -.")
+
+
+@strawberry.input(description="A part of a whole list that is too big for one request.")
+class ListPart:
+    list_id: strawberry.ID = required("Your own name of the list; the same in all its parts.")
+    number: int = required("Which part, from 1; the same number again replaces the part.")
+    last: bool = required("Whether the list ends here; it goes into force once this part and all before it are there.")

@@ -3,6 +3,7 @@
 from app.db.tables.base import metadata
 from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, location, operator
+from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
 from app.db.tables.parking import evse_parking_spot, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 
@@ -13,6 +14,9 @@ __all__ = [
     "contract",
     "evse",
     "evse_parking_spot",
+    "list_part",
+    "listed_evse",
+    "listed_parking_spot",
     "location",
     "metadata",
     "operator",
@@ -20,4 +24,5 @@ __all__ = [
     "partner",
     "partner_role",
     "refusal",
+    "upload_list",
 ]

@@ -1,0 +1,85 @@
+"""Whole lists on their way: parts that came, checked and in the shape of their tables, until the last one is there."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.schema import SchemaItem
+
+from app.db.tables.base import Id, Instant, metadata
+from app.db.tables.charge_points import evse
+
+#: `list_id`: as the sender calls it; null once the list went into force.
+upload_list = Table(
+    "upload_list",
+    metadata,
+    Column("no", Integer, Identity(always=True), primary_key=True),
+    Column("partner_id", UUID, ForeignKey("partner.id"), nullable=False),
+    Column("role_id", Integer, ForeignKey("partner_role.id"), nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("list_id", Text),
+    Column("begun_at", Instant, nullable=False),
+    UniqueConstraint("role_id", "operation", "list_id"),
+    Index(None, "partner_id"),
+)
+
+#: `kept_ids`: of refused items, whose previous records stay.
+list_part = Table(
+    "list_part",
+    metadata,
+    Column("list_no", Integer, ForeignKey("upload_list.no", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("last", Boolean, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("kept_ids", ARRAY(Text), nullable=False),
+)
+
+
+def _place_in_list() -> tuple[SchemaItem, ...]:
+    return (
+        Column("list_no", Integer, nullable=False),
+        Column("part", Integer, nullable=False),
+        Column("place", Integer, nullable=False),
+        ForeignKeyConstraint(["list_no", "part"], ["list_part.list_no", "list_part.number"], ondelete="CASCADE"),
+        Index(None, "list_no", "part"),
+    )
+
+
+#: Rows of `evse` but for their time; documents as text, since COPY is binary.
+listed_evse = Table(
+    "listed_evse",
+    metadata,
+    *_place_in_list(),
+    *(
+        Column(column.name, Text() if isinstance(column.type, JSON) else column.type, nullable=column.nullable)
+        for column in evse.columns
+        if column.computed is None and column.name != "updated_at"
+    ),
+)
+
+#: What a PSO says of its spots.
+listed_parking_spot = Table(
+    "listed_parking_spot",
+    metadata,
+    *_place_in_list(),
+    Column("parking_id", Id, nullable=False),
+    Column("own_longitude", Float(53)),
+    Column("own_latitude", Float(53)),
+    Column("restrictions", Integer, nullable=False),
+    Column("floor_level", Text),
+    Column("number", Text),
+    Column("content_hash", LargeBinary, nullable=False),
+)

@@ -1,0 +1,324 @@
+"""Whole lists in parts: old or new, nothing lost by damage, nothing dropped by mistake."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.db.engine import Database
+from app.errors import BadInput
+from app.ingest import lists
+from app.ingest.charge_point_lists import set_charge_points
+from app.ingest.charge_points import update_charge_points
+from app.ingest.lists import EmptyList, ListIncomplete, ListTooLarge, Part, TooManyRemovals, checked_part
+from app.ingest.parking_spot_lists import set_parking_spots
+from app.ingest.records import ChargePoint, EvseParkingSpot, Read, Refusal
+from app.ingest.uploads import Owner, Report
+from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
+from tests.ingest.test_parking_spots import deadlocks
+from tests.ingest.world import (
+    LYON,
+    MONDAY,
+    TUESDAY,
+    World,
+    charge_point,
+    contradictions,
+    evse_ids,
+    make_owner,
+    make_world,
+    rows_by_id,
+)
+
+
+@pytest.fixture
+async def world(database: Database) -> World:
+    return await make_world(database)
+
+
+def evses(*numbers: int, **more: Any) -> list[ChargePoint]:
+    return [charge_point(f"DE8ACE{n}", location_id=f"L{n}", **more) for n in numbers]
+
+
+async def send(
+    world: World, items: list[Any], part: Part | None = None, confirmed: bool = False, **more: Any
+) -> tuple[int, int, int, list[str]]:
+    report = await send_as(world, world.german, items, part, confirmed, **more)
+    return report.accepted, report.unchanged, report.removed, [each.code for each in report.refused]
+
+
+async def send_as(
+    world: World, owner: Owner, items: list[Read], part: Part | None, confirmed: bool = False, now: Any = MONDAY
+) -> Report:
+    return await set_charge_points(world.database, items, owner, part, confirmed, now)
+
+
+async def staged(world: World) -> list[int]:
+    tables = ("upload_list", "list_part", "listed_evse", "listed_parking_spot")
+    return [(await world.database.fetch(f"select count(*) from {name}"))[0][0] for name in tables]
+
+
+async def test_replaces_the_whole_list_in_one(world: World):
+    assert await send(world, evses(1, 2, 3)) == (3, 0, 0, [])
+    before = await rows_by_id(world.database)
+    assert await send(world, evses(1, 2, 3), now=TUESDAY) == (0, 3, 0, [])
+    assert await rows_by_id(world.database) == before
+    assert await send(world, [*evses(1, 4), *evses(2, telephone_number="1")], now=TUESDAY) == (2, 1, 1, [])
+    assert await evse_ids(world.database) == ["DE8ACE1", "DE8ACE2", "DE8ACE4"]
+    assert await contradictions(world.database) == []
+    assert await staged(world) == [0, 0, 0, 0]
+
+
+async def test_shows_nothing_of_a_list_before_it_is_complete(world: World):
+    await send(world, evses(9))
+    assert await send(world, evses(1), Part("a", 1, False)) == (1, 0, 0, [])
+    assert await send(world, evses(2), Part("a", 2, False)) == (1, 0, 0, [])
+    assert await evse_ids(world.database) == ["DE8ACE9"]
+    assert await send(world, evses(3), Part("a", 3, True), confirmed=True) == (3, 0, 1, [])
+    assert await evse_ids(world.database) == ["DE8ACE1", "DE8ACE2", "DE8ACE3"]
+
+
+async def test_names_the_parts_that_lack_and_goes_into_force_with_the_last_of_them(world: World):
+    await send(world, evses(2), Part("a", 2, False))
+    with pytest.raises(ListIncomplete, match=r"missing: 1, 3, 4$"):
+        await send(world, evses(5), Part("a", 5, True))
+    for number in (4, 1):
+        await send(world, evses(number), Part("a", number, False))
+    assert await evse_ids(world.database) == []
+    assert await send(world, evses(3), Part("a", 3, False)) == (5, 0, 0, [])
+    assert len(await evse_ids(world.database)) == 5
+
+
+async def test_replaces_a_part_that_comes_again(world: World):
+    await send(world, evses(1, 2), Part("a", 1, False))
+    await send(world, evses(1), Part("a", 1, False))
+    assert await send(world, evses(3), Part("a", 2, True)) == (2, 0, 0, [])
+    assert await evse_ids(world.database) == ["DE8ACE1", "DE8ACE3"]
+
+
+async def test_refuses_a_part_behind_the_last(world: World):
+    with pytest.raises(ListIncomplete):
+        await send(world, evses(2), Part("a", 2, True))
+    with pytest.raises(BadInput, match="part 2 of this list was called the last"):
+        await send(world, evses(3), Part("a", 3, False))
+    await send(world, evses(7), Part("b", 7, False))
+    with pytest.raises(BadInput, match="part 7 of this list is here"):
+        await send(world, evses(1), Part("b", 1, True))
+
+
+async def test_keeps_lists_and_parties_apart(world: World):
+    await send(world, evses(1), Part("a", 1, False))
+    french = [charge_point("FRA23E1")]
+    assert (await send_as(world, world.french, list(french), Part("a", 1, True))).accepted == 1
+    assert await send(world, evses(2), Part("b", 1, True)) == (1, 0, 0, [])
+    assert await evse_ids(world.database) == ["DE8ACE2", "FRA23E1"]
+
+
+async def test_drops_more_than_half_only_when_that_is_confirmed(world: World):
+    await send(world, evses(1, 2, 3, 4))
+    assert await send(world, evses(1, 2), Part("half", 1, True)) == (0, 2, 2, [])
+    await send(world, evses(1, 2, 3, 4))
+    await send(world, [], Part("a", 1, False))
+    with pytest.raises(TooManyRemovals, match="remove 3 of 4"):
+        await send(world, evses(1), Part("a", 2, True))
+    assert len(await evse_ids(world.database)) == 4
+    assert await send(world, evses(1), Part("a", 2, True), confirmed=True) == (0, 1, 3, [])
+    with pytest.raises(TooManyRemovals):
+        await send(world, evses(7))
+    assert await staged(world) == [0, 0, 0, 0]
+
+
+async def test_refuses_an_empty_list(world: World):
+    await send(world, evses(1))
+    for part in (None, Part("a", 1, True)):
+        with pytest.raises(EmptyList):
+            await send(world, [], part, confirmed=True)
+    assert await evse_ids(world.database) == ["DE8ACE1"]
+
+
+def bad(index: int, evse_id: str) -> Refusal:
+    return Refusal(path=f"chargePoints[{index}].x", index=index, id=evse_id, code="PATTERN", message="m")
+
+
+async def test_keeps_the_previous_record_of_a_refused_item(world: World):
+    await send(world, evses(1, 2, 3))
+    assert await send(world, [*evses(1), bad(1, "de*8ac*e2")], Part("a", 1, True)) == (0, 1, 1, ["PATTERN"])
+    assert await evse_ids(world.database) == ["DE8ACE1", "DE8ACE2"]
+    assert await send(world, [bad(0, "DE8ACE1")], confirmed=True) == (0, 0, 0, ["PATTERN"])
+    assert await evse_ids(world.database) == ["DE8ACE1", "DE8ACE2"]
+
+
+async def test_refuses_across_parts_what_it_refuses_within_one(world: World):
+    foreign = charge_point("FRA23E1")
+    assert await send(world, [*evses(1), foreign], Part("a", 1, False)) == (1, 0, 0, ["INVALID_ID"])
+    assert await send(world, evses(1, telephone_number="7"), Part("a", 2, True)) == (1, 0, 0, ["DUPLICATE"])
+    assert (await rows_by_id(world.database))["DE8ACE1"]["telephone_number"] == "7"
+
+
+async def test_refuses_evses_of_one_location_that_disagree_and_keeps_them_where_they_were(world: World):
+    await send(world, [charge_point(f"DE8ACE{n}") for n in (1, 2, 3)])
+    moved = [charge_point("DE8ACE1"), charge_point("DE8ACE2"), charge_point("DE8ACE3", position=LYON)]
+    assert await send(world, moved[:2], Part("a", 1, False)) == (2, 0, 0, [])
+    assert await send(world, moved[2:], Part("a", 2, True)) == (0, 2, 0, ["LOCATION_MISMATCH"])
+    assert len(await evse_ids(world.database)) == 3
+    assert await contradictions(world.database) == []
+
+
+async def test_forgets_an_unfinished_list_after_a_day(world: World):
+    await send(world, evses(1), Part("a", 1, False))
+    await update_charge_points(world.database, evses(2), world.german, MONDAY + timedelta(hours=23))
+    assert await staged(world) == [1, 1, 1, 0]
+    await update_charge_points(world.database, evses(3), world.german, MONDAY + timedelta(hours=25))
+    assert await staged(world) == [0, 0, 0, 0]
+
+
+async def test_bounds_what_a_party_may_leave_unfinished(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lists, "MOST_LISTED", 3)
+    await send(world, evses(1, 2), Part("a", 1, False))
+    with pytest.raises(ListTooLarge, match="4 items"):
+        await send(world, evses(3, 4), Part("b", 1, False))
+    assert await send(world, evses(1, 2, 3), Part("a", 1, True)) == (3, 0, 0, [])
+
+
+@pytest.mark.parametrize(("list_id", "number"), [("", 1), ("a\0", 1), ("x" * 256, 1), ("a", 0), ("a", 10_001)])
+def test_refuses_a_part_without_a_place(list_id: str, number: int):
+    with pytest.raises(BadInput):
+        checked_part(list_id, number, False)
+
+
+async def test_replaces_a_list_of_parking_spots(world: World):
+    pso = await make_pso(world.database)
+
+    async def spots(numbers: list[int], part: Part | None = None, confirmed: bool = False) -> tuple[int, int, int]:
+        items = [spot(f"DEPRKP{n}", number=str(n)) for n in numbers]
+        report = await set_parking_spots(world.database, items, pso, part, confirmed, MONDAY)
+        return report.accepted, report.unchanged, report.removed
+
+    link = EvseParkingSpot(parking_id="DEPRKP1")
+    await update_charge_points(world.database, [charge_point("DE8ACE1", parking_spots=(link,))], world.german, MONDAY)
+    assert await spots([1, 2, 3]) == (3, 0, 0)
+    assert await spots([2], Part("a", 1, False)) == (1, 0, 0)
+    with pytest.raises(TooManyRemovals, match="2 of 3"):
+        await spots([], Part("a", 2, True))
+    assert await spots([], Part("a", 2, True), confirmed=True) == (0, 1, 2)
+    stored = await spots_by_id(world.database)
+    assert list(stored) == ["DEPRKP1", "DEPRKP2"]
+    assert stored["DEPRKP1"]["content_hash"] is None
+    with pytest.raises(EmptyList):
+        await spots([])
+    assert await spot_contradictions(world.database) == []
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from("ab"),
+        st.integers(1, 3),
+        st.booleans(),
+        st.lists(st.integers(0, 5), unique=True, max_size=4),
+        st.integers(0, 2),
+    ),
+    min_size=3,
+    max_size=12,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+async def test_agrees_with_a_slow_model(world: World, steps: list[Any]):
+    owner = await make_owner(world.database, f"ZZ{next(NAMES):03}")
+    model: dict[str, int] = {}
+    parts: dict[str, dict[int, tuple[bool, dict[str, int]]]] = {"a": {}, "b": {}}
+    for name, number, last, ids, value in steps:
+        said = {f"{owner.party_id}E{n}": value for n in ids}
+        expected = model_step(model, parts[name], number, last, said)
+        items = [charge_point(id_, location_id=id_[5:], max_reservation_minutes=n + 1) for id_, n in said.items()]
+        try:
+            await send_as(world, owner, list(items), Part(name, number, last), confirmed=number % 2 == 1)
+            outcome = "ok"
+        except (ListIncomplete, BadInput, EmptyList, TooManyRemovals) as error:
+            outcome = error.code
+        assert outcome == expected
+        rows = await world.database.fetch(
+            "select evse_id, max_reservation_minutes - 1 as value from evse where evse_id like $1 || '%'",
+            owner.party_id,
+        )
+        assert {row["evse_id"]: row["value"] for row in rows} == model
+
+
+NAMES = iter(range(1000))
+
+
+def model_step(
+    model: dict[str, int], parts: dict[int, tuple[bool, dict[str, int]]], number: int, last: bool, said: dict[str, int]
+) -> str:
+    others = {n: each for n, each in parts.items() if n != number}
+    lasts = [n for n, (is_last, _) in others.items() if is_last]
+    if (lasts and (last or number > lasts[0])) or (last and others and max(others) > number):
+        return "BAD_INPUT"
+    parts[number] = (last, said)
+    end = next((n for n, (is_last, _) in parts.items() if is_last), None)
+    if end is None or any(n not in parts for n in range(1, end + 1)):
+        return "LIST_INCOMPLETE" if last else "ok"
+    new: dict[str, int] = {}
+    for n in sorted(parts):
+        new.update(parts[n][1])
+    if not new:
+        return "EMPTY_LIST"
+    if len(model.keys() - new.keys()) * 2 > len(model) and number % 2 == 0:
+        return "CONFIRM_REMOVALS"
+    model.clear()
+    model.update(new)
+    parts.clear()
+    return "ok"
+
+
+async def test_lets_four_partners_replace_their_lists_at_once(world: World):
+    owners = [
+        world.german,
+        world.french,
+        await make_owner(world.database, "DE777"),
+        await make_owner(world.database, "DE888"),
+    ]
+    pso = await make_pso(world.database)
+
+    def items(owner: Owner, turn: int) -> list[Read]:
+        links = [EvseParkingSpot(parking_id=f"DEPRKP{(7 * n + turn) % 60}") for n in range(60)]
+        return [
+            charge_point(f"{owner.party_id}E{n}", location_id=f"L{n}", parking_spots=(links[n],)) for n in range(60)
+        ]
+
+    async def publish(owner: Owner, turn: int) -> None:
+        whole = items(owner, turn)
+        for number in (1, 2, 3):
+            await send_as(world, owner, whole[number - 1 :: 3], Part("daily", number, number == 3), True)
+
+    async def park(turn: int) -> None:
+        spots = [spot(f"DEPRKP{n}", number=str(turn)) for n in range(turn, 60, 2)]
+        await set_parking_spots(world.database, spots, pso, None, True, MONDAY)
+
+    for turn in range(4):
+        await asyncio.gather(*(publish(owner, turn) for owner in owners), park(turn))
+    assert len(await evse_ids(world.database)) == 240
+    assert await spot_contradictions(world.database) == []
+    assert await contradictions(world.database) == []
+    assert await deadlocks(world.database) == 0
+
+
+async def test_shows_readers_the_old_list_or_the_new_one(world: World):
+    await send(world, evses(*range(200), max_reservation_minutes=1))
+    seen: set[tuple[int, int | None, int | None]] = set()
+    done = asyncio.Event()
+
+    async def watch() -> None:
+        query = "select count(*), min(max_reservation_minutes), max(max_reservation_minutes) from evse"
+        while not done.is_set():
+            seen.add(tuple((await world.database.fetch(query))[0]))
+
+    async def replace() -> None:
+        await send(world, evses(*range(100, 250), max_reservation_minutes=2))
+        done.set()
+
+    await asyncio.gather(watch(), replace())
+    assert seen <= {(200, 1, 1), (150, 2, 2)}
