@@ -229,11 +229,16 @@ def _share(piece: FromClause, table: FromClause) -> Value:
     east, north = _degrees_east(piece.c.west, piece.c.east) * scale, piece.c.north - piece.c.south
     x, y = _degrees_east(piece.c.west, table.c.longitude) * scale, table.c.latitude - piece.c.south
     length = func.nullif(east * east + north * north, literal_column("0"))
-    share = func.coalesce((x * east + y * north) / length, literal_column("0"))
+    share = func.coalesce(_ratio(x * east + y * north, length), literal_column("0"))
     return func.least(func.greatest(share, literal_column("0")), literal_column("1"))
 
 
 def _degrees_east(origin: Value, longitude: Value) -> Value:
     """Give the degrees from one longitude to another the short way, across the antimeridian too."""
     degrees = longitude - origin
-    return degrees - TURN * func.round(degrees / TURN)
+    return degrees - TURN * func.round(_ratio(degrees, TURN))
+
+
+def _ratio(dividend: Value, divisor: Value) -> Value:
+    """Divide as the database does; SQLAlchemy's own sign would make decimals of the numbers, for every row."""
+    return dividend.op("/", precedence=8, return_type=Float(53))(divisor)
