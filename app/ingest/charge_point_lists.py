@@ -97,7 +97,7 @@ async def set_charge_points(
 
 _CREATE: Final = """
 create temporary table if not exists chosen_evse (
-    evse_id text collate "C", part integer, place integer, location_id text collate "C", content_hash bytea
+    evse_id text collate "C", part integer, place integer, location_id text collate "C", changed boolean
 ) on commit delete rows;
 create temporary table if not exists kept_evse (evse_id text collate "C") on commit delete rows;
 create temporary table if not exists removed_evse (
@@ -109,8 +109,11 @@ on commit delete rows;
 
 _CHOOSE: Final = """
 insert into chosen_evse
-select distinct on (evse_id) evse_id, part, place, location_id, content_hash from listed_evse
-where list_no = $1 order by evse_id, part desc, place desc
+select evse_id, part, place, last.location_id, evse.content_hash is distinct from last.content_hash
+from (
+    select distinct on (evse_id) evse_id, part, place, location_id, content_hash from listed_evse
+    where list_no = $1 order by evse_id, part desc, place desc
+) as last left join evse using (evse_id)
 """
 
 _DOUBLES: Final = """
@@ -135,9 +138,7 @@ _STORED: Final = [name for name in STAGED_EVSES.columns if name != "updated_at"]
 _STAGE: Final = f"""
 insert into {STAGED_EVSES.name} ({", ".join(_STORED)}, updated_at)
 select {", ".join(f"listed.{name}" for name in _STORED)}, $2
-from chosen_evse join listed_evse as listed using (part, place)
-left join evse on evse.evse_id = listed.evse_id
-where list_no = $1 and evse.content_hash is distinct from listed.content_hash
+from chosen_evse join listed_evse as listed using (part, place) where list_no = $1 and changed
 """
 
 _TOUCH: Final = f"""
@@ -159,12 +160,13 @@ select parking_id, $1::int from evse_parking_spot where evse_id in (
 async def _put_in_force(
     connection: Connection, list_no: int, operator_no: int, confirmed: bool, now: datetime
 ) -> Report:
+    await connection.execute("set local work_mem = '256MB'")
     await connection.execute(_CREATE)
     await connection.execute(STAGED_EVSES.create)
     chosen = rows_of(await connection.execute(_CHOOSE, list_no))
     await connection.execute(_KEEP, list_no)
     # Nobody gathers statistics of temporary tables by himself, and NOT IN must be a hash table however long the list.
-    await connection.execute("set local work_mem = '256MB'; analyze chosen_evse; analyze kept_evse")
+    await connection.execute("analyze chosen_evse; analyze kept_evse")
     refused = [_double(row) for row in await connection.fetch(_DOUBLES, list_no)]
     if not chosen:
         return await _nothing_to_put(connection, list_no)
@@ -173,7 +175,7 @@ async def _put_in_force(
     standing = await connection.fetchval("select count(*) from evse where operator_no = $1", operator_no)
     check_removals(standing, removed, confirmed, CHARGE_POINTS)
     await connection.execute(_STAGE, list_no, now)
-    await connection.execute(f"analyze {STAGED_EVSES.name}; analyze removed_evse")
+    await connection.execute(f"analyze {STAGED_EVSES.name} (evse_id, operator_no, location_id); analyze removed_evse")
     written = await _write(connection, operator_no, now)
     going_in = await connection.fetchval("select count(*) from chosen_evse")
     return Report(written, going_in - written, removed, tuple(refused))
@@ -210,6 +212,7 @@ def _double(row: asyncpg.Record) -> Refusal:
 
 _PLACE: Final = ", ".join(PLACE_COLUMNS)
 
+# Where nothing changes nobody can contradict.
 _SAID: Final = f"""
 select listed.location_id, row({", ".join(f"listed.{name}" for name in PLACE_COLUMNS)})::text as place
 from chosen_evse join listed_evse as listed using (part, place) where list_no = $1
@@ -219,7 +222,10 @@ from kept_evse join evse using (evse_id) where operator_no = $2
 """
 
 _DISAGREE: Final = f"""
-select exists (select from ({_SAID}) as said group by location_id having min(place) <> max(place))
+select exists (
+    select from ({_SAID}) as said where location_id in (select location_id from chosen_evse where changed)
+    group by location_id having min(place) <> max(place)
+)
 """
 
 _WANTED: Final = f"""
