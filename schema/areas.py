@@ -52,8 +52,8 @@ def _route(given: Mapping[str, Any]) -> Asked:
     corridor_m = float(given["corridorM"])
     if not 0 < corridor_m <= MAXIMUM_CORRIDOR_M:
         raise NotAnArea(f"corridorM is {corridor_m}; possible: above 0, at most {MAXIMUM_CORRIDOR_M} metres")
-    # What is shown as a distance may be wrong by the tolerance, a two-hundredth of the corridor. Were it less for a wide
-    # corridor, a city's every row would be measured against hundreds of pieces.
+    # What is shown as a distance may be wrong by the tolerance, a two-hundredth of the corridor. Were it less for a
+    # wide corridor, a city's every row would be measured against hundreds of pieces.
     pieces = pieces_of(decode_polyline(given["polyline"], given["precision"]), corridor_m / 200)
     rows = [(*piece.start, *piece.end, piece.start_m, piece.length_m) for piece in pieces]
     columns = {
