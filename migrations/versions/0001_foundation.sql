@@ -335,10 +335,9 @@ create table listed_evse (
     max_reservation_minutes INTEGER,
     source TEXT,
     content_hash BYTEA NOT NULL,
+    CONSTRAINT listed_evse_pkey PRIMARY KEY (list_no, part, place),
     CONSTRAINT listed_evse_list_no_part_fkey FOREIGN KEY(list_no, part) REFERENCES list_part (list_no, number) ON DELETE CASCADE
 );
-
-CREATE INDEX listed_evse_list_no_part_idx ON listed_evse (list_no, part);
 
 create table listed_parking_spot (
     list_no INTEGER NOT NULL,
@@ -351,10 +350,9 @@ create table listed_parking_spot (
     floor_level TEXT,
     number TEXT,
     content_hash BYTEA NOT NULL,
+    CONSTRAINT listed_parking_spot_pkey PRIMARY KEY (list_no, part, place),
     CONSTRAINT listed_parking_spot_list_no_part_fkey FOREIGN KEY(list_no, part) REFERENCES list_part (list_no, number) ON DELETE CASCADE
 );
-
-CREATE INDEX listed_parking_spot_list_no_part_idx ON listed_parking_spot (list_no, part);
 
 create table evse_parking_spot (
     evse_id TEXT COLLATE "C" NOT NULL,

@@ -50,11 +50,10 @@ list_part = Table(
 
 def _place_in_list() -> tuple[SchemaItem, ...]:
     return (
-        Column("list_no", Integer, nullable=False),
-        Column("part", Integer, nullable=False),
-        Column("place", Integer, nullable=False),
+        Column("list_no", Integer, primary_key=True),
+        Column("part", Integer, primary_key=True),
+        Column("place", Integer, primary_key=True),
         ForeignKeyConstraint(["list_no", "part"], ["list_part.list_no", "list_part.number"], ondelete="CASCADE"),
-        Index(None, "list_no", "part"),
     )
 
 
