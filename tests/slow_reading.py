@@ -1,11 +1,10 @@
-"""The API once more, slowly: whole tables in memory, plain dictionaries, graphql-core's own resolvers. No SQL but `select *`.
+"""The API once more, slowly: whole tables in memory, plain dictionaries, graphql-core's own resolvers.
 
 What the compiler makes of a selection must equal what graphql-core makes of this.
 """
 
 import json
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -100,52 +99,46 @@ class Reader:
 
     def root(self) -> Object:
         return {
-            "me": lambda info: self.me(),
-            "evse": lambda info, evseId: self.evse_by_id(evseId),
-            "evses": lambda info, **arguments: self.evses(**arguments),
-            "partner": lambda info, id: next((p for p in self.partners() if p["id"] == id), None),
-            "partners": lambda info, **page: self.page(self.partners(), **page),
-            "contracts": lambda info, status=None, **page: self.page(
-                [c for c in self.contracts() if status is None or c["status"] in status], **page
-            ),
-            "auditLog": lambda info, partnerId=None, since=None, **page: self.page(
-                [
-                    entry
-                    for entry in self.audit_log()
-                    if (partnerId is None or partnerId in entry["concerned"])
-                    and (since is None or entry["when"] >= datetime.fromisoformat(since))
-                ],
-                **page,
-            ),
-            "refusals": lambda info, **page: self.page(self.refusals(), **page),
+            "me": lambda _: self.me(),
+            "evse": lambda _, **arguments: self.evse_by_id(arguments["evseId"]),
+            "evses": lambda _, **arguments: self.evses(arguments),
+            "partner": lambda _, **arguments: self.partner_by_id(arguments["id"]),
+            "partners": lambda _, **arguments: page(self.partners(), arguments),
+            "contracts": lambda _, **arguments: page(self.contracts(arguments.get("status")), arguments),
+            "auditLog": lambda _, **arguments: page(self.audit_log(arguments), arguments),
+            "refusals": lambda _, **arguments: page(self.refusals(), arguments),
         }
 
     # ---- EVSEs
 
-    def evse_by_id(self, evse_id: str, **_: Any) -> Object | None:
+    def evse_by_id(self, evse_id: str) -> Object | None:
         return next((self.evse(row) for row in self.visible_evses() if row["evse_id"] in spellings(evse_id)), None)
 
     def visible_evses(self) -> list[Row]:
         return [row for row in self.tables["evse"] if self.operator(row)["partyId"] in SIGHT[self.caller]]
 
-    def evses(self, within: Any = None, filter: Any = None, first: int = 50, after: str | None = None) -> Object:
-        found = [row for row in self.visible_evses() if matches(row, self.operator(row)["partyId"], filter or {})]
-        near, bounds = (within or {}).get("near"), (within or {}).get("bounds")
-        if bounds is not None:
-            found = [row for row in found if is_inside(row, bounds)]
-        if near is None:
-            found.sort(key=lambda row: row["evse_id"])
-            return self.page([self.evse(row) for row in found], first, after)
+    def evses(self, arguments: Mapping[str, Any]) -> Object:
+        given, within = arguments.get("filter") or {}, arguments.get("within") or {}
+        found = [row for row in self.visible_evses() if matches(row, self.operator(row)["partyId"], given)]
+        if "bounds" in within:
+            found = [row for row in found if is_inside(row, within["bounds"])]
+        if "near" in within:
+            return page(self.nearest(found, within["near"]), arguments)
+        return page([self.evse(row) for row in sorted(found, key=lambda row: row["evse_id"])], arguments)
+
+    def nearest(self, found: Sequence[Row], near: Mapping[str, float]) -> list[Object]:
         centre = near["longitude"], near["latitude"]
         metres = {row["evse_id"]: great_circle_m(*centre, row["longitude"], row["latitude"]) for row in found}
-        found = [row for row in found if metres[row["evse_id"]] <= near.get("radiusM", 10_000)]
-        found.sort(key=lambda row: (round(metres[row["evse_id"]], 3), row["evse_id"]))
-        return self.page([self.evse(row, round(metres[row["evse_id"]], 1)) for row in found], first, after)
+        inside = [row for row in found if metres[row["evse_id"]] <= near.get("radiusM", 10_000)]
+        inside.sort(key=lambda row: (metres[row["evse_id"]], row["evse_id"]))
+        return [self.evse(row, round(metres[row["evse_id"]], 1)) for row in inside]
 
     def evse(self, row: Row, distance_m: float | None = None) -> Object:
         return {
             **taken(row, "evse_id_as_sent", "location_name", "location_name_language", "location_type", "time_zone"),
-            **taken(row, "charge_point_type", "user_interface_languages", "telephone_number", "timestamp", "updated_at"),
+            **taken(
+                row, "charge_point_type", "user_interface_languages", "telephone_number", "timestamp", "updated_at"
+            ),
             **taken(row, "max_reservation_minutes", "related_locations", "images", "related_resources"),
             **taken(row, "status_schedule", "opening_times"),
             "evseId": separated(row["evse_id"]),
@@ -223,6 +216,9 @@ class Reader:
         ]
         return {"role": held["role"], "partyId": party_id, "partner": self.partner(partner), "contracts": in_force}
 
+    def partner_by_id(self, id_: str) -> Object | None:
+        return next((partner for partner in self.partners() if partner["id"] == id_), None)
+
     def partners(self) -> list[Object]:
         seen = [row for row in self.tables["partner"] if self.concerns(row["id"])]
         return [self.partner(row) for row in sorted(seen, key=lambda row: (row["name"], row["id"]))]
@@ -247,8 +243,13 @@ class Reader:
         [partner] = self.rows("partner", id=role["partner_id"])
         return {**taken(role, "role", "party_id"), "partnerId": str(partner["id"]), "name": partner["name"]}
 
-    def contracts(self) -> list[Object]:
-        seen = [row for row in self.tables["contract"] if self.concerns(row["first_partner_id"], row["second_partner_id"])]
+    def contracts(self, status: list[str] | None) -> list[Object]:
+        seen = [
+            row
+            for row in self.tables["contract"]
+            if self.concerns(row["first_partner_id"], row["second_partner_id"])
+            and (status is None or row["status"] in status)
+        ]
         return [self.contract(row) for row in sorted(seen, key=lambda row: (row["created_at"], row["id"]))]
 
     def contract(self, row: Row) -> Object:
@@ -259,17 +260,18 @@ class Reader:
             "proposedBy": self.party(row["proposed_by_role_id"]),
         }
 
-    def audit_log(self) -> list[Object]:
+    def audit_log(self, arguments: Mapping[str, Any]) -> list[Object]:
+        partner_id, since = arguments.get("partnerId"), arguments.get("since")
         return [
             {
                 **taken(row, "at", "action", "subject", "subject_id", "details"),
                 "id": str(row["id"]),
                 "by": None if row["actor_role_id"] is None else self.party(row["actor_role_id"]),
-                "concerned": {str(id_) for id_ in row["partner_ids"]},
-                "when": row["at"],
             }
             for row in sorted(self.tables["audit_log"], key=lambda row: row["id"])
             if self.concerns(*row["partner_ids"])
+            and (partner_id is None or UUID(partner_id) in row["partner_ids"])
+            and (since is None or row["at"] >= datetime.fromisoformat(since.upper()))
         ]
 
     def refusals(self) -> list[Object]:
@@ -279,27 +281,25 @@ class Reader:
             for row in sorted(seen, key=lambda row: -row["id"])
         ]
 
-    # ---- pages
 
-    def page(self, nodes: Iterable[Object], first: int = 50, after: str | None = None) -> Object:
-        """Give a page of a connection. Cursors are opaque, so these are others; only their absence is the same."""
-        assert after is None, "a cursor of the hub means nothing here"
-        nodes = list(nodes)
-        shown = nodes[:first]
-        cursors = [urlsafe_b64encode(f"slow {number}".encode()).decode() for number in range(len(shown))]
-        return {
-            "edges": [
-                {"cursor": cursor, "node": node, "distanceM": node.get("distanceM")}
-                for cursor, node in zip(cursors, shown, strict=True)
-            ],
-            "nodes": shown,
-            "pageInfo": {
-                "hasNextPage": len(nodes) > first,
-                "hasPreviousPage": False,
-                "startCursor": cursors[0] if cursors else None,
-                "endCursor": cursors[-1] if cursors else None,
-            },
-        }
+def page(nodes: Sequence[Object], arguments: Mapping[str, Any]) -> Object:
+    """Give the first page of a connection. Cursors are opaque, so these are others; only their absence is the same."""
+    assert arguments.get("after") is None, "a cursor of the hub means nothing here"
+    shown = nodes[: arguments["first"]]
+    cursors = [f"slow {number}" for number in range(len(shown))]
+    return {
+        "edges": [
+            {"cursor": cursor, "node": node, "distanceM": node.get("distanceM")}
+            for cursor, node in zip(cursors, shown, strict=True)
+        ],
+        "nodes": shown,
+        "pageInfo": {
+            "hasNextPage": len(nodes) > len(shown),
+            "hasPreviousPage": False,
+            "startCursor": cursors[0] if cursors else None,
+            "endCursor": cursors[-1] if cursors else None,
+        },
+    }
 
 
 def spellings(evse_id: str) -> set[str]:

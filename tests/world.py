@@ -5,7 +5,6 @@ mixes them up cannot look right. Ids and instants are the same in every run; sec
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -63,13 +62,16 @@ SIGHT: Mapping[str | None, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True)
 class World:
     """A filled hub: where its database is, and what the callers send."""
 
-    dsn: str
-    secrets: Mapping[str, str]
-    partner_ids: Mapping[str, UUID]
+    def __init__(self, dsn: str, secrets: Mapping[str, str], partner_ids: Mapping[str, UUID]) -> None:
+        self.dsn = dsn
+        self.secrets = secrets
+        self.partner_ids = partner_ids
+
+    def __repr__(self) -> str:
+        return "the world"
 
     def authorization(self, caller: str | None) -> dict[str, str]:
         """Give the headers that a caller sends; none for a stranger."""

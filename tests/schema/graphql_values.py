@@ -13,6 +13,8 @@ from graphql import (
     GraphQLScalarType,
     get_named_type,
     is_leaf_type,
+    is_required_argument,
+    is_required_input_field,
 )
 from hypothesis import strategies as st
 
@@ -49,10 +51,37 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "DateTime": st.sampled_from(["2024-03-04T12:30:00Z", "2199-12-31t23:59:59.123456+14:00", "0001-01-01T00:00:00Z"]),
     "ID": st.sampled_from(PARTNER_IDS),
     "Int": st.sampled_from([1, 2, 3, 50, 500]),
-    "Float": st.one_of(st.floats(-180, 180), st.sampled_from([0, 48.398, 9.9915, 90, 1000])),
+    "Float": st.one_of(st.floats(-180, 180), st.sampled_from([0, 7.4, 22, 43, 50, 150, 1000])),
     "Boolean": st.booleans(),
-    "String": SOME_TEXT,
+    "String": st.sampled_from(["MUENSTER", "kai", "NULL ISLAND", "NOWHERE"]),
 }
+
+
+def _near(centre: tuple[float, float], radius_m: float) -> dict[str, float]:
+    return {"latitude": centre[0], "longitude": centre[1], "radiusM": radius_m}
+
+
+def _bounds(latitudes: list[float], west: float, east: float) -> dict[str, float]:
+    south, north = sorted(latitudes)
+    corners = {"minimumLatitude": south, "minimumLongitude": west, "maximumLatitude": north, "maximumLongitude": east}
+    return corners if west != east else {**corners, "minimumLongitude": -180, "maximumLongitude": 180}
+
+
+LATITUDES = st.sampled_from([0, 90, -90, 48.398012, 48.4, -16.8, 89.9999]) | st.floats(-90, 90)
+LONGITUDES = st.sampled_from([0, 180, -180, 9.991543, 9.99, 179.99]) | st.floats(-180, 180)
+#: From there no two places of the default world are equally far but for the last bit.
+CENTRES = st.tuples(st.sampled_from([48.398, 48.4]) | st.floats(30, 60), st.sampled_from([9.9915]) | st.floats(1, 30))
+POINTS = st.fixed_dictionaries({"latitude": st.floats(-80, 80), "longitude": st.floats(-170, 170)})
+
+#: Inputs whose fields must fit each other.
+WHOLE: dict[str, st.SearchStrategy[Any]] = {
+    "NearInput": st.builds(_near, CENTRES, st.sampled_from([1, 500, 10_000, 6e6])),
+    "BoundsInput": st.builds(_bounds, st.lists(LATITUDES, min_size=2, max_size=2, unique=True), LONGITUDES, LONGITUDES),
+    "RouteInput": st.sampled_from(
+        [{"polyline": "_hyfHoby{@_pR_pR"}, {"polyline": "_p~iF~ps|U_ulLnnqC", "corridorM": 500}]
+    ),
+}
+POLYGONS = st.lists(POINTS, min_size=4, max_size=6, unique_by=lambda point: tuple(point.values()))
 
 
 def values_of(type_: GraphQLInputType, wild: bool) -> st.SearchStrategy[Any]:
@@ -69,17 +98,19 @@ def _fitting(type_: GraphQLInputType, wild: bool) -> st.SearchStrategy[Any]:
     if isinstance(type_, GraphQLEnumType):
         return st.sampled_from(sorted(type_.values))
     if isinstance(type_, GraphQLInputObjectType):
-        return st.deferred(lambda: _objects(type_, wild))
+        return WHOLE[type_.name] if type_.name in WHOLE and not wild else st.deferred(lambda: _objects(type_, wild))
     assert isinstance(type_, GraphQLScalarType)
     return SCALARS[type_.name] | SOME_TEXT if wild else SCALARS[type_.name]
 
 
 def _objects(type_: GraphQLInputObjectType, wild: bool) -> st.SearchStrategy[Any]:
     fields = {name: values_of(field.type, wild) for name, field in type_.fields.items()}
+    if "polygon" in fields and not wild:
+        fields["polygon"] = POLYGONS
     definition = type_.extensions.get("strawberry-definition")
     if definition is not None and definition.is_one_of:
         return st.one_of(*(st.fixed_dictionaries({name: values}) for name, values in fields.items()))
-    required = {name for name, field in type_.fields.items() if isinstance(field.type, GraphQLNonNull)}
+    required = {name for name, field in type_.fields.items() if is_required_input_field(field)}
     return st.fixed_dictionaries(
         {name: values for name, values in fields.items() if name in required},
         optional={name: values for name, values in fields.items() if name not in required},
@@ -87,10 +118,10 @@ def _objects(type_: GraphQLInputObjectType, wild: bool) -> st.SearchStrategy[Any
 
 
 def arguments_of(arguments: dict[str, GraphQLArgument], wild: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """Give arguments by name; required ones always, unless they are `wild`."""
-    values = {name: values_of(argument.type, wild) for name, argument in arguments.items()}
-    required = {name for name, argument in arguments.items() if isinstance(argument.type, GraphQLNonNull)}
-    needed = required - {name for name in required if wild or arguments[name].default_value is not None}
+    """Give arguments by name; required ones always, and no cursors, unless they are `wild`."""
+    named = {name: argument for name, argument in arguments.items() if wild or name != "after"}
+    values = {name: values_of(argument.type, wild) for name, argument in named.items()}
+    needed = {name for name, argument in arguments.items() if is_required_argument(argument) and not wild}
     return st.fixed_dictionaries(
         {name: each for name, each in values.items() if name in needed},
         optional={name: each for name, each in values.items() if name not in needed},
