@@ -18,6 +18,7 @@ from app.auth import Caller
 from app.db.tables import (
     api_key,
     audit_log,
+    budget,
     contract,
     evse,
     evse_parking_spot,
@@ -155,6 +156,7 @@ RULES: Mapping[str, Rule] = {
     contract.name: _own("first_partner_id", "second_partner_id"),
     audit_log.name: _concerned,
     refusal.name: _own("partner_id"),
+    budget.name: _nobody,
 }
 
 #: Tables with row-level security: a statement that reads one must say who is asking.
