@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import metrics
 from app.auth import Keys
+from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
 from app.settings import Settings
@@ -21,6 +25,7 @@ from schema.route import GraphQLRoute
 
 READY_WITHIN_S = 2.0
 GRAPHQL = "/graphql"
+PREFLIGHT_KEPT_S = 86_400
 
 
 class Profile(StrEnum):
@@ -34,8 +39,13 @@ class Hub(FastAPI):
     """FastAPI for what is asked now and then; POST /graphql goes past its layers, a fifth of a small answer's cost."""
 
     graphql: ASGIApp | None = None
+    #: What stands before everything else.
+    entrance: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.entrance(scope, receive, send)
+
+    async def lead(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == GRAPHQL and scope["method"] == "POST" and self.graphql:
             await self.graphql(scope, receive, send)
         else:
@@ -49,20 +59,44 @@ def create_app(dsn: str, settings: Settings, profile: Profile) -> Hub:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = await Database.open(dsn, settings)
         app.state.database = database
-        hub.graphql = GraphQLRoute(schema, database, Keys(database, settings.key_cache_s), settings.max_body_bytes)
+        keys, budgets = Keys(database, settings.key_cache_s), Budgets(database, settings)
+        route = GraphQLRoute(schema, database, keys, budgets, settings, profile is Profile.DEVELOPMENT)
+        hub.graphql = _with_cors(route, settings)
         hub.router.routes.append(Route(GRAPHQL, hub.graphql, methods=None))
         try:
             yield
         finally:
+            route.close()
             await database.close()
 
     hub = Hub(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    hub.entrance = _behind_proxies(hub.lead, settings)
     hub.get("/healthz")(healthz)
     hub.get("/readyz")(readyz)
     hub.get("/metrics")(metrics_page)
     if profile is Profile.DEVELOPMENT:
         hub.router.routes.extend(ide_routes())
     return hub
+
+
+def _with_cors(graphql: ASGIApp, settings: Settings) -> ASGIApp:
+    """Let pages of the configured origins ask. No cookies are involved: a key is sent by whoever has it."""
+    origins = _listed(settings.cors_origins)
+    if not origins:
+        return graphql
+    exposed = ["Retry-After", "X-Request-Id"]
+    allowed = ["Authorization", "Content-Type", "X-Request-Id"]
+    return CORSMiddleware(graphql, origins, ["POST"], allowed, expose_headers=exposed, max_age=PREFLIGHT_KEPT_S)
+
+
+def _behind_proxies(application: ASGIApp, settings: Settings) -> ASGIApp:
+    """Believe what the configured proxies say about whom they speak for; nobody else is believed."""
+    proxies = _listed(settings.trusted_proxies)
+    return cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, application), proxies)) if proxies else application
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 async def healthz() -> Response:

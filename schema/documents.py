@@ -4,6 +4,7 @@ Everything that depends on the text alone is done here and remembered, so that t
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    ValidationRule,
     VariableNode,
     Visitor,
     parse,
@@ -26,10 +28,14 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import VariableValues
+from graphql.validation.rules import overlapping_fields_can_be_merged
+from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from app.errors import HubError
+from app.errors import Forbidden, HubError
+from app.settings import Settings
 from schema.compiled import Requested, requested_by
+from schema.guard import Cost, Limits, TooComplex, weigh
 from schema.select import Selected, Selector
 
 #: Strawberry's one is for inputs of which exactly one member is given: graphql-core does not know of them.
@@ -37,8 +43,15 @@ RULES = (*specified_rules, OneOfInputValidationRule)
 
 KEPT_DOCUMENTS = 1_000
 KEPT_CHARACTERS = 20_000
-KEPT_SELECTIONS = 64
-MAXIMUM_TOKENS = 20_000
+#: A document in memory takes up to 180 bytes per character.
+KEPT_CHARACTERS_IN_ALL = 500_000
+KEPT_SELECTIONS = 16
+MAXIMUM_ERRORS = 10
+MAXIMUM_COMMENTS = 1_000
+
+#: Fields of one name are compared pair by pair. graphql-core's own bound is 25 times as high, and lets a document of
+#: 6,000 characters take most of a second; 50 fragments spread in one place stay below this one.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 20_000
 
 
 class UnknownOperation(HubError):
@@ -65,16 +78,24 @@ class CompiledField:
 
 @dataclass(slots=True)
 class Operation:
-    """One operation of a document. `switches`: the variables that decide what is selected."""
+    """One operation of `document`. `switches`: the variables that decide what is selected."""
 
     node: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
     switches: tuple[str, ...]
+    cost: Cost
+    document: DocumentNode
     _compiled: dict[tuple[Any, ...], tuple[CompiledField, ...] | None] = field(default_factory=dict)
 
     @property
     def is_query(self) -> bool:
         return self.node.operation is OperationType.QUERY
+
+    @property
+    def only_introspects(self) -> bool:
+        """Say whether nothing but the schema is asked for, so that no resolver waits for anything."""
+        asked = self.node.selection_set.selections
+        return self.is_query and all(isinstance(each, FieldNode) and each.name.value.startswith("__") for each in asked)
 
     def compiled(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
         """Give the root fields, compiled; None when some need the executor."""
@@ -106,43 +127,87 @@ class Document:
         return operation
 
 
-class Documents:
-    """Remembers the documents asked most recently."""
+class IntrospectionNeedsKey(ValidationRule):
+    """Refuses questions about the schema."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        if node.name.value in ("__schema", "__type"):
+            cause = Forbidden("strangers may not ask for the schema", "send a key, or read schema/schema.graphql")
+            self.report_error(GraphQLError(cause.message, node, original_error=cause))
+
+
+class Documents:
+    """Remembers the documents asked most recently. Strangers are told nothing about the schema, callers all of it."""
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits | None = None, for_strangers: bool = False) -> None:
         self.schema = schema
+        self.limits = limits or Limits.of(Settings())
+        self.for_strangers = for_strangers
         self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._characters = 0
 
     def get(self, text: str) -> Document:
         """Parse and validate a document, once."""
+        document = self.known(text)
+        if document is None:
+            document = self.read(text)
+            self.keep(text, document)
+        return document
+
+    def known(self, text: str) -> Document | None:
+        """Give a document that was read before."""
         document = self._kept.get(text)
         if document is not None:
             self._kept.move_to_end(text)
-            return document
-        document = _read(self.schema, text)
-        if len(text) <= KEPT_CHARACTERS:
-            self._kept[text] = document
-            if len(self._kept) > KEPT_DOCUMENTS:
-                self._kept.popitem(last=False)
         return document
 
+    def keep(self, text: str, document: Document) -> None:
+        """Remember a document unless it is long; the ones asked longest ago make room."""
+        if len(text) > KEPT_CHARACTERS or text in self._kept:
+            return
+        self._kept[text] = document
+        self._characters += len(text)
+        while len(self._kept) > KEPT_DOCUMENTS or self._characters > KEPT_CHARACTERS_IN_ALL:
+            oldest, _ = self._kept.popitem(last=False)
+            self._characters -= len(oldest)
 
-def _read(schema: GraphQLSchema, text: str) -> Document:
-    try:
-        node = parse(text, max_tokens=MAXIMUM_TOKENS)
-    except GraphQLError as error:
-        return Document((error,), {})
-    except RecursionError:
-        return Document((GraphQLError("the document is nested too deeply to be read"),), {})
-    errors = tuple(validate(schema, node, RULES))
-    return Document(errors, {} if errors else _operations(node))
+    def read(self, text: str) -> Document:
+        """Parse, weigh and validate a document. Takes milliseconds and changes nothing: may run in any thread."""
+        try:
+            self.limits.hold("characters", len(text), "characters in the document")
+            node = parse(text, max_lexical_tokens=self.limits.tokens, max_comments=MAXIMUM_COMMENTS)
+            costs = weigh(self.schema, node, self.limits)
+        except TooComplex as error:
+            return Document((_refusal(error),), {})
+        except GraphQLError as error:
+            return Document((_unreadable(error),), {})
+        errors = self._errors(node)
+        return Document(errors, {} if errors else _operations(node, costs))
+
+    def _errors(self, node: DocumentNode) -> tuple[GraphQLError, ...]:
+        rules = (*RULES, IntrospectionNeedsKey) if self.for_strangers else RULES
+        errors = validate(self.schema, node, rules, MAXIMUM_ERRORS, self.for_strangers)
+        if errors and isinstance(errors[-1], ValidationAbortedError) and len(errors) <= MAXIMUM_ERRORS:
+            cause = TooComplex("fields of one name are selected together too often", "select each field once")
+            errors[-1] = _refusal(cause)
+        return tuple(errors)
 
 
-def _operations(document: DocumentNode) -> dict[str, Operation]:
+def _refusal(cause: HubError) -> GraphQLError:
+    return GraphQLError(cause.message, original_error=cause)
+
+
+def _unreadable(error: GraphQLError) -> GraphQLError:
+    """Tell the parser's own limits, whose sentences begin so, from what is no GraphQL."""
+    told = error.message.removeprefix("Syntax Error: ")
+    return _refusal(TooComplex(told)) if told.startswith("Document ") else error
+
+
+def _operations(document: DocumentNode, costs: Mapping[str, Cost]) -> dict[str, Operation]:
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     switches = _switches(document)
     return {
-        d.name.value if d.name else "": Operation(d, fragments, switches)
+        (name := d.name.value if d.name else ""): Operation(d, fragments, switches, costs[name], document)
         for d in document.definitions
         if isinstance(d, OperationDefinitionNode)
     }

@@ -11,6 +11,7 @@ from asyncpg import QueryCanceledError
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from app import metrics
+from app.budget import RateLimited
 from app.errors import HubError
 
 log = structlog.get_logger(__name__)
@@ -21,10 +22,15 @@ BAD_INPUT = "BAD_INPUT"
 INTERNAL = "SERVER"
 TIMEOUT = "TIMEOUT"
 
+#: Messages quote what was sent, which may be long.
+MAXIMUM_MESSAGE = 500
+
 
 def formatted(error: GraphQLError, default_code: str = BAD_INPUT) -> dict[str, Any]:
     """Give an error as the response shows it. `default_code` is for what graphql-core itself refuses."""
     shown = _formatted(error, default_code)
+    if len(shown["message"]) > MAXIMUM_MESSAGE:
+        shown["message"] = shown["message"][:MAXIMUM_MESSAGE] + " ..."
     metrics.ERRORS.labels(shown["extensions"]["code"]).inc()
     return shown
 
@@ -40,7 +46,7 @@ def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
         return (
             shown
             | {"message": error.message if cause.message in error.message else cause.message}
-            | _extensions(cause.code, cause.hint)
+            | _extensions(cause.code, cause.hint, _retry_after_s(cause))
         )
     if isinstance(cause, QueryCanceledError):
         hint = "ask for less: a smaller area, fewer filters, a smaller page"
@@ -50,8 +56,13 @@ def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
     return shown | _extensions(PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else default_code)
 
 
-def _extensions(code: str, hint: str | None = None) -> dict[str, Any]:
-    return {"extensions": {"code": code} if hint is None else {"code": code, "hint": hint}}
+def _extensions(code: str, hint: str | None = None, retry_after_s: int | None = None) -> dict[str, Any]:
+    known = {"code": code, "hint": hint, "retryAfterS": retry_after_s}
+    return {"extensions": {name: value for name, value in known.items() if value is not None}}
+
+
+def _retry_after_s(cause: HubError) -> int | None:
+    return cause.retry_after_s if isinstance(cause, RateLimited) else None
 
 
 def _unforeseen(cause: BaseException) -> dict[str, Any]:

@@ -1,146 +1,201 @@
-"""GraphQL over HTTP, as one thin ASGI callable.
+"""/graphql, as one thin ASGI callable: the door, and behind it one of two ways.
 
 Queries whose root fields are all compiled never meet the executor: variables, arguments, one statement each, bytes. All
-else goes Strawberry's own way. FastAPI's router would cost more than the whole answer.
+else is executed. FastAPI's router would cost more than the whole answer.
+
+What may keep the event loop waiting, reading a new document and describing the schema, is left to one thread: more of
+them would only wait for each other.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from inspect import isawaitable
+from math import ceil
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, TypeVar
 
-import orjson
-from graphql import FieldNode, GraphQLError
-from graphql.execution.values import get_argument_values, get_variable_values
-from starlette.datastructures import Headers
+from graphql import ExecutionResult, FieldNode, GraphQLError
+from graphql.execution import execute  # pyright: ignore[reportUnknownVariableType]
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
 from app import metrics
 from app.auth import Caller, Keys
+from app.budget import Budgets, Payer, RateLimited, Standing
 from app.db.engine import Database
 from app.errors import HubError, Unauthenticated
-from schema.compiled import Context, encode, read_selected
-from schema.documents import CompiledField, Documents, Operation
-from schema.errors import VALIDATION_FAILED, formatted
+from app.settings import Settings
+from schema.compiled import CompiledExecutionContext, Context, encode, read_selected
+from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
+from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
+from schema.guard import Limits, TooComplex, count_values
+from schema.http import (
+    JSON,
+    Answer,
+    Asked,
+    BadRequest,
+    Headers,
+    check_head,
+    negotiated,
+    read_body,
+    read_posted,
+    read_query_string,
+    send_answer,
+    takes_gzip,
+    text_of,
+)
 from schema.uploads import without_uploads
 
-JSON = "application/json"
-GRAPHQL_RESPONSE = "application/graphql-response+json"
+T = TypeVar("T")
+
 REFUSED = "refused"
 
 
-class BadRequest(HubError):
-    """The request is not GraphQL over HTTP."""
-
-    code = "BAD_REQUEST"
-
-    def __init__(self, message: str, hint: str | None = None, status: int = 400) -> None:
-        super().__init__(message, hint)
-        self.status = status
-
-
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A well-formed request."""
+class Asking:
+    """One request on its way in: who asks, who pays, and what."""
 
-    query: str
-    variables: dict[str, Any]
-    operation_name: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back: the body, and the way it came about: compiled, executed, or refused before either."""
-
-    body: bytes
-    way: str = "compiled"
-    status: int | None = None
+    caller: Caller | None
+    payer: Payer
+    asked: Asked
+    by_get: bool
 
 
 class GraphQLRoute:
-    """POST /graphql."""
+    """POST /graphql, and for developers GET."""
 
-    def __init__(self, schema: Schema, database: Database, keys: Keys, max_body_bytes: int) -> None:
-        self.schema = schema
+    def __init__(
+        self, schema: Schema, database: Database, keys: Keys, budgets: Budgets, settings: Settings, development: bool
+    ) -> None:
         self.core = schema._schema  # pyright: ignore[reportPrivateUsage]
         self.database = database
         self.keys = keys
-        self.max_body_bytes = max_body_bytes
-        self.documents = Documents(self.core)
+        self.budgets = budgets
+        self.settings = settings
+        self.development = development
+        self.limits = Limits.of(settings)
+        self.documents = Documents(self.core, self.limits)
+        self.strangers_documents = self.documents if development else Documents(self.core, self.limits, True)
+        self.thread = ThreadPoolExecutor(1, "documents")
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self.thread.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers = dict(scope["headers"])
         began = perf_counter()
+        media = JSON
         try:
-            asked = _asked(await self._body(scope, headers, receive))
-            answer = await self._answer(asked, await self.keys.verify(headers.get("authorization")))
-        except BadRequest as error:
-            answer = _refused(error, error.status)
-        except Unauthenticated as error:
-            answer = _refused(error, 401)
+            media = negotiated(headers)
+            answer = await self._answer(await self._asking(scope, headers, receive))
+        except HubError as error:
+            answer = _refused(error)
         except Exception as error:
             shown = formatted(GraphQLError("unforeseen", original_error=error))
             answer = Answer(encode({"errors": [shown]}), way=REFUSED, status=500)
         metrics.REQUESTS.labels(answer.way).inc()
         metrics.SECONDS.labels(answer.way).observe(perf_counter() - began)
-        await _send(send, answer, headers.get("accept", ""))
+        smallest = self.settings.gzip_from_bytes
+        await send_answer(send, answer, media, 0 < smallest <= len(answer.body) and takes_gzip(headers))
 
-    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
-        """Read the body. Raises: BadRequest when it is too large, not JSON by its own word, or sent the wrong way."""
-        if scope["method"] != "POST":
-            raise BadRequest(f"{scope['method']} is not possible here; possible: POST", status=405)
-        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != JSON:
-            raise BadRequest(f"Content-Type is {content_type or 'missing'}; possible: {JSON}", status=415)
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise BadRequest("the body broke off")
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self.max_body_bytes:
-                raise BadRequest(f"the body is larger than {self.max_body_bytes} bytes", "send it in parts", status=413)
-            parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
+    async def _asking(self, scope: Scope, headers: Headers, receive: Receive) -> Asking:
+        """Let a request in. Raises: BadRequest, Unauthenticated, RateLimited."""
+        check_head(scope, headers, may_get=self.development)
+        client = scope.get("client")
+        address = client[0] if client else ""
+        caller = await self._caller(headers, address)
+        payer = self.budgets.payer(caller.key_id if caller else None, address)
+        await self.budgets.admit(payer)
+        if scope["method"] == "GET":
+            return Asking(caller, payer, read_query_string(scope), by_get=True)
+        settings = self.settings
+        maximum_bytes = settings.max_body_bytes if caller else settings.max_anonymous_body_bytes
+        body = await read_body(headers, receive, maximum_bytes, settings.body_timeout_s)
+        return Asking(caller, payer, read_posted(body), by_get=False)
 
-    async def _answer(self, asked: Asked, caller: Caller | None) -> Answer:
-        document = self.documents.get(asked.query)
+    async def _caller(self, headers: Headers, address: str) -> Caller | None:
+        if b"authorization" not in headers:
+            return None
+        try:
+            return await self.keys.verify(text_of(headers, b"authorization"))
+        except Unauthenticated:
+            # Whoever guesses keys pays for it as a stranger.
+            await self.budgets.admit(self.budgets.payer(None, address))
+            raise
+
+    async def _answer(self, asking: Asking) -> Answer:
+        document = await self._document(asking)
         if document.errors:
             return _errors(document.errors, VALIDATION_FAILED)
-        try:
-            operation = document.operation(asked.operation_name)
-        except HubError as error:
-            return _errors([GraphQLError(error.message, original_error=error)])
+        operation = document.operation(asking.asked.operation_name)
+        if asking.by_get and not operation.is_query:
+            raise BadRequest("GET is possible for queries only; possible: POST", status=405, allow="POST")
+        cost = operation.cost.of(asking.asked.variables)
+        self.limits.hold("cost", cost, "the request's cost")
+        standing = await self.budgets.spend(asking.payer, cost)
+        shown = None if standing is None else _shown(cost, standing)
+        return await self._answered(asking, operation, shown)
+
+    async def _document(self, asking: Asking) -> Document:
+        documents = self.documents if asking.caller else self.strangers_documents
+        text = asking.asked.query
+        document = documents.known(text)
+        if document is None:
+            document = await self._in_thread(lambda: documents.read(text))
+            documents.keep(text, document)
+        return document
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work)
+
+    async def _answered(self, asking: Asking, operation: Operation, extensions: Any) -> Answer:
+        given = without_uploads(operation.node, asking.asked.variables)
+        definitions = operation.node.variable_definitions or ()
+        if definitions:
+            declared = [given.get(each.variable.name.value) for each in definitions]
+            self.limits.hold("values", count_values(declared, self.limits.values), "values in the variables")
         if operation.is_query:
-            variables = get_variable_values(self.core, operation.node.variable_definitions or (), asked.variables)
+            hides = asking.caller is None and not self.development
+            variables = get_variable_values(self.core, definitions, given, MAXIMUM_ERRORS, hides)
             if isinstance(variables, list):
                 return _errors(variables)
             compiled = operation.compiled(self.core, variables)
             if compiled is not None:
-                return await _compiled(compiled, Context(self.database, self.keys, caller, variables))
-        return await self._executed(asked, operation, caller)
+                return await _compiled(compiled, self._context(asking, variables), extensions)
+        return await self._executed(asking, operation, given, extensions)
 
-    async def _executed(self, asked: Asked, operation: Operation, caller: Caller | None) -> Answer:
-        context = Context(self.database, self.keys, caller, raw_variables=asked.variables)
-        result = await self.schema.execute(
-            asked.query,
-            variable_values=without_uploads(operation.node, asked.variables),
-            context_value=context,
-            operation_name=asked.operation_name,
-        )
+    def _context(self, asking: Asking, variables: VariableValues | None = None) -> Context:
+        context = Context(self.database, self.keys, asking.caller, raw_variables=asking.asked.variables)
+        if variables is not None:
+            context.variables = variables
+        return context
+
+    async def _executed(self, asking: Asking, operation: Operation, given: dict[str, Any], extensions: Any) -> Answer:
+        def run() -> ExecutionResult | Awaitable[ExecutionResult]:
+            return execute(
+                self.core,
+                operation.document,
+                context_value=self._context(asking),
+                variable_values=given,
+                operation_name=asking.asked.operation_name,
+                max_coercion_errors=MAXIMUM_ERRORS,
+                executor_class=CompiledExecutionContext,
+                hide_suggestions=asking.caller is None and not self.development,
+            )
+
+        began = await self._in_thread(run) if operation.only_introspects else run()
+        result = await began if isawaitable(began) else began
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             return _errors(result.errors)
-        body: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            body["errors"] = [formatted(error) for error in result.errors]
-        return Answer(encode(body), way="executed")
+        return Answer(_body(result.data, result.errors or (), extensions), way="executed")
 
 
-async def _compiled(fields: tuple[CompiledField, ...], context: Context) -> Answer:
+async def _compiled(fields: tuple[CompiledField, ...], context: Context, extensions: Any) -> Answer:
     data: dict[str, Any] | None = {}
     errors: list[GraphQLError] = []
     for field in fields:
@@ -153,10 +208,7 @@ async def _compiled(fields: tuple[CompiledField, ...], context: Context) -> Answ
                 data = None
         if data is not None:
             data[field.key] = value
-    body: dict[str, Any] = {"data": data}
-    if errors:
-        body["errors"] = [formatted(error) for error in errors]
-    return Answer(encode(body))
+    return Answer(_body(data, errors, extensions))
 
 
 async def _value(field: CompiledField, context: Context) -> Any:
@@ -174,52 +226,58 @@ def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:
     return GraphQLError(str(error), [node], path=[key], original_error=error)
 
 
-def _asked(body: bytes) -> Asked:
-    """Read a request. Raises: BadRequest."""
-    try:
-        asked: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON in UTF-8: {error}") from None
-    if not isinstance(asked, dict):
-        raise BadRequest("the body is not a JSON object", 'send {"query": "...", "variables": {...}}')
-    members = cast(Mapping[str, Any], asked)
-    return Asked(
-        _member(members, "query", str, required=True),
-        _member(members, "variables", dict) or {},
-        _member(members, "operationName", str),
-    )
+# ---------------------------------------------------------------- what goes back
 
 
-def _member(asked: Mapping[str, Any], name: str, type_: type, required: bool = False) -> Any:
-    value = asked.get(name)
-    if value is None and not required:
-        return None
-    if not isinstance(value, type_):
-        kind = {str: "text", dict: "a JSON object"}[type_]
-        raise BadRequest(f"`{name}` is {'missing' if value is None else 'not ' + kind}; expected {kind}")
-    return value
+def _body(data: Any, errors: Iterable[GraphQLError], extensions: Any) -> bytes:
+    body: dict[str, Any] = {"data": data}
+    shown = [formatted(error) for error in errors]
+    if shown:
+        body["errors"] = shown
+    if extensions is not None:
+        body["extensions"] = extensions
+    return encode(body)
 
 
-def _refused(error: HubError, status: int) -> Answer:
+def _shown(cost: float, standing: Standing) -> Any:
+    full_at = datetime.fromtimestamp(ceil(standing.full_at), UTC)
+    return {"cost": {"requested": ceil(cost), "remaining": int(standing.remaining), "resetAt": full_at}}
+
+
+def _refused(error: HubError) -> Answer:
     shown = formatted(GraphQLError(error.message, original_error=error))
-    return Answer(encode({"errors": [shown]}), way=REFUSED, status=status)
+    return Answer(encode({"errors": [shown]}), REFUSED, _status(error), tuple(_headers(error)))
 
 
-def _errors(errors: Any, default_code: str = "BAD_INPUT") -> Answer:
-    return Answer(encode({"errors": [formatted(error, default_code) for error in errors]}), way=REFUSED)
+def _errors(errors: Sequence[GraphQLError], default_code: str = BAD_INPUT) -> Answer:
+    shown = [formatted(error, default_code) for error in errors]
+    return Answer(encode({"errors": shown}), REFUSED, _status(errors[0].original_error))
 
 
-async def _send(send: Send, answer: Answer, accept: str) -> None:
-    """Answer as GraphQL over HTTP says: a client that knows its media type gets 4xx for what was never executed."""
-    modern = GRAPHQL_RESPONSE in accept
-    status = answer.status or (400 if answer.way == REFUSED and modern else 200)
-    headers = [
-        (b"content-type", f"{GRAPHQL_RESPONSE if modern else JSON}; charset=utf-8".encode()),
-        (b"content-length", str(len(answer.body)).encode()),
-    ]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if status == 405:
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+def _status(cause: BaseException | None) -> int | None:
+    """Give the status of a refusal that no media type has a say in."""
+    match cause:
+        case BadRequest():
+            return cause.status
+        case Unauthenticated():
+            return 401
+        case RateLimited():
+            return 429
+        case TooComplex():
+            return 400
+        case _:
+            return None
+
+
+def _headers(error: HubError) -> Iterator[tuple[bytes, bytes]]:
+    match error:
+        case Unauthenticated():
+            yield b"www-authenticate", b"Bearer"
+        case RateLimited():
+            yield b"retry-after", str(error.retry_after_s).encode()
+        case BadRequest(status=405):
+            yield b"allow", error.allow.encode()
+        case BadRequest(status=408):
+            yield b"connection", b"close"
+        case _:
+            pass

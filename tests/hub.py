@@ -23,6 +23,11 @@ T = TypeVar("T")
 
 JSON = {"Content-Type": "application/json"}
 
+#: Tests ask a lot; budgets have tests of their own.
+UNLIMITED = dict.fromkeys(
+    ("partner_requests_per_s", "partner_cost_per_s", "anonymous_requests_per_s", "anonymous_cost_per_s"), 0.0
+)
+
 #: What surrounds a read of private tables.
 IDENTIFYING = "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true)"
 AROUND_PRIVATE = ("BEGIN READ ONLY;", IDENTIFYING, "COMMIT;")
@@ -81,8 +86,8 @@ def serve(dsn: str, profile: str = "PRODUCTION", **settings: Any) -> Iterator[Hu
     # Not at the top: tests of single rooms load this file too, and need not the whole hub.
     from app.main import Profile, create_app
 
-    app = create_app(dsn, Settings(**{"pool_size": 1, **settings}), Profile(profile))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
+    app = create_app(dsn, Settings(**{"pool_size": 1, **UNLIMITED, **settings}), Profile(profile))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False, proxy_headers=False))
     loop = new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(),), daemon=True)
     thread.start()

@@ -5,6 +5,7 @@ one process, no access log.
 """
 
 import asyncio
+import gc
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -22,7 +23,11 @@ def _hub(dsn: str, _: int | None) -> App:
     from app.main import Profile, create_app
     from app.settings import Settings
 
-    return create_app(dsn, Settings(), Profile.PRODUCTION)
+    # One caller asks as much here as thousands would.
+    unlimited = Settings(
+        partner_requests_per_s=0, partner_cost_per_s=0, anonymous_requests_per_s=0, anonymous_cost_per_s=0
+    )
+    return create_app(dsn, unlimited, Profile.PRODUCTION)
 
 
 def _bare(dsn: str, role_id: int | None) -> App:
@@ -55,6 +60,8 @@ def main() -> None:
     listener, name, dsn, *role_id = sys.argv[1:]
     app = SERVERS[name](dsn, int(role_id[0]) if role_id else None)
     config = uvicorn.Config(app, http="httptools", access_log=False, log_level="warning", lifespan="on")
+    gc.collect()
+    gc.freeze()  # as `ochub serve` does
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(listener))]))
 

@@ -89,8 +89,9 @@ def test_takes_json_by_every_spelling(hub: Hub, content_type: str) -> None:
     ],
     ids=lambda body: body[:40].decode("latin-1"),
 )
-def test_refuses_a_body_that_is_no_request(hub: Hub, body: bytes) -> None:
-    response = hub.client.post("/graphql", headers=JSON, content=body)
+def test_refuses_a_body_that_is_no_request(hub: Hub, world: World, body: bytes) -> None:
+    # With a key, because strangers may not send that much.
+    response = hub.client.post("/graphql", headers={**JSON, **world.authorization("wegweiser")}, content=body)
     assert (response.status_code, refusal_of(response)[0]) == (400, "BAD_REQUEST")
 
 
@@ -99,14 +100,12 @@ def test_takes_a_null_for_an_absent_member(hub: Hub) -> None:
     assert hub.client.post("/graphql", json={"query": ONE, "variables": None}).status_code == 200
 
 
-def test_refuses_a_body_that_is_too_large(hub: Hub) -> None:
-    body = json.dumps({"query": ONE, "variables": {"x": "x" * 16_000_000}}).encode()
-    response = hub.client.post("/graphql", headers=JSON, content=body)
+@pytest.mark.parametrize(("caller", "maximum"), [(None, 256_000), ("wegweiser", 16_000_000)])
+def test_refuses_a_body_that_is_too_large(hub: Hub, world: World, caller: str | None, maximum: int) -> None:
+    headers = world.authorization(caller)
+    response = hub.post(ONE, {"x": "x" * maximum}, headers)
     assert (response.status_code, refusal_of(response)[0]) == (413, "BAD_REQUEST")
-
-
-def test_takes_a_large_body(hub: Hub) -> None:
-    assert hub.ask(ONE, {"x": "x" * 15_000_000}) == {"evse": {"evseId": "DE*SON*E1"}}
+    assert hub.ask(ONE, {"x": "x" * (maximum - 200)}, headers) == {"evse": {"evseId": "DE*SON*E1"}}
 
 
 # ---------------------------------------------------------------- documents
@@ -164,6 +163,8 @@ def test_survives_every_depth_of_a_document(hub: Hub, depth: int, shape: str) ->
             "GRAPHQL_PARSE_FAILED",
             "GRAPHQL_VALIDATION_FAILED",
             "BAD_INPUT",
+            "TOO_COMPLEX",
+            "BAD_REQUEST",  # more than strangers may send
         }
         assert "data" not in response.json()
     else:
@@ -178,7 +179,7 @@ def test_survives_a_long_chain_of_fragments(hub: Hub) -> None:
 
 
 def test_refuses_a_document_of_too_many_tokens(hub: Hub) -> None:
-    assert refusal_of(hub.post("{ " + "x " * 30_000 + "}"))[0] == "GRAPHQL_PARSE_FAILED"
+    assert refusal_of(hub.post("{ " + "x " * 3_000 + "}"))[0] == "TOO_COMPLEX"
 
 
 @pytest.mark.parametrize(
@@ -361,12 +362,13 @@ def test_finds_no_partner_by_what_is_no_id(hub: Hub, world: World, id_: Any) -> 
     assert response.json() == {"data": {"auditLog": {"nodes": []}}}
 
 
-def test_says_the_same_on_both_ways(hub: Hub) -> None:
+def test_says_the_same_on_both_ways(hub: Hub, world: World) -> None:
     """Whatever needs the executor is refused with the same words."""
+    headers = world.authorization("wegweiser")
     for query, value in ((FIRST, 0), (NEAR, near(91)), (FILTER, {"evseIds": ["DE*SON*E1"] * 1001})):
-        compiled = hub.post(query, {"x": value}).json()
+        compiled = hub.post(query, {"x": value}, headers).json()
         executed = hub.post(
-            query.replace(") { evses", ") { __schema { queryType { name } } evses"), {"x": value}
+            query.replace(") { evses", ") { __schema { queryType { name } } evses"), {"x": value}, headers
         ).json()
         for each in (compiled, executed):
             del each["errors"][0]["locations"]

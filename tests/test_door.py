@@ -1,0 +1,472 @@
+"""The door: bad requests are refused at once, in words, and keep nobody else waiting."""
+
+import asyncio
+import gc
+import json
+import select
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from graphql import get_introspection_query
+
+from schema.http import media_type
+from tests.benchmarks.questions import NEAREST
+from tests.evil import BODIES, DOCUMENTS, fresh
+from tests.hub import JSON, Hub, serve
+from tests.world import World
+
+MODERN = {"Accept": "application/graphql-response+json"}
+HELLO = "{ __typename }"
+NEAR_ULM = {"near": {"latitude": 48.398, "longitude": 9.9915, "radiusM": 5000}, "first": 50}
+
+#: A busy machine adds to what is measured and never takes away: the best of several tries counts.
+TRIES = 6
+REFUSED_WITHIN_S = 0.1
+STALLED_AT_MOST_S = 0.05
+
+
+@pytest.fixture(scope="module")
+def development(world: World) -> Iterator[Hub]:
+    with serve(world.dsn, profile="DEVELOPMENT") as hub:
+        yield hub
+
+
+def code_of(response: httpx.Response) -> str:
+    assert "Traceback" not in response.text
+    return response.json()["errors"][0]["extensions"]["code"]
+
+
+# ---------------------------------------------------------------- nothing stalls
+
+
+@contextmanager
+def heartbeat(hub: Hub) -> Iterator[list[float]]:
+    """Beat every millisecond where the hub runs; gives a list that has, afterwards, the longest pause in seconds."""
+    stop = threading.Event()
+
+    async def beat() -> float:
+        longest, last = 0.0, time.perf_counter()
+        while not stop.is_set():
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+        return longest
+
+    beating = asyncio.run_coroutine_threadsafe(beat(), hub.loop)
+    found: list[float] = []
+    try:
+        yield found
+    finally:
+        stop.set()
+        found.append(beating.result(30))
+
+
+@pytest.fixture(scope="module")
+def quiet(hub: Hub) -> Iterator[Hub]:
+    """A hub in a process whose garbage collector has as little to look through as `ochub serve` leaves it."""
+    hub.ask(HELLO)
+    gc.collect()
+    gc.freeze()
+    yield hub
+    gc.unfreeze()
+
+
+def least(hub: Hub, ask: Any) -> tuple[httpx.Response, float, float]:
+    """Ask until it is fast enough; give an answer, and the least that answering took and that others had to wait."""
+    answers: list[httpx.Response] = []
+    took_s = stalled_s = float("inf")
+    while len(answers) < TRIES and (took_s >= REFUSED_WITHIN_S or stalled_s >= STALLED_AT_MOST_S):
+        with heartbeat(hub) as pauses:
+            began = time.perf_counter()
+            answers.append(ask(len(answers)))
+            took_s = min(took_s, time.perf_counter() - began)
+        stalled_s = min(stalled_s, pauses[0])
+    return answers[-1], took_s, stalled_s
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_refuses_an_evil_document_at_once(quiet: Hub, name: str) -> None:
+    body = DOCUMENTS[name]
+    response, took_s, stalled_s = least(quiet, lambda number: quiet.post(fresh(body, number), headers=MODERN))
+    assert response.status_code == 400
+    assert code_of(response) in {
+        "TOO_COMPLEX",
+        "GRAPHQL_PARSE_FAILED",
+        "GRAPHQL_VALIDATION_FAILED",
+        "INVALID_ID",
+        "FORBIDDEN",
+    }
+    assert len(response.content) < 20_000
+    assert took_s < REFUSED_WITHIN_S
+    assert stalled_s < STALLED_AT_MOST_S
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_refuses_an_evil_body_at_once(quiet: Hub, name: str) -> None:
+    def ask(_: int) -> httpx.Response:
+        return quiet.client.post("/graphql", headers={**JSON, **MODERN}, content=BODIES[name])
+
+    response, took_s, stalled_s = least(quiet, ask)
+    assert response.status_code in (400, 413)
+    assert code_of(response) in {"BAD_REQUEST", "TOO_COMPLEX", "BAD_INPUT", "INVALID_ID"}
+    assert took_s < REFUSED_WITHIN_S
+    assert stalled_s < STALLED_AT_MOST_S
+
+
+def test_describes_the_schema_without_keeping_others_waiting(quiet: Hub, world: World) -> None:
+    query, headers = get_introspection_query(), world.authorization("wegweiser")
+    response, _, stalled_s = least(quiet, lambda number: quiet.post(fresh(query, number), headers=headers))
+    assert len(response.json()["data"]["__schema"]["types"]) > 50
+    assert stalled_s < STALLED_AT_MOST_S
+
+
+def test_would_notice_a_stall(quiet: Hub) -> None:
+    async def stall() -> None:
+        time.sleep(2 * STALLED_AT_MOST_S)  # noqa: ASYNC251
+
+    _, _, stalled_s = least(quiet, lambda _: quiet.run(stall()))
+    assert stalled_s > STALLED_AT_MOST_S
+
+
+def test_takes_the_largest_ordinary_questions(hub: Hub, world: World) -> None:
+    assert "nodes" in hub.ask(NEAREST, NEAR_ULM)["evses"]
+    assert "nodes" in hub.ask(NEAREST, {**NEAR_ULM, "first": 500})["evses"]
+    many = " ".join(f"a{n}: evse(evseId: $x) {{ evseId connectors {{ standard }} }}" for n in range(20))
+    assert len(hub.ask(f"query ($x: EvseId!) {{ {many} }}", {"x": "DE*SON*E1"})) == 20
+
+
+# ---------------------------------------------------------------- bodies
+
+
+def talk(hub: Hub, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    """Send raw bytes in pieces; give what comes back until the connection is closed or an answer is complete."""
+    host, port = hub.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        for part in parts:
+            if select.select([connection], [], [], 0)[0]:
+                break  # there is an answer already
+            connection.sendall(part)
+            time.sleep(pause_s)
+        connection.settimeout(10)
+        received = b""
+        while b"\r\n\r\n" not in received or not received.endswith(b"}"):
+            part = connection.recv(65536)
+            if not part:
+                break
+            received += part
+        return received
+
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\n"
+ASKED = json.dumps({"query": HELLO}).encode()
+
+
+def test_takes_a_body_in_chunks_without_a_length(hub: Hub) -> None:
+    chunks = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in ASKED)
+    received = talk(hub, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunks + b"0\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.endswith(b'{"data":{"__typename":"Query"}}')
+
+
+def test_refuses_a_body_without_a_length_that_grows_too_large(hub: Hub) -> None:
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    received = talk(hub, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 4)
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b'"BAD_REQUEST"' in received
+
+
+def test_waits_for_a_slow_body_only_so_long(world: World) -> None:
+    with serve(world.dsn, body_timeout_s=0.3) as hub:
+        head = HEAD + b"Content-Length: %d\r\n\r\n" % len(ASKED)
+        began = time.perf_counter()
+        received = talk(hub, head, *(bytes([byte]) for byte in ASKED[:8]), pause_s=0.05)
+        assert time.perf_counter() - began < 5
+        assert received.startswith(b"HTTP/1.1 408 ")
+        assert b"connection: close" in received
+        assert b"did not arrive within 0.3 s" in received
+        assert talk(hub, head, ASKED).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity", "nonsense", ""])
+def test_takes_no_compressed_body(hub: Hub, encoding: str) -> None:
+    headers = {**JSON, "Content-Encoding": encoding}
+    response = hub.client.post("/graphql", headers=headers, content=zlib.compress(ASKED))
+    assert (response.status_code, code_of(response)) == (415, "BAD_REQUEST")
+
+
+def test_takes_a_body_that_says_it_is_not_compressed(hub: Hub) -> None:
+    headers = {**JSON, "Content-Encoding": "Identity"}
+    assert hub.client.post("/graphql", headers=headers, content=ASKED).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", '"latin1"', "utf-8x"])
+def test_takes_no_other_charset(hub: Hub, charset: str) -> None:
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    response = hub.client.post("/graphql", headers=headers, content=ASKED)
+    assert (response.status_code, code_of(response)) == (415, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "utf8"])
+def test_takes_utf_8_by_every_spelling(hub: Hub, charset: str) -> None:
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    assert hub.client.post("/graphql", headers=headers, content=ASKED).status_code == 200
+
+
+# ---------------------------------------------------------------- media types
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("application/*", "application/json"),
+        ("application/json", "application/json"),
+        ("APPLICATION/JSON", "application/json"),
+        ("application/graphql-response+json", "application/graphql-response+json"),
+        ("application/graphql-response+json, application/json", "application/graphql-response+json"),
+        ("application/json, application/graphql-response+json", "application/graphql-response+json"),
+        ("application/graphql-response+json;q=0.5, application/json", "application/json"),
+        ("application/graphql-response+json;q=0, */*", "application/json"),
+        ("application/json;q=0, */*", None),
+        ("text/html, application/json;q=0.1", "application/json"),
+        ("text/html", None),
+        ("application/json;q=0", None),
+        ("application/json;q=x", None),
+        ("nonsense", None),
+        (",", "application/json"),
+    ],
+)
+def test_chooses_the_media_type(accept: str, chosen: str | None) -> None:
+    assert media_type(accept) == chosen
+
+
+def test_refuses_who_takes_nothing_that_there_is_before_anything_is_done(hub: Hub) -> None:
+    with hub.recording() as statements:
+        response = hub.post('{ evse(evseId: "DE*SON*E1") { evseId } }', headers={"Accept": "text/html"})
+    assert (response.status_code, code_of(response)) == (406, "BAD_REQUEST")
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert statements == []
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/graphql-response+json"])
+def test_answers_in_the_media_type_that_was_asked_for(hub: Hub, media: str) -> None:
+    for query, status in ((HELLO, 200), ("{", 200 if media == "application/json" else 400)):
+        response = hub.post(query, headers={"Accept": media})
+        assert (response.status_code, response.headers["content-type"]) == (status, f"{media}; charset=utf-8")
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cache-control"] == "no-store"
+
+
+# ---------------------------------------------------------------- whom it is run for
+
+
+def test_answers_no_get_in_production(hub: Hub) -> None:
+    response = hub.client.get("/graphql", params={"query": HELLO})
+    assert (response.status_code, response.headers["allow"], code_of(response)) == (405, "POST", "BAD_REQUEST")
+
+
+def test_answers_queries_by_get_to_developers(development: Hub) -> None:
+    query = "query Q($x: EvseId!) { evse(evseId: $x) { evseId } }"
+    params = {"query": query, "variables": '{"x": "DE*SON*E1"}', "operationName": "Q", "extensions": "{}"}
+    response = development.client.get("/graphql", params=params)
+    assert response.json() == {"data": {"evse": {"evseId": "DE*SON*E1"}}}
+
+
+def test_changes_nothing_by_get(development: Hub, world: World) -> None:
+    query = 'mutation { revokeApiKey(keyId: "x") { id } }'
+    headers = world.authorization("leitstelle")
+    response = development.client.get("/graphql", params={"query": query}, headers=headers)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    "query_string",
+    ["", "query=", "query=%ff", "query=%7B", "query={__typename}&variables=[]", "query={__typename}&variables={"],
+)
+def test_refuses_a_get_that_is_no_request(development: Hub, query_string: str) -> None:
+    response = development.client.get(f"/graphql?{query_string}", headers=MODERN)
+    assert response.status_code == 400
+    assert code_of(response) in {"BAD_REQUEST", "GRAPHQL_PARSE_FAILED"}
+
+
+@pytest.mark.parametrize("query", ["{ __schema { types { name } } }", '{ __type(name: "Evse") { name } }'])
+def test_describes_itself_to_callers_and_developers_only(hub: Hub, development: Hub, world: World, query: str) -> None:
+    response = hub.post(query, headers=MODERN)
+    assert (response.status_code, code_of(response)) == (400, "FORBIDDEN")
+    assert hub.ask(query, headers=world.authorization("wegweiser"))
+    assert development.ask(query)
+    assert hub.ask(HELLO) == {"__typename": "Query"}
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("{ evsess { nodes { evseId } } }", None),
+        ("{ evses { nodes { evseIdd } } }", None),
+        ("{ evses(frist: 1) { nodes { evseId } } }", None),
+        ("{ evses(filter: { authMethods: [PUBLICC] }) { nodes { evseId } } }", None),
+        ("query ($x: EvseFilte) { evses(filter: $x) { nodes { evseId } } }", None),
+        ("query ($x: EvseFilter) { evses(filter: $x) { nodes { evseId } } }", {"x": {"authMethod": ["PUBLIC"]}}),
+        ("query ($x: EvseFilter) { evses(filter: $x) { nodes { evseId } } }", {"x": {"authMethods": ["PUBLICC"]}}),
+    ],
+)
+def test_helps_callers_and_developers_to_guess_names_but_no_strangers(
+    hub: Hub, development: Hub, world: World, query: str, variables: Any
+) -> None:
+    assert "Did you mean" not in hub.post(query, variables).text
+    assert "Did you mean" in hub.post(query, variables, world.authorization("wegweiser")).text
+    assert "Did you mean" in development.post(query, variables).text
+
+
+# ---------------------------------------------------------------- pages of other origins
+
+
+def preflight(hub: Hub, origin: str) -> httpx.Response:
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type",
+    }
+    return hub.client.options("/graphql", headers=headers)
+
+
+def test_lets_pages_of_configured_origins_ask(world: World) -> None:
+    with serve(world.dsn, cors_origins="https://maps.example, https://other.example") as hub:
+        for origin in ("https://maps.example", "https://other.example"):
+            allowed = preflight(hub, origin)
+            assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, origin)
+            response = hub.post(HELLO, headers={"Origin": origin})
+            assert response.headers["access-control-allow-origin"] == origin
+            assert "Retry-After" in response.headers["access-control-expose-headers"]
+        for origin in ("https://evil.example", "http://maps.example", "null"):
+            assert preflight(hub, origin).status_code == 400
+            assert "access-control-allow-origin" not in hub.post(HELLO, headers={"Origin": origin}).headers
+
+
+def test_lets_no_page_ask_by_default(hub: Hub) -> None:
+    assert preflight(hub, "https://maps.example").status_code == 405
+    response = hub.post(HELLO, headers={"Origin": "https://maps.example"})
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+# ---------------------------------------------------------------- compression
+
+
+@pytest.mark.parametrize(
+    ("accepted", "compressed"),
+    [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("br", False), ("identity", False), ("", False)],
+)
+def test_compresses_for_who_takes_it(hub: Hub, accepted: str, compressed: bool) -> None:
+    plain = hub.post(NEAREST, NEAR_ULM, {"Accept-Encoding": "identity"})
+    assert len(plain.content) > 4_000
+    response = hub.post(NEAREST, NEAR_ULM, {"Accept-Encoding": accepted})
+    assert (response.headers.get("content-encoding") == "gzip") == compressed
+    assert response.content == plain.content
+    assert (int(response.headers["content-length"]) < len(plain.content) / 3) == compressed
+    assert "accept-encoding" in response.headers["vary"]
+
+
+def test_compresses_nothing_small_and_nothing_at_all_where_it_is_told_so(hub: Hub, world: World) -> None:
+    assert "content-encoding" not in hub.post(HELLO, headers={"Accept-Encoding": "gzip"}).headers
+    with serve(world.dsn, gzip_from_bytes=0) as other:
+        assert "content-encoding" not in other.post(NEAREST, NEAR_ULM, {"Accept-Encoding": "gzip"}).headers
+
+
+# ---------------------------------------------------------------- budgets
+
+
+def spend_all(hub: Hub, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Ask until the budget is spent; give the refusal."""
+    for _ in range(1_000):
+        response = hub.post(HELLO, headers=headers)
+        if response.status_code != 200:
+            return response
+    raise AssertionError("the budget is never spent")
+
+
+def test_refuses_who_asks_too_often_and_says_when_to_come_back(world: World) -> None:
+    with serve(world.dsn, anonymous_requests_per_s=2.0, budget_burst_s=5.0) as hub:
+        response = spend_all(hub)
+        assert (response.status_code, code_of(response)) == (429, "RATE_LIMITED")
+        assert int(response.headers["retry-after"]) == response.json()["errors"][0]["extensions"]["retryAfterS"] == 1
+        time.sleep(1.1)
+        assert hub.post(HELLO).status_code == 200
+        # Others are not concerned.
+        assert hub.post(HELLO, headers=world.authorization("wegweiser")).status_code == 200
+
+
+def test_shows_what_a_question_costs_and_what_is_left(world: World) -> None:
+    with serve(world.dsn, anonymous_cost_per_s=100.0, budget_burst_s=20.0) as hub:
+        cost = hub.post(NEAREST, NEAR_ULM).json()["extensions"]["cost"]
+        assert cost["requested"] == 1 + 50 * 11
+        assert 1_449 <= cost["remaining"] <= 1_460
+        assert cost["resetAt"].endswith("Z")
+        literal = hub.post("{ evses(first: 7) { nodes { evseId } } }").json()["extensions"]["cost"]
+        assert literal["requested"] == 8
+        default = hub.post("query ($n: Int! = 3) { evses(first: $n) { nodes { evseId } } }").json()
+        assert default["extensions"]["cost"]["requested"] == 4
+        response = [hub.post(NEAREST, NEAR_ULM) for _ in range(3)][-1]
+        assert (response.status_code, code_of(response)) == (429, "RATE_LIMITED")
+        assert 1 <= int(response.headers["retry-after"]) <= 6
+        assert hub.post(HELLO).status_code == 200
+
+
+def test_shares_budgets_among_processes(world: World) -> None:
+    settings: dict[str, Any] = {"partner_requests_per_s": 2.0, "budget_burst_s": 20.0}
+    headers = world.authorization("neuling")
+    with serve(world.dsn, **settings) as one, serve(world.dsn, **settings) as other:
+        assert spend_all(one, headers).status_code == 429
+        asked = 0
+        while other.post(HELLO, headers=headers).status_code == 200:
+            asked += 1
+        # What the other has on credit, and what came back meanwhile.
+        assert asked <= 10
+
+
+def test_makes_guessers_of_keys_pay_as_strangers(world: World) -> None:
+    with serve(world.dsn, anonymous_requests_per_s=1.0) as hub:
+        guess = {"Authorization": "Bearer ochub_guess"}
+        statuses = [hub.post(HELLO, headers=guess).status_code for _ in range(30)]
+        assert statuses[0] == 401
+        assert statuses[-1] == 429
+        assert hub.post(HELLO, headers=world.authorization("wegweiser")).status_code == 200
+
+
+def test_believes_nobody_about_addresses_by_default(world: World) -> None:
+    with serve(world.dsn, anonymous_requests_per_s=1.0) as hub:
+        answers = [hub.post(HELLO, headers={"X-Forwarded-For": f"203.0.113.{n}"}).status_code for n in range(30)]
+        assert 429 in answers
+
+
+def test_believes_configured_proxies_about_addresses(world: World) -> None:
+    with serve(world.dsn, anonymous_requests_per_s=1.0, trusted_proxies="10.0.0.0/8,127.0.0.1") as hub:
+        for number in range(30):
+            assert hub.post(HELLO, headers={"X-Forwarded-For": f"203.0.113.{number}"}).status_code == 200
+        # What a client itself claims stands before what the proxy adds, and counts nothing.
+        claims = [
+            hub.post(HELLO, headers={"X-Forwarded-For": f"198.51.100.{number}, 203.0.113.99, 10.1.2.3"}).status_code
+            for number in range(30)
+        ]
+        assert 429 in claims
+
+
+def test_believes_no_proxy_it_was_not_told_of(world: World) -> None:
+    with serve(world.dsn, anonymous_requests_per_s=1.0, trusted_proxies="10.0.0.0/8") as hub:
+        answers = [hub.post(HELLO, headers={"X-Forwarded-For": f"203.0.113.{n}"}).status_code for n in range(30)]
+        assert 429 in answers
+
+
+def test_answers_without_a_round_trip_for_the_budget(world: World) -> None:
+    with serve(world.dsn, anonymous_requests_per_s=50.0, anonymous_cost_per_s=30_000.0) as hub:
+        with hub.recording() as statements:
+            for _ in range(10):
+                hub.post(HELLO)
+        assert statements == []
