@@ -15,6 +15,8 @@ PINS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
 #: All that the script, or what a test puts beside it, needs of a machine.
 TOOLS = ("basename", "cat", "cmp", "cp", "dirname", "env", "mkdir", "chmod", "rm", "sed", "sh", "sha256sum", "tee")
 
+AUDIT = "tests/graphql-http"
+
 INSTALL = "apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300"
 
 
@@ -31,6 +33,8 @@ class Machine:
         self.project.mkdir()
         for name in ("setup", "pyproject.toml", "package-lock.json", *PINS):
             shutil.copy(ROOT / name, self.project)
+        (self.project / AUDIT).mkdir(parents=True)
+        shutil.copy(ROOT / AUDIT / "package-lock.json", self.project / AUDIT)
         for tool in TOOLS:
             found = shutil.which(tool)
             assert found
@@ -42,10 +46,10 @@ class Machine:
         path.write_text(f'#!/bin/sh\necho "{program} $*" >>{self.calls}\n{script}\n')
         path.chmod(0o755)
 
-    def setup(self, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def setup(self, environment: Mapping[str, str] | None = None, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the script in its copy of the project."""
         return subprocess.run(
-            [self.project / "setup"],
+            [self.project / "setup", *words],
             env={"PATH": str(self.programs), "OCHUB_SETUP_SERVERS": str(self.directory), **(environment or {})},
             capture_output=True,
             text=True,
@@ -70,7 +74,7 @@ esac
 def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
     machine.has("python3", FAKE_PYTHON.replace("CALLS", str(machine.calls)))
-    machine.has("npm", "mkdir -p node_modules")
+    machine.has("npm", f"mkdir -p node_modules {AUDIT}/node_modules")
     return machine
 
 
@@ -190,6 +194,22 @@ def test_installs_what_the_page_for_developers_loads_once(machine: Machine) -> N
         assert machine.setup().returncode == 0
         calls = machine.calls.read_text().splitlines()
         assert len([call for call in calls if call.startswith("npm ci --ignore-scripts")]) == installed
+
+
+def test_installs_the_audits_once_and_for_tests_only(machine: Machine) -> None:
+    machine.has("postgres")
+    for words, installed in (((), 0), (("dev",), 1), (("dev",), 1)):
+        assert machine.setup(None, *words).returncode == 0
+        calls = machine.calls.read_text().splitlines()
+        assert len([call for call in calls if f"--prefix {AUDIT}" in call]) == installed
+
+
+def test_does_without_the_audits_where_npm_reaches_nothing(machine: Machine) -> None:
+    machine.has("postgres")
+    machine.has("npm", "exit 1")
+    done = machine.setup(None, "dev")
+    assert done.returncode == 0
+    assert "their test is left out" in done.stderr
 
 
 def test_does_without_the_page_where_npm_reaches_nothing_and_tries_again(machine: Machine) -> None:
