@@ -5,7 +5,6 @@ import threading
 from asyncio import new_event_loop
 from collections.abc import Coroutine, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -37,15 +36,18 @@ AUTHENTICATING = "select * from authenticate($1)"
 LEARNING_TYPES = ("current_setting('jit')", "typeinfo_tree", "set_config('jit'")
 
 
-@dataclass
 class Hub:
     """A running hub with one database connection of each kind, so that every statement is seen, in order."""
 
-    url: str
-    database: Database
-    loop: asyncio.AbstractEventLoop
-    client: httpx.Client
-    statements: list[str] = field(default_factory=list)
+    def __init__(self, url: str, database: Database, loop: asyncio.AbstractEventLoop, client: httpx.Client) -> None:
+        self.url = url
+        self.database = database
+        self.loop = loop
+        self.client = client
+        self.statements: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"the hub at {self.url}"
 
     def post(
         self, query: str, variables: Any = None, headers: dict[str, str] | None = None, **more: Any

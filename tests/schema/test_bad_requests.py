@@ -71,7 +71,7 @@ def test_takes_json_by_every_spelling(hub: Hub, content_type: str) -> None:
         b'{"query": "\xff"}',
         b'\xef\xbb\xbf{"query": "{ me { role } }"}',
         b"[" * 100_000,
-        b'{"query": "{ me { role } }", "variables": ' + b'{"x":' * 100_000 + b"1" + b"}" * 100_000 + b"}",
+        b'{"query": "{ me { role } }", "variables": ' + b'{"x":' * 30_000 + b"1" + b"}" * 30_000 + b"}",
         b'{"query": "{ me { role } }", "variables": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
         b'[{"query": "{ me { role } }"}]',
         b'"{ me { role } }"',
@@ -147,6 +147,15 @@ def test_refuses_a_document_that_is_none(hub: Hub, query: str, code: str) -> Non
     assert "data" not in response.json()
 
 
+WHY_A_DOCUMENT_IS_REFUSED = {
+    "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED",
+    "TOO_COMPLEX",
+    "BAD_INPUT",
+    "BAD_REQUEST",
+}
+
+
 @pytest.mark.parametrize("depth", [30, 100, 200, 300, 400, 600, 1000, 3000, 100_000])
 @pytest.mark.parametrize("shape", ["fields", "inline fragments", "values", "types", "objects"])
 def test_survives_every_depth_of_a_document(hub: Hub, depth: int, shape: str) -> None:
@@ -159,13 +168,7 @@ def test_survives_every_depth_of_a_document(hub: Hub, depth: int, shape: str) ->
     }[shape]
     response = hub.post(query)
     if "errors" in response.json():
-        assert {code for code, _ in refusals_of(response)} <= {
-            "GRAPHQL_PARSE_FAILED",
-            "GRAPHQL_VALIDATION_FAILED",
-            "BAD_INPUT",
-            "TOO_COMPLEX",
-            "BAD_REQUEST",  # more than strangers may send
-        }
+        assert {code for code, _ in refusals_of(response)} <= WHY_A_DOCUMENT_IS_REFUSED
         assert "data" not in response.json()
     else:
         assert (shape, response.json()) == ("inline fragments", {"data": {"__typename": "Query"}})
