@@ -468,7 +468,7 @@ def test_runs_a_hub_that_a_newcomer_can_fill_and_ask(data_dir: Path) -> None:
         assert f"OCHub serves on {hub.url}\n" in hub.said
         assert f"GraphiQL, with examples: {hub.url}/graphql\n" in hub.said
         assert any(line.endswith(f"demo --data-dir {data_dir}\n") for line in hub.said)
-        assert _ask(hub.url, "{ evses { nodes { evseId } } }") == {"data": {"evses": {"nodes": []}}}
+        assert _ask(hub.url, "{ evses { nodes { evseId } } }")["data"] == {"evses": {"nodes": []}}
 
         made = json.loads(_call("demo", "--json", "--data-dir", str(data_dir)).stdout)
         [secret] = [key["secret"] for each in made["partners"] for key in each["keys"] if key["role"] == "NSP"]
@@ -494,7 +494,7 @@ def test_starts_again_after_it_was_killed(lived_in: Path) -> None:
         hub.stop(signal.SIGKILL)
     assert _server_runs(lived_in)
     with _running(*up) as hub:
-        assert _ask(hub.url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        assert _ask(hub.url, "{ __typename }")["data"] == {"__typename": "Query"}
     assert not _server_runs(lived_in)
 
 
@@ -522,7 +522,7 @@ def test_serves_in_production_only_on_the_present_schema(bare_database_url: str)
     assert "Hint: run `ochub migrate`" in refused.stderr
     assert _call("migrate", DATABASE_URL=bare_database_url).returncode == 0
     with _running("serve", "--port", "0", DATABASE_URL=bare_database_url) as hub:
-        assert _ask(hub.url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        assert _ask(hub.url, "{ __typename }")["data"] == {"__typename": "Query"}
         page = httpx.get(f"{hub.url}/graphql", headers={"accept": "text/html"})
         assert "html" not in page.headers["content-type"]
         code, errors, _ = hub.stop(signal.SIGTERM)
