@@ -89,9 +89,7 @@ def find_home(data_dir: Path) -> Home:
         here.parent.mkdir(parents=True, exist_ok=True)
         account = _find_account(here / "data")
         path = here.resolve() if here.is_symlink() or _reaches(account, here.parent) else _lead_elsewhere(here)
-        if not path.exists():
-            path.mkdir(parents=True)
-            path.chmod(0o755 if os.geteuid() == 0 else 0o700)
+        _make_home(path)
         _require_access(path)
     except PermissionError as error:
         raise ClusterUnusable(
@@ -157,6 +155,13 @@ def hold_lock(home: Home, name: str) -> Generator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _make_home(path: Path) -> None:
+    # Two may come at once; who finds it made goes on with what the other made.
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(parents=True)
+        path.chmod(0o755 if os.geteuid() == 0 else 0o700)
 
 
 def _require_access(path: Path) -> None:

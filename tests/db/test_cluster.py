@@ -13,7 +13,9 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import asyncpg
@@ -313,6 +315,19 @@ def test_makes_one_cluster_when_several_start_at_once(somewhere: Path) -> None:
     assert sorted(owned for owned, _ in said) == ["False", "False", "False", "True"]
     assert len({started for _, started in said}) == 1
     assert processes_in(somewhere / "cluster" / "data") == []
+
+
+def test_finds_one_home_when_several_look_at_once(somewhere: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for attempt in range(50):
+            together = Barrier(8)
+
+            def look(data_dir: Path = somewhere / str(attempt), together: Barrier = together) -> Path:
+                together.wait()
+                return find_home(data_dir).path
+
+            looks = [pool.submit(look) for _ in range(8)]
+            assert {done.result() for done in looks} == {somewhere / str(attempt) / "cluster"}
 
 
 def test_keeps_its_server_out_of_reach_of_ctrl_c(data_dir: Path) -> None:
