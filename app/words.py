@@ -148,6 +148,30 @@ class ContractStatus(StrEnum):
     ENDED = "ENDED"
 
 
+class ChangeKind(StrEnum):
+    EVSE = "EVSE"
+    EVSE_STATUS = "EVSE_STATUS"
+    PARKING_SPOT = "PARKING_SPOT"
+    PARKING_STATUS = "PARKING_STATUS"
+    TARIFF = "TARIFF"
+
+
+class LogKind(StrEnum):
+    """What the change log speaks of: a kind of change, or who sees whom."""
+
+    EVSE = "EVSE"
+    EVSE_STATUS = "EVSE_STATUS"
+    PARKING_SPOT = "PARKING_SPOT"
+    PARKING_STATUS = "PARKING_STATUS"
+    TARIFF = "TARIFF"
+    SIGHT = "SIGHT"
+
+
+class ChangeAction(StrEnum):
+    UPSERTED = "UPSERTED"
+    REMOVED = "REMOVED"
+
+
 class ResultCode(StrEnum):
     OK = "OK"
     PARTLY = "PARTLY"

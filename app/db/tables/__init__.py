@@ -4,6 +4,8 @@ from app.db.tables.base import metadata
 from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, location, operator
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
+from app.db.tables.live import evse_status, parking_status, status_expiry, status_history
+from app.db.tables.log import change, log_state
 from app.db.tables.parking import evse_parking_spot, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 
@@ -11,18 +13,24 @@ __all__ = [
     "api_key",
     "audit_log",
     "budget",
+    "change",
     "contract",
     "evse",
     "evse_parking_spot",
+    "evse_status",
     "list_part",
     "listed_evse",
     "listed_parking_spot",
     "location",
+    "log_state",
     "metadata",
     "operator",
     "parking_spot",
+    "parking_status",
     "partner",
     "partner_role",
     "refusal",
+    "status_expiry",
+    "status_history",
     "upload_list",
 ]

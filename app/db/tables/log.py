@@ -1,0 +1,41 @@
+"""The change log: which entity changed in which transaction, and what cannot be seen any more of how it was before.
+
+Rows hold no state: readers read the present one. A row's position is its transaction, then its number; rows of
+transactions below `pg_snapshot_xmin` are complete, whatever order the transactions were committed in.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Identity, Index, Integer, Table, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from app.db.tables.base import Id, Instant, metadata, one_of
+from app.words import LogKind
+
+#: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`: through whom it was seen before, where that
+#: changed or it is gone (SIGHT: whose EVSEs). `longitude`, `latitude`: where it was, when it moved or went.
+#: `was_available`: its combined status before a change of status. `role_id`: for SIGHT, whose; null: everybody's.
+change = Table(
+    "change",
+    metadata,
+    Column("transaction", BigInteger, nullable=False, server_default=func.transaction_number()),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("at", Instant, nullable=False, server_default=func.clock_timestamp()),
+    Column("kind", Text, nullable=False),
+    Column("entity_id", Id, nullable=False),
+    Column("existed", Boolean, nullable=False, server_default=text("true")),
+    Column("operator_nos", ARRAY(Integer)),
+    Column("longitude", Float(53)),
+    Column("latitude", Float(53)),
+    Column("was_available", Boolean),
+    Column("role_id", Integer),
+    one_of("kind", LogKind),
+    Index(None, "transaction", "id"),
+    postgresql_partition_by="RANGE (at)",
+)
+
+#: One row. `salt` tells logs of different databases apart; changes of transactions below `floor` are not kept any more.
+log_state = Table(
+    "log_state",
+    metadata,
+    Column("salt", UUID, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("floor", BigInteger, nullable=False),
+)
