@@ -38,8 +38,8 @@ def _said_whole() -> CheckConstraint:
     )
 
 
-#: What the operator says of an EVSE. `blocked_until`: until then all spots linked to it are taken (the earliest of their
-#: expiries; null when one of them is not), kept here by whoever changes spots or links.
+#: What the operator says of an EVSE. `blocked_until`: until then all spots linked to it are taken: the earliest of their
+#: expiries, null when one of them is free; kept by whoever changes spots or links.
 evse_status = Table(
     "evse_status",
     metadata,
@@ -68,8 +68,8 @@ parking_status = Table(
     postgresql_with=NARROW,
 )
 
-#: When to look whether a status ran out: one entry per row of status that has a `due`, and stale ones. `kind`: EVSE_STATUS
-#: or PARKING_STATUS.
+#: When to look whether a status ran out: one entry per row of status that has a `due`, and stale ones. `kind`:
+#: EVSE_STATUS or PARKING_STATUS.
 status_expiry = Table(
     "status_expiry",
     metadata,
@@ -78,8 +78,8 @@ status_expiry = Table(
     Column("entity_id", Id, primary_key=True),
 )
 
-#: Every change of state that was accepted, and every running out. `at`: the sender's clock, which may run backwards; partitions
-#: are by the hub's own.
+#: Every change of state that was accepted, and every running out. `at`: the sender's clock, which may run backwards;
+#: partitions are by the hub's own.
 status_history = Table(
     "status_history",
     metadata,

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from app.db.tables.base import Id, Instant, metadata, one_of
 from app.words import LogKind
 
-#: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`: through whom it was seen before, where that
-#: changed or it is gone (SIGHT: whose EVSEs). `longitude`, `latitude`: where it was, when it moved or went.
+#: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`: through whom it was seen before, where
+#: that changed or it is gone (SIGHT: whose EVSEs). `longitude`, `latitude`: where it was, when it moved or went.
 #: `was_available`: its combined status before a change of status. `role_id`: for SIGHT, whose; null: everybody's.
 change = Table(
     "change",

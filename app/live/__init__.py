@@ -1,0 +1,1 @@
+"""What changes: the log of it, and those who are told at once."""
