@@ -38,8 +38,8 @@ def _said_whole() -> CheckConstraint:
     )
 
 
-#: What the operator says of an EVSE. `blocked_until`: until then all spots linked to it are taken: the earliest of their
-#: expiries, null when one of them is free; kept by whoever changes spots or links.
+#: What the operator says of an EVSE. `blocked_until`: until then all spots linked to it are taken. That is the earliest
+#: of their expiries, null when one of them is free; whoever changes spots or links keeps it.
 evse_status = Table(
     "evse_status",
     metadata,
