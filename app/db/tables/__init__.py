@@ -5,7 +5,7 @@ from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, location, operator
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
 from app.db.tables.live import evse_status, parking_status, status_expiry, status_history
-from app.db.tables.log import change, log_state
+from app.db.tables.log import change, log_mark, log_state
 from app.db.tables.parking import evse_parking_spot, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 
@@ -22,6 +22,7 @@ __all__ = [
     "listed_evse",
     "listed_parking_spot",
     "location",
+    "log_mark",
     "log_state",
     "metadata",
     "operator",

@@ -39,3 +39,11 @@ log_state = Table(
     Column("salt", UUID, primary_key=True, server_default=text("gen_random_uuid()")),
     Column("floor", BigInteger, nullable=False),
 )
+
+#: How far the log was complete at an instant: transactions below `transaction` had all ended.
+log_mark = Table(
+    "log_mark",
+    metadata,
+    Column("at", Instant, primary_key=True),
+    Column("transaction", BigInteger, nullable=False),
+)
