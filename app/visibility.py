@@ -9,7 +9,21 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Table, Text, Uuid, bindparam, false, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import array as pg_array
 from sqlalchemy.sql.selectable import AliasedReturnsRows
@@ -21,13 +35,11 @@ from app.db.tables import (
     budget,
     change,
     contract,
-    evse,
     evse_parking_spot,
     evse_status,
     list_part,
     listed_evse,
     listed_parking_spot,
-    location,
     log_mark,
     log_state,
     operator,
@@ -36,6 +48,8 @@ from app.db.tables import (
     partner,
     partner_role,
     refusal,
+    shown_evse,
+    shown_location,
     status_expiry,
     status_history,
     upload_list,
@@ -92,18 +106,33 @@ def table_name(table: FromClause) -> str:
     return str(original.name if isinstance(original, Table | AliasedReturnsRows) else getattr(table, "name", table))
 
 
-def _by_operator(column: str) -> Rule:
-    """Open operators for everybody, contracts in force for partners. Read once per statement, not per row."""
+def _of_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Open operators for everybody, contracts in force for partners."""
+    return true() if sight is Sight.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.no, sight))
 
-    def rule(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-        if sight is Sight.ADMINISTRATOR:
-            return true()
-        seen = table.c[column] == func.any(_operators_seen(sight))
-        # The planner cannot know how many operators that will be, takes them for few and would read them all by their
-        # index: inside coalesce it takes the condition for what it mostly is, a filter on rows found otherwise.
-        return func.coalesce(seen, false())
 
-    return rule
+def _by_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Rows in force of operators seen."""
+    numbers = select(operator.c.no).where(operator.c.ahead).scalar_subquery()
+    is_ahead = table.c.operator_no == func.any(func.array(numbers, type_=ARRAY(Integer)))
+    in_force = table.c.ahead == is_ahead
+    if sight is Sight.ADMINISTRATOR:
+        return _mostly(in_force)
+    return _mostly(and_(_is_of_those_seen(table.c.operator_no, sight), in_force))
+
+
+def _mostly(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Keep a condition from the indexes.
+
+    The planner cannot know how many operators that will be, takes them for few and would read them all by their index:
+    inside coalesce it takes the condition for what it mostly is, a filter on rows found otherwise.
+    """
+    return func.coalesce(condition, false())
+
+
+def _is_of_those_seen(number: ColumnElement[Any], sight: Sight) -> ColumnElement[bool]:
+    """Compare with numbers that are read once per statement, not per row."""
+    return number == func.any(_operators_seen(sight))
 
 
 def _operators_seen(sight: Sight) -> ColumnElement[Any]:
@@ -151,9 +180,9 @@ def _nobody(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 
 RULES: Mapping[str, Rule] = {
-    evse.name: _by_operator("operator_no"),
-    location.name: _by_operator("operator_no"),
-    operator.name: _by_operator("no"),
+    shown_evse.name: _by_operator,
+    shown_location.name: _by_operator,
+    operator.name: _of_operator,
     parking_spot.name: _of_spot,
     **dict.fromkeys((evse_parking_spot.name, upload_list.name, list_part.name), _nobody),
     **dict.fromkeys((listed_evse.name, listed_parking_spot.name), _nobody),

@@ -6,7 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from app.auth import Caller
-from app.db.tables import api_key, audit_log, contract, evse, operator, parking_spot, partner, partner_role, refusal
+from app.db.tables import (
+    api_key,
+    audit_log,
+    contract,
+    operator,
+    parking_spot,
+    partner,
+    partner_role,
+    refusal,
+    shown_evse,
+)
 from app.errors import HubError
 from app.ids import normalise_location_id
 from app.read.areas import AreaSearch
@@ -32,7 +42,7 @@ class BadFilter(HubError):
 # ---------------------------------------------------------------- EVSEs
 
 ONE_LOCATION = OneLocation()
-ONE_EVSE = ById(evse, ("evse_id",))
+ONE_EVSE = ById(shown_evse, ("evse_id",))
 
 
 def one_evse(arguments: Arguments, caller: Caller | None) -> Request:

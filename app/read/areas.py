@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
     type_coerce,
 )
@@ -57,6 +58,7 @@ WEST_END: Value = literal_column("-180::float8")
 EAST_END: Value = literal_column("180::float8")
 SOUTH_END: Value = literal_column("-90::float8")
 NORTH_END: Value = literal_column("90::float8")
+ONE: Value = literal_column("1")
 TURN: Value = literal_column("360")
 
 ROOT = Arguments()
@@ -83,6 +85,11 @@ class AreaSearch:
     after: bool = False
     descending: bool = False
     single: bool = False
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """What finds a row again: the key, and in which of two tables it stands."""
+        return (*self.key, "ahead") if "ahead" in self.table.c else self.key
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -112,7 +119,7 @@ class AreaSearch:
         key = [self.table.c[name] for name in self.key]
         if self.after:
             conditions.append(tuple_(*key) > place_after(self.order, self.table))
-        keys: Any = select(*key).where(*conditions).order_by(*key).limit(LIMIT)
+        keys: Any = select(*self._row_of(self.table)).where(*conditions).order_by(*key).limit(LIMIT)
         if not self.planned:
             return keys.with_only_columns(*columns)
         # Boxes hold thousands: only their keys are sorted, and the wide rows of one page are read.
@@ -143,7 +150,7 @@ class AreaSearch:
         distance: Value = func.ST_Distance(geog, line, FALSE, type_=Float(53))
         along: Value = piece.c.start_m + piece.c.length_m * _share(piece, self.table)
         key = self._key_of(self.table)
-        measured: list[Any] = [*key, distance.label("distance_m"), along.label("along_route_m")]
+        measured: list[Any] = [*self._row_of(self.table), distance.label("distance_m"), along.label("along_route_m")]
         hits: Any = select(*measured).ext(distinct_on(*key)).join_from(piece, self.table, and_(*near))
         places = hits.order_by(*key, literal_column("distance_m"), literal_column("along_route_m")).cte("places")
         page: Any = select(places)
@@ -151,12 +158,17 @@ class AreaSearch:
             here = tuple_(*(places.c[name] for name in self.order))
             page = page.where(here > place_after(self.order, self.table))
         page = page.order_by(*(places.c[name] for name in self.order)).limit(LIMIT).subquery("page")
-        return self._rows([*columns, page.c.distance_m, page.c.along_route_m], page)
+        return self._rows(columns, page, "distance_m", "along_route_m")
 
-    def _rows(self, columns: list[Any], page: FromClause) -> Select[Any]:
-        on = and_(*(self.table.c[name] == page.c[name] for name in self.key))
-        rows: Any = select(*columns).join_from(self.table, page, on)
+    def _rows(self, columns: list[Any], page: FromClause, *measured: str) -> Select[Any]:
+        """Read the wide rows of a page, one by one: that a key names one row of a view the planner does not know."""
+        here = [self.table.c[name] == page.c[name] for name in self.row]
+        row = select(*columns).where(*here).correlate(page).limit(ONE).lateral("row")
+        rows: Any = select(*row.c, *(page.c[name] for name in measured)).join_from(page, row, true())
         return rows
+
+    def _row_of(self, rows: FromClause) -> list[Any]:
+        return [rows.c[name] for name in self.row]
 
     def _key_of(self, rows: FromClause) -> list[Any]:
         return [rows.c[name] for name in self.key]

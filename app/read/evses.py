@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Float, FromClause, Integer, Text, any_, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.db.tables import evse, operator
+from app.db.tables import operator, shown_evse
 from app.read.areas import AreaSearch
 from app.read.plan import Arguments
 from app.read.usable import USABLE_COLUMNS, Instant, usable
@@ -51,7 +51,7 @@ def _operators_of(provider_id: ColumnElement[Any]) -> ColumnElement[Any]:
 #: EVSEs of an area that pass the named filters.
 EvseSearch = partial(
     AreaSearch,
-    table=evse,
+    table=shown_evse,
     key=("evse_id",),
     conditions=filter_conditions,
     selective=frozenset({"evse_ids", "location_ids"}),

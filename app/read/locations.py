@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, bindparam, exists, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, bindparam, exists, select
 
-from app.db.tables import evse, location, operator
+from app.db.tables import operator, shown_evse, shown_location
 from app.read.areas import AreaSearch
 from app.read.evses import filter_conditions
 from app.read.plan import Arguments
@@ -15,12 +15,15 @@ from app.visibility import Sight, visible
 
 KEY = ("operator_no", "location_id")
 
+#: What EVSEs and their location have in common in `shown_evse` and `shown_location`, of whichever version.
+ROW = (*KEY, "ahead")
+
 
 @dataclass(frozen=True, slots=True)
 class OneLocation:
     """The location of an operator, named by its party id, and a location id."""
 
-    table: Table = location
+    table: Table = shown_location
     order: tuple[str, ...] = ()
     descending: bool = False
     given: frozenset[str] = frozenset()
@@ -28,6 +31,7 @@ class OneLocation:
     planned: bool = False
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+        location = shown_location
         its_operator = select(operator.c.no).where(operator.c.party_id == bindparam("operator_id")).scalar_subquery()
         return select(*(location.c[name] for name in names)).where(
             visible(location, sight),
@@ -40,14 +44,14 @@ def has_matching_evse(locations: FromClause, given: Arguments) -> list[ColumnEle
     """Keep locations with an EVSE that passes the filters, if there are any."""
     if not given.bound:
         return []
-    here = [evse.c[name] == locations.c[name] for name in KEY]
-    return [exists().where(*here, *filter_conditions(evse, given)).correlate(locations)]
+    here = of_location(shown_evse, *(locations.c[name] for name in ROW))
+    return [exists().where(here, *filter_conditions(shown_evse, given)).correlate(locations)]
 
 
-def of_location(evses: FromClause, operator_no: ColumnElement[Any], location_id: ColumnElement[Any]) -> Any:
-    """Say which EVSEs belong to a location."""
-    return (evses.c.operator_no == operator_no) & (evses.c.location_id == location_id)
+def of_location(evses: FromClause, *row: ColumnElement[Any]) -> Any:
+    """Say which EVSEs belong to a location, of which the columns ROW are given."""
+    return and_(*(evses.c[name] == value for name, value in zip(ROW, row, strict=True)))
 
 
 #: Locations of an area with EVSEs that pass the named filters.
-LocationSearch = partial(AreaSearch, table=location, key=KEY, conditions=has_matching_evse)
+LocationSearch = partial(AreaSearch, table=shown_location, key=KEY, conditions=has_matching_evse)

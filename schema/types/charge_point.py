@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import Column, ColumnElement
 
-from app.db.tables import evse, location, operator, parking_spot
+from app.db.tables import operator, parking_spot, shown_evse, shown_location
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
-from app.read.locations import of_location
+from app.read.locations import ROW, of_location
 from app.read.parking import served_by
 from app.read.plan import Arguments
 from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
@@ -59,8 +59,7 @@ from schema.types.inputs import EvseFilter
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
 SHARED_WITH_LOCATION = frozenset(
     {
-        "operator_no",
-        "location_id",
+        *ROW,
         *(c.name for c in (*address_columns(), *position_columns()) if isinstance(c, Column)),
     }
 )
@@ -160,7 +159,7 @@ class ParkingSpot:
         "Where it is: as its PSO says, else where its EVSEs are; null: neither is known.", present="longitude"
     )
     evses: list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]] = to_many(
-        evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)
+        shown_evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)
     )
     updated_at: DateTime | None = column(
         description="When the hub last saw a change of what its PSO says; null: it has published nothing yet."
@@ -197,8 +196,8 @@ class Location:
     along_route_m: float | None = along_route()
 
     @to_many_where(
-        evse,
-        parent_columns=("operator_no", "location_id"),
+        shown_evse,
+        parent_columns=ROW,
         on=of_location,
         order=("evse_id",),
         where=filter_conditions,
@@ -220,10 +219,10 @@ class Evse:
     evse_id_as_sent: str = column(description="The id in the spelling of its operator or register.")
     operator: Operator = its_operator()
     location: Location = to_one(
-        location,
+        shown_location,
         "The station or pool it belongs to.",
-        parent_columns=("operator_no", "location_id"),
-        columns=("operator_no", "location_id"),
+        parent_columns=ROW,
+        columns=ROW,
         shared=SHARED_WITH_LOCATION,
         visible_with_parent=True,
     )

@@ -2,7 +2,15 @@
 
 from app.db.tables.base import metadata
 from app.db.tables.budget import budget
-from app.db.tables.charge_points import evse, location, operator
+from app.db.tables.charge_points import (
+    evse,
+    evse_ahead,
+    location,
+    location_ahead,
+    operator,
+    shown_evse,
+    shown_location,
+)
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
 from app.db.tables.live import evse_status, parking_status, status_expiry, status_history
 from app.db.tables.log import change, log_mark, log_state
@@ -16,12 +24,14 @@ __all__ = [
     "change",
     "contract",
     "evse",
+    "evse_ahead",
     "evse_parking_spot",
     "evse_status",
     "list_part",
     "listed_evse",
     "listed_parking_spot",
     "location",
+    "location_ahead",
     "log_mark",
     "log_state",
     "metadata",
@@ -31,6 +41,8 @@ __all__ = [
     "partner",
     "partner_role",
     "refusal",
+    "shown_evse",
+    "shown_location",
     "status_expiry",
     "status_history",
     "upload_list",

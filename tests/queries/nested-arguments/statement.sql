@@ -4,22 +4,24 @@ WHERE CAST(anon_5.value ->> 'start' AS TIMESTAMP WITH TIME ZONE) <= $4::TIMESTAM
  LIMIT 1), found.static_status, 'UNKNOWN') AS coalesce_1, coalesce((SELECT anon_7.value ->> 'status' AS anon_6
 FROM json_array_elements(found.status_schedule) WITH ORDINALITY AS anon_7(value, place)
 WHERE CAST(anon_7.value ->> 'start' AS TIMESTAMP WITH TIME ZONE) <= $5::TIMESTAMP WITH TIME ZONE AND (CAST(anon_7.value ->> 'end' AS TIMESTAMP WITH TIME ZONE) IS NULL OR $5::TIMESTAMP WITH TIME ZONE < CAST(anon_7.value ->> 'end' AS TIMESTAMP WITH TIME ZONE)) ORDER BY CAST(anon_7.value ->> 'start' AS TIMESTAMP WITH TIME ZONE) DESC, anon_7.place DESC
- LIMIT 1), found.static_status, 'UNKNOWN') AS coalesce_2, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id, (evse_1.operative_at @> $6::TIMESTAMP WITH TIME ZONE) AND ((evse_1.regular_minutes @> (CAST(EXTRACT(isodow FROM timezone(coalesce(evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) - 1) * 1440 + CAST(EXTRACT(hour FROM timezone(coalesce(evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) * 60 + CAST(EXTRACT(minute FROM timezone(coalesce(evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER)) AND NOT (evse_1.exceptional_closings @> $6::TIMESTAMP WITH TIME ZONE) OR NOT (evse_1.regular_minutes @> (CAST(EXTRACT(isodow FROM timezone(coalesce(evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) - 1) * 1440 + CAST(EXTRACT(hour FROM timezone(coalesce(evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) * 60 + CAST(EXTRACT(minute FROM timezone(coalesce(evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER)) AND (evse_1.exceptional_openings @> $6::TIMESTAMP WITH TIME ZONE))) ORDER BY evse_1.evse_id), '[]') AS coalesce_3
-FROM evse AS evse_1
-WHERE evse_1.operator_no = found.operator_no AND evse_1.location_id = found.location_id AND evse_1.maximum_power_kw >= $7::FLOAT(53)) AS anon_8, (SELECT coalesce(json_agg(json_build_array(evse_2.evse_id, coalesce((SELECT anon_11.value ->> 'status' AS anon_10
-FROM json_array_elements(evse_2.status_schedule) WITH ORDINALITY AS anon_11(value, place)
+ LIMIT 1), found.static_status, 'UNKNOWN') AS coalesce_2, (SELECT coalesce(json_agg(json_build_array(shown_evse_1.evse_id, (shown_evse_1.operative_at @> $6::TIMESTAMP WITH TIME ZONE) AND ((shown_evse_1.regular_minutes @> (CAST(EXTRACT(isodow FROM timezone(coalesce(shown_evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) - 1) * 1440 + CAST(EXTRACT(hour FROM timezone(coalesce(shown_evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) * 60 + CAST(EXTRACT(minute FROM timezone(coalesce(shown_evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER)) AND NOT (shown_evse_1.exceptional_closings @> $6::TIMESTAMP WITH TIME ZONE) OR NOT (shown_evse_1.regular_minutes @> (CAST(EXTRACT(isodow FROM timezone(coalesce(shown_evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) - 1) * 1440 + CAST(EXTRACT(hour FROM timezone(coalesce(shown_evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER) * 60 + CAST(EXTRACT(minute FROM timezone(coalesce(shown_evse_1.clock_zone, 'UTC'), $6::TIMESTAMP WITH TIME ZONE)) AS INTEGER)) AND (shown_evse_1.exceptional_openings @> $6::TIMESTAMP WITH TIME ZONE))) ORDER BY shown_evse_1.evse_id), '[]') AS coalesce_3
+FROM shown_evse AS shown_evse_1
+WHERE shown_evse_1.operator_no = found.operator_no AND shown_evse_1.location_id = found.location_id AND shown_evse_1.ahead = found.ahead AND shown_evse_1.maximum_power_kw >= $7::FLOAT(53)) AS anon_8, (SELECT coalesce(json_agg(json_build_array(shown_evse_2.evse_id, coalesce((SELECT anon_11.value ->> 'status' AS anon_10
+FROM json_array_elements(shown_evse_2.status_schedule) WITH ORDINALITY AS anon_11(value, place)
 WHERE CAST(anon_11.value ->> 'start' AS TIMESTAMP WITH TIME ZONE) <= $8::TIMESTAMP WITH TIME ZONE AND (CAST(anon_11.value ->> 'end' AS TIMESTAMP WITH TIME ZONE) IS NULL OR $8::TIMESTAMP WITH TIME ZONE < CAST(anon_11.value ->> 'end' AS TIMESTAMP WITH TIME ZONE)) ORDER BY CAST(anon_11.value ->> 'start' AS TIMESTAMP WITH TIME ZONE) DESC, anon_11.place DESC
- LIMIT 1), evse_2.static_status, 'UNKNOWN'), coalesce((SELECT anon_13.value ->> 'status' AS anon_12
-FROM json_array_elements(evse_2.status_schedule) WITH ORDINALITY AS anon_13(value, place)
+ LIMIT 1), shown_evse_2.static_status, 'UNKNOWN'), coalesce((SELECT anon_13.value ->> 'status' AS anon_12
+FROM json_array_elements(shown_evse_2.status_schedule) WITH ORDINALITY AS anon_13(value, place)
 WHERE CAST(anon_13.value ->> 'start' AS TIMESTAMP WITH TIME ZONE) <= $9::TIMESTAMP WITH TIME ZONE AND (CAST(anon_13.value ->> 'end' AS TIMESTAMP WITH TIME ZONE) IS NULL OR $9::TIMESTAMP WITH TIME ZONE < CAST(anon_13.value ->> 'end' AS TIMESTAMP WITH TIME ZONE)) ORDER BY CAST(anon_13.value ->> 'start' AS TIMESTAMP WITH TIME ZONE) DESC, anon_13.place DESC
- LIMIT 1), evse_2.static_status, 'UNKNOWN')) ORDER BY evse_2.evse_id), '[]') AS coalesce_4
-FROM evse AS evse_2
-WHERE evse_2.operator_no = found.operator_no AND evse_2.location_id = found.location_id AND evse_2.maximum_power_kw <= $10::FLOAT(53)) AS anon_9, (SELECT coalesce(json_agg(json_build_array(evse_3.evse_id) ORDER BY evse_3.evse_id), '[]') AS coalesce_5
-FROM evse AS evse_3
-WHERE evse_3.operator_no = found.operator_no AND evse_3.location_id = found.location_id) AS anon_14, (SELECT coalesce(json_agg(json_build_array(evse_4.evse_id) ORDER BY evse_4.evse_id), '[]') AS coalesce_6
-FROM evse AS evse_4
-WHERE evse_4.operator_no = found.operator_no AND evse_4.location_id = found.location_id) AS anon_15
-FROM (SELECT evse.operative_at AS operative_at, evse.regular_minutes AS regular_minutes, evse.exceptional_openings AS exceptional_openings, evse.exceptional_closings AS exceptional_closings, evse.clock_zone AS clock_zone, evse.static_status AS static_status, evse.status_schedule AS status_schedule, evse.operator_no AS operator_no, evse.location_id AS location_id
-FROM evse
-WHERE coalesce(evse.operator_no = any(array((SELECT anon_16
-FROM visible_operators($11::INTEGER) AS anon_16))), false) AND evse.evse_id = $12::VARCHAR COLLATE "C") AS found;
+ LIMIT 1), shown_evse_2.static_status, 'UNKNOWN')) ORDER BY shown_evse_2.evse_id), '[]') AS coalesce_4
+FROM shown_evse AS shown_evse_2
+WHERE shown_evse_2.operator_no = found.operator_no AND shown_evse_2.location_id = found.location_id AND shown_evse_2.ahead = found.ahead AND shown_evse_2.maximum_power_kw <= $10::FLOAT(53)) AS anon_9, (SELECT coalesce(json_agg(json_build_array(shown_evse_3.evse_id) ORDER BY shown_evse_3.evse_id), '[]') AS coalesce_5
+FROM shown_evse AS shown_evse_3
+WHERE shown_evse_3.operator_no = found.operator_no AND shown_evse_3.location_id = found.location_id AND shown_evse_3.ahead = found.ahead) AS anon_14, (SELECT coalesce(json_agg(json_build_array(shown_evse_4.evse_id) ORDER BY shown_evse_4.evse_id), '[]') AS coalesce_6
+FROM shown_evse AS shown_evse_4
+WHERE shown_evse_4.operator_no = found.operator_no AND shown_evse_4.location_id = found.location_id AND shown_evse_4.ahead = found.ahead) AS anon_15
+FROM (SELECT shown_evse.operative_at AS operative_at, shown_evse.regular_minutes AS regular_minutes, shown_evse.exceptional_openings AS exceptional_openings, shown_evse.exceptional_closings AS exceptional_closings, shown_evse.clock_zone AS clock_zone, shown_evse.static_status AS static_status, shown_evse.status_schedule AS status_schedule, shown_evse.operator_no AS operator_no, shown_evse.location_id AS location_id, shown_evse.ahead AS ahead
+FROM shown_evse
+WHERE coalesce(shown_evse.operator_no = any(array((SELECT anon_16
+FROM visible_operators($11::INTEGER) AS anon_16))) AND shown_evse.ahead = (shown_evse.operator_no = any(array((SELECT operator.no
+FROM operator
+WHERE operator.ahead)))), false) AND shown_evse.evse_id = $12::VARCHAR COLLATE "C") AS found;
