@@ -47,7 +47,7 @@ class Settings:
     key_cache_s: float = _setting(1.0, "seconds a verified key is trusted before it is looked up again")
     max_body_bytes: int = _setting(16_000_000, "largest request body in bytes, from a caller with a key")
     max_anonymous_body_bytes: int = _setting(256_000, "largest request body in bytes, from a caller without a key")
-    body_timeout_s: float = _setting(10.0, "seconds in which a request body must have arrived")
+    body_timeout_s: float = _setting(10.0, "seconds in which a request's head, and then its body, must have arrived")
     max_document_characters: int = _setting(50_000, "longest GraphQL document in characters")
     max_document_tokens: int = _setting(3_000, "most tokens of a document")
     max_depth: int = _setting(25, "most levels of nesting in a document, fragments included; at most 100")

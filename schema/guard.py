@@ -134,8 +134,9 @@ class Cost:
 
 def size_of(value: Any) -> int:
     """Give the size that a variable stands for. What does not fit counts nothing: it is refused where it is read."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return min(max(value, 0), MAXIMUM_FIRST)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # GraphQL takes 500.0 for an Int too.
+        return int(min(max(value, 0), MAXIMUM_FIRST))
     return len(cast(Sized, value)) if isinstance(value, list) else 0
 
 

@@ -86,10 +86,15 @@ def _is_ours(statement: str) -> bool:
 def serve(dsn: str, profile: str = "PRODUCTION", **settings: Any) -> Iterator[Hub]:
     """Serve the database at `dsn` until the end of the block."""
     # Not at the top: tests of single rooms load this file too, and need not the whole hub.
+    from app.connections import bounded_http
     from app.main import Profile, create_app
 
-    app = create_app(dsn, Settings(**{"pool_size": 1, **UNLIMITED, **settings}), Profile(profile))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False, proxy_headers=False))
+    told = Settings(**{"pool_size": 1, **UNLIMITED, **settings})
+    app = create_app(dsn, told, Profile(profile))
+    config = uvicorn.Config(
+        app, port=0, log_level="error", access_log=False, proxy_headers=False, http=bounded_http(told)
+    )
+    server = uvicorn.Server(config)
     loop = new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(),), daemon=True)
     thread.start()
@@ -128,6 +133,18 @@ def scratch_database(server_dsn: str, template: str, name: str) -> Iterator[str]
         yield server_dsn.replace(f"/{DATABASE}?", f"/{name}?")
     finally:
         _administer(server_dsn, f"drop database {name} with (force)")
+
+
+@contextmanager
+def locked(dsn: str, table: str) -> Iterator[None]:
+    """Hold a table, as a migration would."""
+    with closing(new_event_loop()) as loop:
+        connection = loop.run_until_complete(asyncpg.connect(dsn))
+        try:
+            loop.run_until_complete(connection.execute(f"begin; lock table {table} in access exclusive mode"))
+            yield
+        finally:
+            loop.run_until_complete(connection.close())
 
 
 def _administer(dsn: str, statement: str) -> None:

@@ -2,13 +2,9 @@
 
 import asyncio
 import gc
-import json
 import os
-import select
-import socket
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -142,83 +138,6 @@ def test_takes_the_largest_ordinary_questions(hub: Hub, world: World) -> None:
     assert "nodes" in hub.ask(NEAREST, {**NEAR_ULM, "first": 500})["evses"]
     many = " ".join(f"a{n}: evse(evseId: $x) {{ evseId connectors {{ standard }} }}" for n in range(20))
     assert len(hub.ask(f"query ($x: EvseId!) {{ {many} }}", {"x": "DE*SON*E1"})) == 20
-
-
-# ---------------------------------------------------------------- bodies
-
-
-def talk(hub: Hub, *parts: bytes, pause_s: float = 0.0) -> bytes:
-    """Send raw bytes in pieces; give what comes back until the connection is closed or an answer is complete."""
-    host, port = hub.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), 10) as connection:
-        for part in parts:
-            if select.select([connection], [], [], 0)[0]:
-                break  # there is an answer already
-            connection.sendall(part)
-            time.sleep(pause_s)
-        connection.settimeout(10)
-        received = b""
-        while b"\r\n\r\n" not in received or not received.endswith(b"}"):
-            part = connection.recv(65536)
-            if not part:
-                break
-            received += part
-        return received
-
-
-HEAD = b"POST /graphql HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\n"
-ASKED = json.dumps({"query": HELLO}).encode()
-
-
-def test_takes_a_body_in_chunks_without_a_length(hub: Hub) -> None:
-    chunks = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in ASKED)
-    received = talk(hub, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunks + b"0\r\n\r\n")
-    assert received.startswith(b"HTTP/1.1 200 ")
-    assert received.endswith(b'{"data":{"__typename":"Query"}}')
-
-
-def test_refuses_a_body_without_a_length_that_grows_too_large(hub: Hub) -> None:
-    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    received = talk(hub, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 4)
-    assert received.startswith(b"HTTP/1.1 413 ")
-    assert b'"BAD_REQUEST"' in received
-
-
-def test_waits_for_a_slow_body_only_so_long(world: World) -> None:
-    with serve(world.dsn, body_timeout_s=0.3) as hub:
-        head = HEAD + b"Content-Length: %d\r\n\r\n" % len(ASKED)
-        began = time.perf_counter()
-        received = talk(hub, head, *(bytes([byte]) for byte in ASKED[:8]), pause_s=0.05)
-        assert time.perf_counter() - began < 5
-        assert received.startswith(b"HTTP/1.1 408 ")
-        assert b"connection: close" in received
-        assert b"did not arrive within 0.3 s" in received
-        assert talk(hub, head, ASKED).startswith(b"HTTP/1.1 200 ")
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity", "nonsense", ""])
-def test_takes_no_compressed_body(hub: Hub, encoding: str) -> None:
-    headers = {**JSON, "Content-Encoding": encoding}
-    response = hub.client.post("/graphql", headers=headers, content=zlib.compress(ASKED))
-    assert (response.status_code, code_of(response)) == (415, "BAD_REQUEST")
-
-
-def test_takes_a_body_that_says_it_is_not_compressed(hub: Hub) -> None:
-    headers = {**JSON, "Content-Encoding": "Identity"}
-    assert hub.client.post("/graphql", headers=headers, content=ASKED).status_code == 200
-
-
-@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", '"latin1"', "utf-8x"])
-def test_takes_no_other_charset(hub: Hub, charset: str) -> None:
-    headers = {"Content-Type": f"application/json; charset={charset}"}
-    response = hub.client.post("/graphql", headers=headers, content=ASKED)
-    assert (response.status_code, code_of(response)) == (415, "BAD_REQUEST")
-
-
-@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "utf8"])
-def test_takes_utf_8_by_every_spelling(hub: Hub, charset: str) -> None:
-    headers = {"Content-Type": f"application/json; charset={charset}"}
-    assert hub.client.post("/graphql", headers=headers, content=ASKED).status_code == 200
 
 
 # ---------------------------------------------------------------- media types

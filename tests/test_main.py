@@ -3,7 +3,6 @@
 import time
 from asyncio import run
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +11,7 @@ import httpx
 import pytest
 
 from app.db.cluster import Cluster
-from tests.hub import Hub, scratch_database, serve
+from tests.hub import Hub, locked, scratch_database, serve
 from tests.world import World
 
 ONE = '{ evse(evseId: "DE*SON*E1") { evseId } }'
@@ -89,21 +88,6 @@ def test_has_nothing_else_in_production(hub: Hub, path: str) -> None:
 
 
 # ---------------------------------------------------------------- a database that stumbles
-
-
-@contextmanager
-def locked(dsn: str, table: str) -> Iterator[None]:
-    """Hold a table, as a migration would."""
-    import asyncio
-
-    loop = asyncio.new_event_loop()
-    connection = loop.run_until_complete(asyncpg.connect(dsn))
-    try:
-        loop.run_until_complete(connection.execute(f"begin; lock table {table} in access exclusive mode"))
-        yield
-    finally:
-        loop.run_until_complete(connection.close())
-        loop.close()
 
 
 def test_gives_up_with_a_code_when_the_database_takes_too_long(world: World) -> None:

@@ -135,6 +135,7 @@ def _run_server(settings: Settings, profile: str) -> None:
 
 async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.socket) -> None:
     # Only here: building the schema takes longer than most other commands need altogether.
+    from app.connections import bounded_http
     from app.main import Profile, create_app
 
     if profile == DEVELOPMENT:
@@ -152,6 +153,7 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
 
     config = uvicorn.Config(
         log_requests(application),
+        http=bounded_http(settings),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,

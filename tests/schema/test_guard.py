@@ -224,6 +224,8 @@ def test_takes_everything_of_every_root_field(name: str) -> None:
         # What will be refused costs no more than the most that could be asked.
         ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": 2**31}, 1 + 500),
         ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": -1}, 1),
+        ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": 9.0}, 1 + 9),
+        ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": 1e300}, 1 + 500),
         ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": True}, 1),
         ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": "9"}, 1),
         ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": None}, 1),
