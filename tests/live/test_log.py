@@ -9,9 +9,10 @@ import pytest
 from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.live.cursor import CursorExpired, Position, decode_cursor, encode_cursor
-from app.live.log import LogRow, position_since, read_log, read_state
+from app.live.log import position_since, read_log, read_state
 from app.words import LogKind
 from tests.exchange.world import owner
+from tests.live.log_world import complete, head, ids, read_complete
 
 INSERT = "insert into change (kind, entity_id) values ('EVSE', $1)"
 
@@ -22,21 +23,8 @@ async def write(connection: asyncpg.Connection, *ids: str) -> None:
             await connection.execute(INSERT, entity_id)
 
 
-async def read_all(database: Database, after: Position, limit: int = 500) -> list[LogRow]:
-    rows: list[LogRow] = []
-    more = True
-    while more:
-        batch = await read_log(database, after, limit)
-        rows, after, more = rows + list(batch.rows), batch.upto, batch.more
-    return rows
-
-
-def ids(rows: list[LogRow]) -> list[str]:
-    return [row.entity_id for row in rows]
-
-
 async def test_gives_rows_in_the_order_of_transactions_whatever_the_page(database: Database, database_url: str):
-    start = (await read_state(database)).head
+    start = await head(database)
     async with owner(database_url) as first, owner(database_url) as second:
         async with first.transaction():
             await first.execute(INSERT, "A1")
@@ -46,11 +34,11 @@ async def test_gives_rows_in_the_order_of_transactions_whatever_the_page(databas
                 await second.execute(INSERT, "B2")
         await write(first, "C1", "C2")
     for limit in (1, 2, 3, 500):
-        assert ids(await read_all(database, start, limit)) == ["A1", "A2", "B1", "B2", "C1", "C2"]
+        assert ids(await read_complete(database, start, limit)) == ["A1", "A2", "B1", "B2", "C1", "C2"]
 
 
 async def test_waits_for_an_earlier_transaction_that_is_still_open(database: Database, database_url: str):
-    start = (await read_state(database)).head
+    start = await head(database)
     async with owner(database_url) as slow, owner(database_url) as quick:
         async with slow.transaction():
             await slow.execute(INSERT, "SLOW")
@@ -58,34 +46,34 @@ async def test_waits_for_an_earlier_transaction_that_is_still_open(database: Dat
             batch = await read_log(database, start, 10)
             assert (ids(list(batch.rows)), batch.upto, batch.more) == ([], start, False)
             assert (await read_state(database)).head == start
-        assert ids(await read_all(database, batch.upto)) == ["SLOW", "QUICK"]
+        assert ids(await read_complete(database, batch.upto)) == ["SLOW", "QUICK"]
 
 
 async def test_begins_after_what_a_list_in_the_same_statement_sees(database: Database, database_url: str):
     async with owner(database_url) as connection:
         await write(connection, "BEFORE")
-        head = (await read_state(database)).head
+        middle = await head(database)
         await write(connection, "AFTER")
-        assert ids(await read_all(database, head)) == ["AFTER"]
+        assert ids(await read_complete(database, middle)) == ["AFTER"]
 
 
 async def test_reads_a_row_again_of_which_only_some_entities_were_read(database: Database, database_url: str):
-    start = (await read_state(database)).head
+    start = await head(database)
     async with owner(database_url) as connection:
         await write(connection, "A", "B", "C")
-    middle = (await read_all(database, start))[1]
-    assert ids(await read_all(database, middle.within("E7"))) == ["B", "C"]
-    assert ids(await read_all(database, middle.position)) == ["C"]
+    middle = (await read_complete(database, start))[1]
+    assert ids(await read_complete(database, middle.within("E7"))) == ["B", "C"]
+    assert ids(await read_complete(database, middle.position)) == ["C"]
 
 
 async def test_tells_all_that_a_row_says(database: Database, database_url: str):
-    start = (await read_state(database)).head
+    start = await head(database)
     async with owner(database_url) as connection:
         await connection.execute(
             "insert into change (kind, entity_id, existed, operator_nos, longitude, latitude, was_available, role_id)"
             " values ('SIGHT', 'DE8AC', false, '{7,8}', 1.5, -2.5, true, 9)"
         )
-    [row] = await read_all(database, start)
+    [row] = await read_complete(database, start)
     assert row[3:] == (LogKind.SIGHT, "DE8AC", False, [7, 8], 1.5, -2.5, True, 9)
     assert abs(datetime.now(UTC) - row.at) < timedelta(minutes=5)
 
@@ -101,15 +89,15 @@ async def test_expires_below_the_floor_and_ahead_of_the_head(database: Database,
 
 
 async def test_keeps_what_comes_after_the_floor_when_old_days_go(database: Database, database_url: str):
-    start = (await read_state(database)).head
+    start = await head(database)
     async with owner(database_url) as connection:
         await connection.execute("select make_partitions('change', 1, 40)")
         old = "insert into change (kind, entity_id, at) values ('EVSE', $1, current_date + $2::integer)"
         await connection.execute(old, "OLD", 20)
-        middle = (await read_state(database)).head
+        middle = await head(database)
         await connection.execute(old, "YOUNG", 30)
         await connection.execute("select drop_partitions('change', 1, current_date + 25)")
-    assert ids(await read_all(database, middle)) == ["YOUNG"]
+    assert ids(await read_complete(database, middle)) == ["YOUNG"]
     with pytest.raises(CursorExpired):
         await read_log(database, start, 1)
 
@@ -118,13 +106,15 @@ async def test_knows_where_it_was_at_an_instant(database: Database, database_url
     mark = "insert into log_mark (at, transaction) values ($1, log_horizon())"
     first = datetime.now(UTC)
     async with owner(database_url) as connection:
+        await complete(database)
         await connection.execute(mark, first)
         await write(connection, "ONE")
+        await complete(database)
         await connection.execute(mark, first + timedelta(seconds=10))
         await write(connection, "TWO")
     for seconds, expected in ((0, ["ONE", "TWO"]), (9, ["ONE", "TWO"]), (10, ["TWO"]), (99, ["TWO"])):
         since = await position_since(database, first + timedelta(seconds=seconds))
-        assert ids(await read_all(database, since)) == expected
+        assert ids(await read_complete(database, since)) == expected
     with pytest.raises(CursorExpired):
         await position_since(database, first - timedelta(days=1))
 

@@ -16,6 +16,7 @@ from app.db.tables.live import evse_status, parking_status, status_expiry, statu
 from app.db.tables.log import change, log_mark, log_state
 from app.db.tables.parking import evse_parking_spot, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
+from app.db.tables.sight import operator_sight, parking_sight, sight_due
 
 __all__ = [
     "api_key",
@@ -36,6 +37,8 @@ __all__ = [
     "log_state",
     "metadata",
     "operator",
+    "operator_sight",
+    "parking_sight",
     "parking_spot",
     "parking_status",
     "partner",
@@ -43,6 +46,7 @@ __all__ = [
     "refusal",
     "shown_evse",
     "shown_location",
+    "sight_due",
     "status_expiry",
     "status_history",
     "upload_list",

@@ -1,0 +1,10 @@
+"""Who sees whom, kept beside what it follows from, so that the change log says who begins and who ceases to."""
+
+from migrations.scripts import run_script
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    run_script("0005_sight.sql")
