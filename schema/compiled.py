@@ -86,7 +86,7 @@ async def answer_request(info: Info, request: Request | None) -> Any:
 async def read_selected(context: Context, selected: Selected, request: Request) -> Any:
     """Read a request with the nested arguments of its selection."""
     selection, nested = selected.bind(context.variables, context.now)
-    return await read(context.database, context.caller, selection, request, nested)
+    return await read(context.database, context.caller, selection, request, context.now, nested)
 
 
 def _details(nodes: list[FieldNode]) -> list[FieldDetails]:

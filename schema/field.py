@@ -4,7 +4,7 @@
 comes from. `read_of` gives the declaration back to the compiler, which refuses a field without one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +17,13 @@ from app.read.plan import (
     Arrays,
     Column,
     Computed,
+    Counted,
     Documents,
     EdgeCursor,
     Edges,
     Given,
+    LogCursor,
+    Name,
     Node,
     Nodes,
     PageInfo,
@@ -48,14 +51,14 @@ def declared(read: Read, description: str, name: str | None = None) -> Any:
 
 
 def column(
-    *names: str, description: str, shape: Shape | None = None, sees_null: bool = False, name: str | None = None
+    *names: Name, description: str, shape: Shape | None = None, sees_null: bool = False, name: str | None = None
 ) -> Any:
     """Read a column (by default the one named like the field), or what `shape` makes of one or several."""
     return declared(Column(names, shape, sees_null), description, name)
 
 
 def computed(
-    *names: str, sql: Callable[..., ColumnElement[Any]], bind: Bind, description: str
+    *names: Name, sql: Callable[..., ColumnElement[Any]], bind: Bind, description: str
 ) -> Callable[[Callable[..., Any]], Any]:
     """Read what SQL makes of columns and of the arguments in the decorated signature, whose body is never run."""
     metadata = {READ: Computed(names, sql), BIND: bind}
@@ -102,10 +105,26 @@ def to_many_where(
     bind: Bind,
     description: str,
     visible_with_parent: bool = False,
+    most: int | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Read rows that belong to this one and meet the arguments in the decorated signature, whose body is never run."""
-    metadata = {READ: ToMany(table, parent_columns, on, order, visible_with_parent, where), BIND: bind}
+    metadata = {READ: ToMany(table, parent_columns, on, order, visible_with_parent, where, most), BIND: bind}
     return lambda signature: strawberry.field(signature, description=description, metadata=metadata)
+
+
+def counted(
+    rows: ToMany,
+    names: tuple[Name, ...],
+    count: Callable[[Sequence[Sequence[Any]]], dict[str, Any]],
+    description: str,
+) -> Any:
+    """Read an object that `count` makes of the rows of another table; see `app.read.plan.Counted`."""
+    return declared(Counted(rows, names, count), description)
+
+
+def log_cursor(shape: Callable[[str, int], str], description: str) -> Any:
+    """Read the position in the change log below which everything is in the list."""
+    return declared(LogCursor(shape), description)
 
 
 def arrays(length_of: str, description: str) -> Any:

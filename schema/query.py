@@ -54,7 +54,18 @@ class Query:
 
     @root(requests.locations, "Locations of an area with an EVSE that passes the filter.")
     async def locations(
-        self, info: Info, within: Within = None, matching: Matching = None, first: First = 50, after: After = None
+        self,
+        info: Info,
+        within: Within = None,
+        matching: Matching = None,
+        min_available: Annotated[
+            int | None,
+            strawberry.argument(
+                description="With at least so many EVSEs that pass the filter and are available now (availableNow)."
+            ),
+        ] = None,
+        first: First = 50,
+        after: After = None,
     ) -> LocationConnection:
         return await answer(info)
 

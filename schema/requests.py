@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sized
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from app.errors import HubError
 from app.ids import normalise_location_id
 from app.read.areas import AreaSearch
 from app.read.evses import EvseSearch
-from app.read.locations import LocationSearch, OneLocation
+from app.read.locations import MIN_AVAILABLE, LocationSearch, OneLocation
 from app.read.paging import check_first
 from app.read.parking import SpotSearch
 from app.read.search import ById, Listing, Request
@@ -31,6 +32,7 @@ from schema.areas import area_of
 Arguments = Mapping[str, Any]
 
 MAXIMUM_LIST = 1_000
+NOTHING: Arguments = MappingProxyType({})
 
 
 class BadFilter(HubError):
@@ -59,7 +61,10 @@ def one_location(arguments: Arguments, caller: Caller | None) -> Request:
 
 
 def locations(arguments: Arguments, caller: Caller | None) -> Request:
-    return _in_area(LocationSearch, arguments)
+    at_least = arguments.get("minAvailable")
+    if at_least is not None and at_least < 0:
+        raise BadFilter(f"minAvailable is {at_least}; possible: 0 and more")
+    return _in_area(LocationSearch, arguments, {MIN_AVAILABLE: at_least} if at_least else {})
 
 
 ONE_SPOT = ById(parking_spot, ("parking_id",))
@@ -81,9 +86,9 @@ def parking_spots(arguments: Arguments, caller: Caller | None) -> Request:
     return Request(found, {**area, **filters}, check_first(arguments["first"]), after)
 
 
-def _in_area(search: Callable[..., AreaSearch], arguments: Arguments) -> Request:
+def _in_area(search: Callable[..., AreaSearch], arguments: Arguments, more: Arguments = NOTHING) -> Request:
     kind, area = area_of(arguments.get("within"))
-    filters = evse_filters(arguments.get("filter") or {})
+    filters = {**evse_filters(arguments.get("filter") or {}), **more}
     after = arguments.get("after")
     found = search(area=kind, filters=frozenset(filters), after=after is not None)
     return Request(found, {**area, **filters}, check_first(arguments["first"]), after)
@@ -114,6 +119,7 @@ FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "maxPowerKw": ("max_power_kw", float),
     "authMethods": ("auth_methods", lambda words: mask_of(words, AuthMethod)),
     "locationTypes": ("location_types", lambda words: [word.value for word in words]),
+    "availableNow": ("available_now", bool),
     "usableAt": ("usable_at", lambda instant: instant),
     "providerId": ("provider_id", str),
     "withoutRestrictions": ("without_restrictions", lambda words: mask_of(words, Restriction)),
@@ -121,8 +127,8 @@ FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 
 
 def evse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the bind parameters of the filters that are set; null and absent both mean no filter."""
-    present = {name: value for name, value in given.items() if value is not None}
+    """Give the bind parameters of the filters that are set; null, false and absent all mean no filter."""
+    present = {name: value for name, value in given.items() if value is not None and value is not False}
     for name, value in present.items():
         check_length(f"filter.{name}", value)
     filters = {FILTERS[name][0]: FILTERS[name][1](value) for name, value in present.items() if name in FILTERS}

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.db.tables import operator, shown_evse
 from app.read.areas import AreaSearch
+from app.read.live import available_now
 from app.read.plan import Arguments
 from app.read.usable import USABLE_COLUMNS, Instant, usable
 from app.visibility import ROLE_ID
@@ -16,7 +17,8 @@ from app.visibility import ROLE_ID
 TEXTS = ARRAY(Text)
 ZERO: ColumnElement[Any] = literal_column("0")
 
-#: A filter: the bind parameter it brings, and its condition. `schema.requests` fills the parameter by the same name.
+#: A filter: the bind parameter it brings, and its condition. `schema.requests` fills the parameter by the same name;
+#: `available_now` has none.
 FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = {
     "evse_ids": lambda e, given: e.c.evse_id == any_(given("evse_ids", TEXTS)),
     "location_ids": lambda e, given: e.c.location_id == any_(given("location_ids", TEXTS)),
@@ -27,6 +29,7 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
     "max_power_kw": lambda e, given: e.c.maximum_power_kw <= given("max_power_kw", Float(53)),
     "auth_methods": lambda e, given: e.c.auth_methods.bitwise_and(given("auth_methods", Integer)) != ZERO,
     "location_types": lambda e, given: e.c.location_type == any_(given("location_types", TEXTS)),
+    "available_now": lambda e, given: available_now(e),
     "usable_at": lambda e, given: usable([e.c[name] for name in USABLE_COLUMNS], given("usable_at", Instant)),
     "provider_id": lambda e, given: e.c.operator_no == any_(func.array(_operators_of(given("provider_id", Text)))),
     "without_restrictions": lambda e, given: (

@@ -1,6 +1,7 @@
 """Run a request: the only place of the read path that waits."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from app.auth import Caller
@@ -17,6 +18,7 @@ async def read(
     caller: Caller | None,
     selection: Selection,
     request: Request,
+    now: datetime,
     nested: Mapping[str, Any] | None = None,
 ) -> Any:
     """Answer one root field with one statement. `nested`: the bind parameters of arguments inside the selection.
@@ -25,14 +27,24 @@ async def read(
     caller's to see.
     """
     statement = compile_statement(selection, request.search, sight_of(caller))
-    arguments = {**request.arguments, **caller_arguments(caller), **_page_arguments(request), **(nested or {})}
+    arguments = {
+        "now": now,
+        **request.arguments,
+        **caller_arguments(caller),
+        **_page_arguments(request),
+        **(nested or {}),
+    }
     rows = await _fetch(database, caller, statement, statement.bind(arguments))
     if request.first is None:
         return statement.build(rows, {})
+    log: Mapping[str, Any] = {}
+    if statement.logged:
+        *_, is_row, epoch, horizon = rows[0]
+        rows, log = (rows if is_row else []), {"epoch": epoch, "horizon": horizon}
     shown = rows[: request.first]
     ends = [statement.places(row) for row in (shown[0], shown[-1])] if shown else []
     page = page_info(order_name(request.search), ends, len(rows) > len(shown), request.after)
-    return statement.build(shown, page)
+    return statement.build(shown, {**page, **log})
 
 
 async def _fetch(database: Database, caller: Caller | None, statement: Statement, values: list[Any]) -> list[Any]:

@@ -1,15 +1,16 @@
 """How locations are found: by operator and id, or in an area by what their EVSEs have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, bindparam, exists, select
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, exists, func, select
 
 from app.db.tables import operator, shown_evse, shown_location
 from app.read.areas import AreaSearch
 from app.read.evses import filter_conditions
+from app.read.live import available_now
 from app.read.plan import Arguments
 from app.visibility import Sight, visible
 
@@ -40,12 +41,20 @@ class OneLocation:
         )
 
 
-def has_matching_evse(locations: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
-    """Keep locations with an EVSE that passes the filters, if there are any."""
+MIN_AVAILABLE = "min_available"
+
+
+def has_matching_evses(locations: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
+    """Keep locations with an EVSE that passes the filters, if there are any; or with so many that are available now."""
     if not given.bound:
         return []
     here = of_location(shown_evse, *(locations.c[name] for name in ROW))
-    return [exists().where(here, *filter_conditions(shown_evse, given)).correlate(locations)]
+    filters = replace(given, bound=given.bound - {MIN_AVAILABLE})
+    matching = [here, *filter_conditions(shown_evse, filters)]
+    if MIN_AVAILABLE not in given.bound:
+        return [exists().where(*matching).correlate(locations)]
+    count = select(func.count()).where(*matching, available_now(shown_evse)).select_from(shown_evse).correlate(locations)
+    return [count.scalar_subquery() >= given(MIN_AVAILABLE, Integer)]
 
 
 def of_location(evses: FromClause, *row: ColumnElement[Any]) -> Any:
@@ -54,4 +63,4 @@ def of_location(evses: FromClause, *row: ColumnElement[Any]) -> Any:
 
 
 #: Locations of an area with EVSEs that pass the named filters.
-LocationSearch = partial(AreaSearch, table=shown_location, key=KEY, conditions=has_matching_evse)
+LocationSearch = partial(AreaSearch, table=shown_location, key=KEY, conditions=has_matching_evses)

@@ -4,7 +4,7 @@
 `app.read.statement` compiles them. Nothing here is ever executed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,22 +27,34 @@ Shape = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A leaf: one column of the row (or key of a document), or several that `shape` makes one value of."""
+class Via:
+    """A column of the one row of another table that belongs to this one."""
 
-    names: tuple[str, ...]
+    relation: "ToOne"
+    name: str
+
+
+#: A column of the row itself, a key of a document, or a column of a row that belongs to it.
+Name = str | Via
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A leaf: one column, or several that `shape` makes one value of."""
+
+    names: tuple[Name, ...]
     shape: Shape | None = None
     sees_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """A leaf that SQL makes of columns of the row and of the field's own arguments, which are bind parameters.
+    """A leaf that SQL makes of columns and of the field's own arguments, which are bind parameters.
 
     `sql` takes the columns, then the `Arguments`.
     """
 
-    names: tuple[str, ...]
+    names: tuple[Name, ...]
     sql: Callable[..., ColumnElement[Any]]
 
 
@@ -75,7 +87,7 @@ class ToOne:
 class ToMany:
     """Objects in rows of another table: one correlated array per parent, never a statement per parent.
 
-    `where` gives the conditions of the field's own arguments.
+    `where` gives the conditions of the field's own arguments. `most`: of more rows than these the last count.
     """
 
     table: FromClause
@@ -84,6 +96,16 @@ class ToMany:
     order: tuple[str, ...]
     visible_with_parent: bool = False
     where: Callable[[FromClause, Arguments], list[ColumnElement[bool]]] | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """An object that `count` makes of rows of another table, each with these columns; its fields name the keys."""
+
+    rows: ToMany
+    names: tuple[Name, ...]
+    count: Callable[[Sequence[Sequence[Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +159,13 @@ class EdgeCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class LogCursor:
+    """The position in the change log below which everything is in this list, made of the log's epoch and horizon."""
+
+    shape: Callable[[str, int], str]
+
+
+@dataclass(frozen=True, slots=True)
 class PageInfo:
     """What lies before and behind a page; its fields are `PageLeaf`s."""
 
@@ -147,8 +176,8 @@ class PageLeaf:
 
 
 Read = (
-    Column | Computed | SameRow | ToOne | ToMany | Arrays | Documents | Given | Constant
-    | Edges | Nodes | Node | EdgeCursor | PageInfo | PageLeaf
+    Column | Computed | SameRow | ToOne | ToMany | Counted | Arrays | Documents | Given | Constant
+    | Edges | Nodes | Node | EdgeCursor | LogCursor | PageInfo | PageLeaf
 )  # fmt: skip
 
 

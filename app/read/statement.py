@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, any_, func, literal_column, select, text
+from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, any_, func, literal_column, select, text, true
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
@@ -20,11 +20,14 @@ from app.read.plan import (
     Column,
     Computed,
     Constant,
+    Counted,
     Documents,
     EdgeCursor,
     Edges,
     Field,
     Given,
+    LogCursor,
+    Name,
     Node,
     Nodes,
     PageInfo,
@@ -34,6 +37,7 @@ from app.read.plan import (
     Shape,
     ToMany,
     ToOne,
+    Via,
 )
 from app.read.search import LIMIT, Search
 from app.visibility import PRIVATE, Sight, table_name, visible
@@ -43,6 +47,7 @@ UTC: ColumnElement[Any] = literal_column("'UTC'")
 RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
 NO_FRACTION: ColumnElement[Any] = literal_column("'.000000'")
 NOTHING: ColumnElement[Any] = literal_column("''")
+TRUE: ColumnElement[Any] = literal_column("true")
 CACHED_STATEMENTS = 2_000
 
 
@@ -51,7 +56,8 @@ class Statement:
     """SQL, the names of its parameters in order, the values of those that never change, and the generated functions.
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
-    security must be told who is asking. `planned`: see `Search.planned`.
+    security must be told who is asking. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
+    one, the log's epoch and its horizon; there is always a row.
     """
 
     sql: str
@@ -61,6 +67,7 @@ class Statement:
     places: Callable[[Any], tuple[Any, ...]]
     private: bool
     planned: bool
+    logged: bool
 
     def bind(self, arguments: Mapping[str, Any]) -> list[Any]:
         """Put the arguments in the statement's order."""
@@ -79,9 +86,15 @@ def compile_statement(selection: Selection, search: Search, sight: Sight) -> Sta
     source = f"def build(rows, page):\n    {answer}\n\ndef places(r0):\n    return ({places})\n"
     namespace: dict[str, Any] = dict(code.shapes)
     exec(compile(source, "<plan>", "exec"), namespace)  # made of quoted response keys, numbers and names of ours only
-    sql, parameters, constants = render(_root_select(level, search, sight))
+    statement = _root_select(level, search, sight)
+    if code.logged:
+        statement = _with_position(
+            statement, [level.index(row.place(name)) for name in search.order], search.descending
+        )
+    sql, parameters, constants = render(statement)
     private = not PRIVATE.isdisjoint({table_name(search.table), *level.tables})
-    return Statement(sql, parameters, constants, namespace["build"], namespace["places"], private, search.planned)
+    build, places_of = namespace["build"], namespace["places"]
+    return Statement(sql, parameters, constants, build, places_of, private, search.planned, code.logged)
 
 
 def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
@@ -98,6 +111,15 @@ def _root_select(level: "_Level", search: Search, sight: Sight) -> Select[Any]:
         return statement
     order = [found.c[name] for name in search.order]
     return statement.order_by(*(place.desc() if search.descending else place for place in order)).limit(LIMIT)
+
+
+def _with_position(listed: Select[Any], order: Sequence[int], descending: bool) -> Select[Any]:
+    """Add the position in the change log below which this statement sees everything, even where it finds no row."""
+    rows = listed.add_columns(TRUE.label("is_row")).subquery("listed")
+    log = select(func.log_epoch().label("epoch"), func.log_horizon().label("horizon")).subquery("log")
+    columns = list(rows.c)
+    places = [columns[index].desc() if descending else columns[index] for index in order]
+    return select(*columns, log.c.epoch, log.c.horizon).select_from(log.outerjoin(rows, true())).order_by(*places)
 
 
 # ---------------------------------------------------------------- the SELECT
@@ -163,7 +185,7 @@ class _Level:
         for path, parents in self.joins.items():
             joined = self._join(joined, rows, path, parents)
         # A count of nothing but constants still needs its rows.
-        columns = [self._column(column, rows) for column in self.columns] or [text("1")]
+        columns = [self._column(column, rows) for column in self.columns] or [literal_column("1")]
         return select(*columns).select_from(joined)
 
     def _join(
@@ -190,15 +212,27 @@ class _Level:
         relation = array.relation
         child = relation.table.alias()
         parents = [rows[place.path].c[place.name] for place in array.parents]
-        statement = self.select(child).where(relation.on(child, *parents))
+        conditions = [relation.on(child, *parents)]
         if not relation.visible_with_parent:
-            statement = statement.where(visible(child, self.sight))
+            conditions.append(visible(child, self.sight))
         if relation.where is not None:
-            statement = statement.where(*relation.where(child, array.arguments))
+            conditions += relation.where(child, array.arguments)
+        if relation.most is not None:
+            child, conditions = _last(child, conditions, relation, tuple(rows.values())), []
+        statement = self.select(child).where(*conditions)
         values = func.json_build_array(*(_as_json(column) for column in statement.selected_columns))
         ordered = aggregate_order_by(values, *(child.c[name] for name in relation.order))
         rows_or_none = func.coalesce(func.json_agg(ordered), text("'[]'"), type_=JSON)
         return statement.with_only_columns(rows_or_none).correlate(*rows.values()).scalar_subquery()
+
+
+def _last(
+    child: FromClause, conditions: list[ColumnElement[bool]], relation: ToMany, parents: tuple[FromClause, ...]
+) -> FromClause:
+    order = [child.c[name].desc() for name in relation.order]
+    most: ColumnElement[Any] = literal_column(str(relation.most))
+    # Said aloud: a select this deep does not correlate by itself.
+    return select(child).where(*conditions).order_by(*order).limit(most).correlate(*parents).subquery()
 
 
 def _may_be_missing(relation: ToOne) -> bool:
@@ -227,11 +261,13 @@ class _Row:
     parent: "_Row | None" = None
     given_names: frozenset[str] = frozenset()
 
-    def column(self, name: str) -> str:
+    def column(self, name: Name) -> str:
         return f"{self.variable}[{self.level.index(self.place(name))}]"
 
-    def place(self, name: str) -> _Place:
+    def place(self, name: Name) -> _Place:
         """Give the nearest row that has this column: a shared one needs no join."""
+        if isinstance(name, Via):
+            return self.to_one(name.relation).place(name.name)
         if self.parent is not None and name in self.path[-1].shared:
             return self.parent.place(name)
         if self.path and self.path not in self.level.joins:
@@ -241,7 +277,9 @@ class _Row:
             self.level.tables.add(table_name(relation.table))
         return _Place(self.path, name)
 
-    def nullable(self, name: str) -> bool:
+    def nullable(self, name: Name) -> bool:
+        if isinstance(name, Via):
+            return True
         if self.path and _may_be_missing(self.path[-1]):
             return True
         column = self.table.c.get(name)
@@ -276,10 +314,11 @@ class _ArrayItem:
     names: dict[str, str] = field(default_factory=dict)
     rows: dict[ToOne, "tuple[str, _Row]"] = field(default_factory=dict)
 
-    def column(self, name: str) -> str:
+    def column(self, name: Name) -> str:
+        assert isinstance(name, str), f"{name} is not in parallel arrays"
         return self.names.setdefault(name, f"{self.prefix}_{len(self.names)}")
 
-    def nullable(self, name: str) -> bool:
+    def nullable(self, name: Name) -> bool:
         return True
 
     def named_row(self, relation: ToOne) -> _Row:
@@ -317,13 +356,13 @@ class _NamedRow:
     def row(self) -> _Row:
         return self.item.named_row(self.relation)
 
-    def column(self, name: str) -> str:
+    def column(self, name: Name) -> str:
         if (name,) == self.relation.columns:
             return self.item.column(self.relation.parent_columns[0])
         return self.row().column(name)
 
-    def nullable(self, name: str) -> bool:
-        return bool(self.relation.table.c[name].nullable)
+    def nullable(self, name: Name) -> bool:
+        return isinstance(name, Via) or bool(self.relation.table.c[name].nullable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,10 +371,10 @@ class _DocumentItem:
 
     variable: str
 
-    def column(self, name: str) -> str:
+    def column(self, name: Name) -> str:
         return f"{self.variable}.get({name!r})"
 
-    def nullable(self, name: str) -> bool:
+    def nullable(self, name: Name) -> bool:
         return True
 
 
@@ -349,6 +388,7 @@ class _Code:
     search: Search
     shapes: dict[str, Shape] = field(default_factory=dict)
     variables: int = 0
+    logged: bool = False
 
     def root(self, fields: tuple[Field, ...], row: _Row) -> str:
         """Write the function's body: a connection over all rows, or the object of the only one."""
@@ -395,6 +435,8 @@ class _Code:
                 variable = self.variable("r")
                 expression, child = row.to_many(asked.read, asked.arguments, variable)
                 return f"[{self.object(asked.fields, child)} for {variable} in {expression}]"
+            case Counted():
+                return self.counted(asked.fields, asked.read, row)
             case Arrays(length_of):
                 return self.arrays(asked.fields, row, length_of)
             case Edges() | Nodes():
@@ -404,10 +446,19 @@ class _Code:
             case EdgeCursor():
                 places = ", ".join(row.column(name) for name in self.search.order)
                 return f"{self.shape(encode_cursor)}({order_name(self.search)!r}, {places})"
+            case LogCursor(shape):
+                self.logged = True
+                return f"{self.shape(shape)}(page['epoch'], page['horizon'])"
             case PageInfo():
                 return self.object(asked.fields, row)
             case _:
                 raise TypeError(f"no way to read {asked.read}")
+
+    def counted(self, fields: tuple[Field, ...], counted: Counted, row: _Row) -> str:
+        expression, child = row.to_many(counted.rows, Arguments(), self.variable("r"))
+        for name in counted.names:
+            child.column(name)
+        return self.documents(fields, f"{self.shape(counted.count)}({expression})", many=False)
 
     def leaf(self, leaf: Column, source: _Any) -> str:
         columns = [source.column(name) for name in leaf.names]

@@ -11,15 +11,17 @@ from app.db.tables import operator, parking_spot, shown_evse, shown_location
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
+from app.read.live import TO_COMBINED_STATUS, TO_OWN_STATUS, usable_now
 from app.read.locations import ROW, of_location
 from app.read.parking import served_by
-from app.read.plan import Arguments
+from app.read.plan import Arguments, Via
 from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
 from app.words import ChargePointStatus as StaticStatus
 from schema.field import (
     arrays,
     column,
     computed,
+    declared,
     document,
     documents,
     edge_cursor,
@@ -55,6 +57,16 @@ from schema.types.common import (
     StatusPeriod,
 )
 from schema.types.inputs import EvseFilter
+from schema.types.live import (
+    Availability,
+    LiveStatus,
+    MajorStatus,
+    availability_of_location,
+    spot_status,
+    spot_ttl,
+    spot_updated_at,
+    status_history_of,
+)
 
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
 SHARED_WITH_LOCATION = frozenset(
@@ -74,9 +86,15 @@ def at_instant(arguments: Mapping[str, Any], now: datetime) -> Mapping[str, Any]
     return {"at": now if at is None else at}
 
 
+def bind_at(arguments: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
+    """Bind an instant only where one is given: now is more than an instant."""
+    at = arguments.get("at")
+    return {} if at is None else {"at": at}
+
+
 def usable_then(*columns: Any) -> ColumnElement[Any]:
-    *values, given = columns
-    return usable(values, given("at", Instant))
+    *values, major, given = columns
+    return usable(values, given("at", Instant)) if "at" in given.bound else usable_now(*values, major)
 
 
 def status_then(status: ColumnElement[Any], schedule: ColumnElement[Any], given: Arguments) -> ColumnElement[Any]:
@@ -150,6 +168,9 @@ class Ratings:
 )
 class ParkingSpot:
     parking_id: ParkingId = column(shape=separated_parking_id, description="Id of the spot, unique in the hub.")
+    status: MajorStatus = spot_status()
+    ttl: DateTime | None = spot_ttl()
+    updated_at: DateTime | None = spot_updated_at()
     restrictions: list[Restriction] = column(
         shape=RESTRICTIONS, description="Who may park on it; empty: nobody said. See also the EVSE's own record."
     )
@@ -160,9 +181,6 @@ class ParkingSpot:
     )
     evses: list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]] = to_many(
         shown_evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)
-    )
-    updated_at: DateTime | None = column(
-        description="When the hub last saw a change of what its PSO says; null: it has published nothing yet."
     )
 
 
@@ -212,6 +230,8 @@ class Location:
         ] = None,
     ) -> list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]]: ...
 
+    availability: Availability = availability_of_location()
+
 
 @strawberry.type(description="One EVSE: charges one car at a time. OCHP ChargePointInfo, OCPI EVSE with its location.")
 class Evse:
@@ -233,12 +253,20 @@ class Evse:
     connectors: list[Connector] = arrays("connector_standards", "Its connectors, at least one.")
     ratings: Ratings | None = same_row("What it can deliver; null: unknown.", present="maximum_power_kw")
 
+    status: LiveStatus = declared(TO_OWN_STATUS, "What its operator says of it now.")
+    combined_status: LiveStatus = declared(
+        TO_COMBINED_STATUS,
+        "Its status together with its parking spots: available, but all of them taken, is NOT_AVAILABLE, BLOCKED "
+        "until the first of them may be free.",
+    )
+
     @computed(
         *USABLE_COLUMNS,
+        Via(TO_COMBINED_STATUS, "major"),
         sql=usable_then,
-        bind=at_instant,
-        description="Filters A to E of the protocol at `at`; without `at`, now. "
-        "Null: the opening hours are unknown and nothing else rules it out.",
+        bind=bind_at,
+        description="Filters A to E of the protocol at `at`; without `at`, A to F now: combinedStatus is available "
+        "besides. Null: the opening hours are unknown and nothing else rules it out.",
     )
     def usable(self, at: At = None) -> bool | None: ...
 
@@ -259,6 +287,7 @@ class Evse:
     status_schedule: list[StatusPeriod] = documents("status_schedule", "Planned changes of the static status.")
     opening_times: OpeningTimes | None = document("opening_times", "When it can be used; null: unknown.")
     parking_spots: list[EvseParkingSpot] = arrays("parking_ids", "The spots in front of it.")
+    status_history = status_history_of
     location_name: str = column(description="The place's name in this EVSE's own record. OCHP locationName.")
     location_name_language: str = column(description="Language of locationName, ISO 639-3.")
     location_type: GeneralLocationType = column(description="Kind of place in this EVSE's own record.")

@@ -105,6 +105,9 @@ class EvseFilter:
         "Usable at this instant: filters A to E of the protocol, in the location's own time zone. "
         "EVSEs with unknown hours do not match."
     )
+    available_now: bool | None = option(
+        "True: usable now, filters A to F of the protocol: combinedStatus is available besides. False or absent: any."
+    )
     without_restrictions: list[Restriction] | None = option("None of these restrictions.")
 
 

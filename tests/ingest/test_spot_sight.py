@@ -1,5 +1,7 @@
 """Who sees which parking spots: by an EVSE, by the PSO's contracts, or not at all."""
 
+from datetime import UTC, datetime
+
 from app.auth import Caller
 from app.db.engine import Database
 from app.exchange.actor import CONSOLE
@@ -21,7 +23,7 @@ IDS = Selection((Field("nodes", Nodes(), (Field("id", Column(("parking_id",))),)
 
 
 async def seen(database: Database, caller: Caller | None) -> set[str]:
-    found = await read(database, caller, IDS, Request(SpotSearch(), {}, 100))
+    found = await read(database, caller, IDS, Request(SpotSearch(), {}, 100), datetime.now(UTC))
     return {node["id"] for node in found["nodes"]}
 
 
