@@ -16,6 +16,7 @@ ParkingId = NewType("ParkingId", str)
 TariffId = NewType("TariffId", str)
 PartyId = NewType("PartyId", str)
 DateTime = NewType("DateTime", datetime)
+Cursor = NewType("Cursor", str)
 
 
 #: Python reads more than the standard allows: week dates, commas, offsets with seconds, a NUL at the end.
@@ -32,6 +33,13 @@ def parse_instant(value: Any) -> datetime:
         except (ValueError, OverflowError):
             pass
     raise BadInput(f"{value!r:.60} is not an RFC 3339 instant; expected e.g. 2026-08-13T05:20:15Z, with Z or an offset")
+
+
+def parse_cursor(value: Any) -> str:
+    """Read a cursor, which only the change log understands. Raises: BadInput when it is no text."""
+    if not isinstance(value, str):
+        raise BadInput(f"{value!r:.60} is not text; a cursor is written in quotes")
+    return value
 
 
 def show_instant(value: Any) -> Any:
@@ -73,6 +81,12 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         "OCHP operator or provider id, OCPI country_code and party_id.",
         ids.normalise_party_id,
         str,
+    ),
+    Cursor: strawberry.scalar(
+        name="Cursor",
+        description="Opaque position in the change log; one and the same for queries and subscriptions.",
+        serialize=str,
+        parse_value=parse_cursor,
     ),
     DateTime: strawberry.scalar(
         name="DateTime",

@@ -36,7 +36,7 @@ from schema.field import (
     to_one,
 )
 from schema.requests import bind_filter
-from schema.scalars import DateTime, EvseId, ParkingId, PartyId, TariffId
+from schema.scalars import Cursor, DateTime, EvseId, ParkingId, PartyId, TariffId
 from schema.types.common import (
     AUTH_METHODS,
     RESTRICTIONS,
@@ -55,6 +55,7 @@ from schema.types.common import (
     RelatedResource,
     Restriction,
     StatusPeriod,
+    log_position,
 )
 from schema.types.inputs import EvseFilter
 from schema.types.live import (
@@ -329,6 +330,7 @@ class EvseConnection:
     edges: list[EvseEdge] = edges("The EVSEs with their cursors.")
     nodes: list[Evse] = nodes("The EVSEs alone.")
     page_info: PageInfo = page("What lies before and behind this page.")
+    cursor: Cursor = log_position()
 
 
 @strawberry.type(description="A location and its place in the list (Relay).")
@@ -346,6 +348,7 @@ class LocationConnection:
     edges: list[LocationEdge] = edges("The locations with their cursors.")
     nodes: list[Location] = nodes("The locations alone.")
     page_info: PageInfo = page("What lies before and behind this page.")
+    cursor: Cursor = log_position()
 
 
 @strawberry.type(description="A parking spot and its place in the list (Relay).")
@@ -361,3 +364,4 @@ class ParkingSpotConnection:
     edges: list[ParkingSpotEdge] = edges("The spots with their cursors.")
     nodes: list[ParkingSpot] = nodes("The spots alone.")
     page_info: PageInfo = page("What lies before and behind this page.")
+    cursor: Cursor = log_position()

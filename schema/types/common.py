@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
+from app.live.cursor import Position, encode_cursor
 from app.words import (
     AuthMethod,
     ChargePointStatus,
@@ -22,7 +23,7 @@ from app.words import (
     Role,
     words_of,
 )
-from schema.field import column, documents, edge_cursor, edges, node, nodes, page, page_leaf
+from schema.field import column, documents, edge_cursor, edges, log_cursor, node, nodes, page, page_leaf
 from schema.scalars import DateTime
 
 Row = TypeVar("Row")
@@ -165,6 +166,18 @@ class Connection(Generic[Row]):
     edges: list[Edge[Row]] = edges("The rows with their cursors.")
     nodes: list[Row] = nodes("The rows alone.")
     page_info: PageInfo = page("What lies before and behind this page.")
+
+
+def _position_below(epoch: str, horizon: int) -> str:
+    return encode_cursor(epoch, Position(horizon))
+
+
+def log_position() -> Any:
+    return log_cursor(
+        _position_below,
+        "The position in the change log before this list was read: changes from there on lead from the list to the "
+        "present without a gap.",
+    )
 
 
 First = Annotated[int, strawberry.argument(description="Rows per page, 1 to 500.")]
