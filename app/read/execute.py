@@ -39,8 +39,8 @@ async def read(
         return statement.build(rows, {})
     log: Mapping[str, Any] = {}
     if statement.logged:
-        *_, is_row, epoch, horizon = rows[0]
-        rows, log = (rows if is_row else []), {"epoch": epoch, "horizon": horizon}
+        *_, is_row, epoch, head = rows[0]
+        rows, log = (rows if is_row else []), {"epoch": epoch, "head": head}
     shown = rows[: request.first]
     ends = [statement.places(row) for row in (shown[0], shown[-1])] if shown else []
     page = page_info(order_name(request.search), ends, len(rows) > len(shown), request.after)

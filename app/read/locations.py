@@ -53,7 +53,9 @@ def has_matching_evses(locations: FromClause, given: Arguments) -> list[ColumnEl
     matching = [here, *filter_conditions(shown_evse, filters)]
     if MIN_AVAILABLE not in given.bound:
         return [exists().where(*matching).correlate(locations)]
-    count = select(func.count()).where(*matching, available_now(shown_evse)).select_from(shown_evse).correlate(locations)
+    count = (
+        select(func.count()).where(*matching, available_now(shown_evse)).select_from(shown_evse).correlate(locations)
+    )
     return [count.scalar_subquery() >= given(MIN_AVAILABLE, Integer)]
 
 

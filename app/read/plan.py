@@ -160,7 +160,7 @@ class EdgeCursor:
 
 @dataclass(frozen=True, slots=True)
 class LogCursor:
-    """The position in the change log below which everything is in this list, made of the log's epoch and horizon."""
+    """The position in the change log below which everything is in this list, made of the log's epoch and head."""
 
     shape: Callable[[str, int], str]
 

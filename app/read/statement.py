@@ -57,7 +57,7 @@ class Statement:
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
     security must be told who is asking. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
-    one, the log's epoch and its horizon; there is always a row.
+    one, the log's epoch and its head; there is always a row.
     """
 
     sql: str
@@ -116,10 +116,10 @@ def _root_select(level: "_Level", search: Search, sight: Sight) -> Select[Any]:
 def _with_position(listed: Select[Any], order: Sequence[int], descending: bool) -> Select[Any]:
     """Add the position in the change log below which this statement sees everything, even where it finds no row."""
     rows = listed.add_columns(TRUE.label("is_row")).subquery("listed")
-    log = select(func.log_epoch().label("epoch"), func.log_horizon().label("horizon")).subquery("log")
+    log = select(func.log_epoch().label("epoch"), func.log_head().label("head")).subquery("log")
     columns = list(rows.c)
     places = [columns[index].desc() if descending else columns[index] for index in order]
-    return select(*columns, log.c.epoch, log.c.horizon).select_from(log.outerjoin(rows, true())).order_by(*places)
+    return select(*columns, log.c.epoch, log.c.head).select_from(log.outerjoin(rows, true())).order_by(*places)
 
 
 # ---------------------------------------------------------------- the SELECT
@@ -448,7 +448,7 @@ class _Code:
                 return f"{self.shape(encode_cursor)}({order_name(self.search)!r}, {places})"
             case LogCursor(shape):
                 self.logged = True
-                return f"{self.shape(shape)}(page['epoch'], page['horizon'])"
+                return f"{self.shape(shape)}(page['epoch'], page['head'])"
             case PageInfo():
                 return self.object(asked.fields, row)
             case _:

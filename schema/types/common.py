@@ -168,8 +168,8 @@ class Connection(Generic[Row]):
     page_info: PageInfo = page("What lies before and behind this page.")
 
 
-def _position_below(epoch: str, horizon: int) -> str:
-    return encode_cursor(epoch, Position(horizon))
+def _position_below(epoch: str, head: int) -> str:
+    return encode_cursor(epoch, Position(head))
 
 
 def log_position() -> Any:
