@@ -4,14 +4,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.errors import HubError
-from app.read.areas import PIECE_COLUMNS, AreaKind
+from app.read.areas import AreaKind
+from app.read.corridors import CELL_COLUMNS
 from geo.areas import Bounds, Near, NotAnArea, Polygon
+from geo.corridors import cells_of
 from geo.polyline import decode_polyline
 from geo.routes import pieces_of
 
 Asked = tuple[AreaKind, Mapping[str, Any]]
 
 MAXIMUM_CORRIDOR_M = 50_000
+#: A search goes on so far beyond a route's end, that its last metre, however rounded, is searched too.
+BEYOND_M = 1.0
 
 
 class BadArea(HubError):
@@ -52,14 +56,13 @@ def _route(given: Mapping[str, Any]) -> Asked:
     corridor_m = float(given["corridorM"])
     if not 0 < corridor_m <= MAXIMUM_CORRIDOR_M:
         raise NotAnArea(f"corridorM is {corridor_m}; possible: above 0, at most {MAXIMUM_CORRIDOR_M} metres")
-    # What is shown as a distance may be wrong by the tolerance, a two-hundredth of the corridor. Were it less for a
-    # wide corridor, a city's every row would be measured against hundreds of pieces.
+    # What is shown as a distance may be wrong by the tolerance, a two-hundredth of the corridor: a wide corridor is
+    # not measured against every bend.
     pieces = pieces_of(decode_polyline(given["polyline"], given["precision"]), corridor_m / 200)
-    rows = [(*piece.start, *piece.end, piece.start_m, piece.length_m) for piece in pieces]
-    columns = {
-        f"piece_{name}": list(values) for name, values in zip(PIECE_COLUMNS, zip(*rows, strict=True), strict=True)
-    }
-    return AreaKind.ROUTE, {**columns, "corridor_m": corridor_m}
+    cells = cells_of(pieces, corridor_m)
+    columns = {f"cell_{name}": [getattr(cell, name) for cell in cells] for name in CELL_COLUMNS}
+    end_m = pieces[-1].start_m + pieces[-1].length_m
+    return AreaKind.ROUTE, {**columns, "corridor_m": corridor_m, "end_m": end_m + BEYOND_M}
 
 
 AREAS: Mapping[str, Callable[[Any], Asked]] = {

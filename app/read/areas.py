@@ -26,8 +26,8 @@ from sqlalchemy import (
     tuple_,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
+from app.read.corridors import page_along
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
 from app.visibility import Sight, visible
@@ -143,21 +143,8 @@ class AreaSearch:
         return rows.order_by(distance).fetch(LIMIT, with_ties=True)
 
     def _along(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
-        """Measure each row of the corridor against the pieces it lies near, and keep its nearest place on the route."""
-        piece = _pieces()
-        geog, line = self.table.c.geog, _line(piece)
-        near = [*conditions, func.ST_DWithin(geog, line, number("corridor_m"), FALSE)]
-        distance: Value = func.ST_Distance(geog, line, FALSE, type_=Float(53))
-        along: Value = piece.c.start_m + piece.c.length_m * _share(piece, self.table)
-        key = self._key_of(self.table)
-        measured: list[Any] = [*self._row_of(self.table), distance.label("distance_m"), along.label("along_route_m")]
-        hits: Any = select(*measured).ext(distinct_on(*key)).join_from(piece, self.table, and_(*near))
-        places = hits.order_by(*key, literal_column("distance_m"), literal_column("along_route_m")).cte("places")
-        page: Any = select(places)
-        if self.after:
-            here = tuple_(*(places.c[name] for name in self.order))
-            page = page.where(here > place_after(self.order, self.table))
-        page = page.order_by(*(places.c[name] for name in self.order)).limit(LIMIT).subquery("page")
+        """Measure the rows of the corridor by their keys, and read the wide rows of one page."""
+        page = page_along(self.table, self.row, self.order, conditions, self.after)
         return self._rows(columns, page, "distance_m", "along_route_m")
 
     def _rows(self, columns: list[Any], page: FromClause, *measured: str) -> Select[Any]:
@@ -215,42 +202,3 @@ def _touches(table: FromClause, west: Value, east: Value) -> ColumnElement[bool]
     south, north = func.greatest(number("south"), SOUTH_END), func.least(number("north"), NORTH_END)
     box: Value = func.ST_MakeEnvelope(west, south, func.least(east, EAST_END), north, WGS84, type_=Geometry)
     return func.geometry(table.c.geog, type_=Geometry).op("&&")(box)
-
-
-# ---------------------------------------------------------------- routes
-
-PIECE_COLUMNS = ("west", "south", "east", "north", "start_m", "length_m")
-
-
-def _pieces() -> FromClause:
-    """Give the pieces of the route, one a row, from parallel arrays `piece_...`."""
-    arrays = [ROOT(f"piece_{name}", ARRAY(Float(53))) for name in PIECE_COLUMNS]
-    return func.unnest(*arrays).table_valued(*PIECE_COLUMNS).render_derived(name="piece")
-
-
-def _line(piece: FromClause) -> Value:
-    line: Value = func.ST_MakeLine(
-        _point(piece.c.west, piece.c.south), _point(piece.c.east, piece.c.north), type_=Geometry
-    )
-    return type_coerce(func.geography(line), Geography)
-
-
-def _share(piece: FromClause, table: FromClause) -> Value:
-    """Give how far along its piece, 0 to 1, a row lies, on a map that is flat there."""
-    scale = func.cos(func.radians(piece.c.south))
-    east, north = _degrees_east(piece.c.west, piece.c.east) * scale, piece.c.north - piece.c.south
-    x, y = _degrees_east(piece.c.west, table.c.longitude) * scale, table.c.latitude - piece.c.south
-    length = func.nullif(east * east + north * north, literal_column("0"))
-    share = func.coalesce(_ratio(x * east + y * north, length), literal_column("0"))
-    return func.least(func.greatest(share, literal_column("0")), literal_column("1"))
-
-
-def _degrees_east(origin: Value, longitude: Value) -> Value:
-    """Give the degrees from one longitude to another the short way, across the antimeridian too."""
-    degrees = longitude - origin
-    return degrees - TURN * func.round(_ratio(degrees, TURN))
-
-
-def _ratio(dividend: Value, divisor: Value) -> Value:
-    """Divide as the database does; SQLAlchemy's own sign would make decimals of the numbers, for every row."""
-    return dividend.op("/", precedence=8, return_type=Float(53))(divisor)

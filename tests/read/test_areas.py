@@ -312,6 +312,19 @@ def test_searches_along_a_route_that_hardly_moves(ground: Ground, positions: dic
     assert all(node["alongRouteM"] <= 1 for node in nodes)
 
 
+#: To and fro beside a city.
+WINDING = [(9.9 + (n % 2) * 0.05, 48.2 + n * 0.0005) for n in range(800)]
+
+
+def test_winds_through_a_city(ground: Ground, positions: dict[str, Point]):
+    """The same route in a corridor that is not too wide for it: each row once, though hundreds of bends are near."""
+    for step in (1, 5):
+        area, points = route(WINDING[::step], 4_000)
+        nodes = ground.everything("evses", LEAVES, {"within": area}, first=3)
+        assert nodes
+        check_corridor(positions, points, 4_000, nodes, 42)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -321,6 +334,7 @@ def test_searches_along_a_route_that_hardly_moves(ground: Ground, positions: dic
         ({"polyline": "_p~iF~ps|U_ulLnnqC", "corridorM": 0}, "corridorM is 0.0; possible: above 0"),
         ({"polyline": "_p~iF~ps|U_ulLnnqC", "corridorM": 50_001}, "at most 50000 metres"),
         ({"polyline": "_p~iF~ps|U_ulLnnqC", "precision": 9}, "precision is 9"),
+        ({"polyline": encode_polyline(WINDING), "corridorM": 50_000}, "pieces near one place; possible: at most 600"),
     ],
 )
 def test_says_what_is_wrong_with_a_route(ground: Ground, given: Any, words: str):
@@ -329,6 +343,15 @@ def test_says_what_is_wrong_with_a_route(ground: Ground, given: Any, words: str)
     ).json()
     assert asked["errors"][0]["extensions"]["code"] == "BAD_AREA"
     assert words in asked["errors"][0]["message"]
+
+
+def test_shows_everything_beside_the_end_of_a_route_page_by_page(ground: Ground, positions: dict[str, Point]):
+    """They are all at its last metre, so pages go on where the route does not."""
+    for start, end in (((9.2, 48.4), (9.5, 48.41)), ((179.3, -16.8), (179.6123, -16.8))):
+        area, _ = route([start, end], 50_000)
+        whole = ground.everything("evses", LEAVES, {"within": area})
+        assert sum(node["alongRouteM"] == whole[-1]["alongRouteM"] for node in whole) > 5
+        assert ground.everything("evses", LEAVES, {"within": area}, first=2) == whole
 
 
 # ---------------------------------------------------------------- all areas alike

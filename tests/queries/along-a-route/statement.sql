@@ -1,15 +1,27 @@
-WITH places AS
-(SELECT DISTINCT ON (shown_evse.evse_id) shown_evse.evse_id AS evse_id, shown_evse.ahead AS ahead, ST_Distance(shown_evse.geog, geography(ST_MakeLine(ST_SetSRID(ST_MakePoint(piece.west, piece.south), 4326), ST_SetSRID(ST_MakePoint(piece.east, piece.north), 4326))), false) AS distance_m, piece.start_m + piece.length_m * least(greatest(coalesce((((shown_evse.longitude - piece.west) - 360 * round((shown_evse.longitude - piece.west) / 360)) * cos(radians(piece.south)) * ((piece.east - piece.west) - 360 * round((piece.east - piece.west) / 360)) * cos(radians(piece.south)) + (shown_evse.latitude - piece.south) * (piece.north - piece.south)) / nullif(((piece.east - piece.west) - 360 * round((piece.east - piece.west) / 360)) * cos(radians(piece.south)) * ((piece.east - piece.west) - 360 * round((piece.east - piece.west) / 360)) * cos(radians(piece.south)) + (piece.north - piece.south) * (piece.north - piece.south), 0), 0), 0), 1) AS along_route_m
-FROM unnest($1::FLOAT(53)[], $2::FLOAT(53)[], $3::FLOAT(53)[], $4::FLOAT(53)[], $5::FLOAT(53)[], $6::FLOAT(53)[]) AS piece(west, south, east, north, start_m, length_m) JOIN shown_evse ON coalesce(shown_evse.operator_no = any(array((SELECT anon_1
-FROM visible_operators($7::INTEGER) AS anon_1))) AND shown_evse.ahead = (shown_evse.operator_no = any(array((SELECT operator.no
-FROM operator
-WHERE operator.ahead)))), false) AND ST_DWithin(shown_evse.geog, geography(ST_MakeLine(ST_SetSRID(ST_MakePoint(piece.west, piece.south), 4326), ST_SetSRID(ST_MakePoint(piece.east, piece.north), 4326))), $8::FLOAT(53), false) ORDER BY shown_evse.evse_id, distance_m, along_route_m)
- SELECT found.along_route_m, found.distance_m, found.evse_id, found.location_id
+SELECT found.along_route_m, found.distance_m, found.evse_id, found.location_id
 FROM (SELECT row.location_id AS location_id, row.evse_id AS evse_id, page.distance_m AS distance_m, page.along_route_m AS along_route_m
-FROM (SELECT places.evse_id AS evse_id, places.ahead AS ahead, places.distance_m AS distance_m, places.along_route_m AS along_route_m
-FROM places ORDER BY places.along_route_m, places.evse_id
- LIMIT $9::BIGINT) AS page JOIN LATERAL (SELECT shown_evse.location_id AS location_id, shown_evse.evse_id AS evse_id
+FROM (SELECT row.evse_id AS evse_id, row.ahead AS ahead, row.distance_m AS distance_m, row.along_route_m AS along_route_m
+FROM (SELECT 0 + ($1::FLOAT(53) - 0) * share.low AS low_m, 0 + ($1::FLOAT(53) - 0) * share.high AS high_m
+FROM (VALUES (0.0::float8, 0.00390625::float8), (0.00390625::float8, 0.015625::float8), (0.015625::float8, 0.0625::float8), (0.0625::float8, 0.25::float8), (0.25::float8, 1.0::float8)) AS share (low, high) ORDER BY share.low) AS stretch JOIN LATERAL (SELECT found.evse_id AS evse_id, found.ahead AS ahead, found.distance_m AS distance_m, found.along_route_m AS along_route_m
+FROM (SELECT measured.evse_id AS evse_id, measured.ahead AS ahead, measured.distance_m AS distance_m, ST_InterpolatePoint(measured.line, measured.point) AS along_route_m
+FROM (SELECT drawn.evse_id AS evse_id, drawn.ahead AS ahead, drawn.line AS line, drawn.point AS point, ST_Distance(drawn.line, drawn.point) AS distance_m
+FROM LATERAL (SELECT shown_evse.evse_id AS evse_id, shown_evse.ahead AS ahead, cell.line AS line, ST_MakePoint((12742017.542830119::float8 / (1 + sin(radians(cell.latitude)) * sin(radians(shown_evse.latitude)) + cos(radians(cell.latitude)) * cos(radians(shown_evse.latitude)) * cos(radians(shown_evse.longitude - cell.longitude)))) * cos(radians(shown_evse.latitude)) * sin(radians(shown_evse.longitude - cell.longitude)), (12742017.542830119::float8 / (1 + sin(radians(cell.latitude)) * sin(radians(shown_evse.latitude)) + cos(radians(cell.latitude)) * cos(radians(shown_evse.latitude)) * cos(radians(shown_evse.longitude - cell.longitude)))) * (cos(radians(cell.latitude)) * sin(radians(shown_evse.latitude)) - sin(radians(cell.latitude)) * cos(radians(shown_evse.latitude)) * cos(radians(shown_evse.longitude - cell.longitude)))) AS point
+FROM LATERAL (SELECT each.west AS west, each.south AS south, each.east AS east, each.north AS north, each.longitude AS longitude, each.latitude AS latitude, each.low_m AS low_m, each.high_m AS high_m, ST_GeomFromText(each.line) AS line
+FROM unnest($2::FLOAT(53)[], $3::FLOAT(53)[], $4::FLOAT(53)[], $5::FLOAT(53)[], $6::FLOAT(53)[], $7::FLOAT(53)[], $8::FLOAT(53)[], $9::FLOAT(53)[], $10::TEXT[]) AS each(west, south, east, north, longitude, latitude, low_m, high_m, line)
+WHERE each.low_m < stretch.high_m AND each.high_m >= stretch.low_m
+ LIMIT ALL OFFSET 0) AS cell JOIN shown_evse ON (geometry(shown_evse.geog) && ST_MakeEnvelope(cell.west, cell.south, cell.east, cell.north, 4326)) AND shown_evse.longitude >= cell.west AND shown_evse.longitude < cell.east AND shown_evse.latitude >= cell.south AND shown_evse.latitude < cell.north
+WHERE coalesce(shown_evse.operator_no = any(array((SELECT anon_1
+FROM visible_operators($11::INTEGER) AS anon_1))) AND shown_evse.ahead = (shown_evse.operator_no = any(array((SELECT operator.no
+FROM operator
+WHERE operator.ahead)))), false)
+ LIMIT ALL OFFSET 0) AS drawn
+ LIMIT ALL OFFSET 0) AS measured
+WHERE measured.distance_m <= $12::FLOAT(53)
+ LIMIT ALL OFFSET 0) AS found
+WHERE found.along_route_m >= stretch.low_m AND found.along_route_m < stretch.high_m ORDER BY found.along_route_m, found.evse_id
+ LIMIT $13::BIGINT) AS row ON true
+ LIMIT $13::BIGINT) AS page JOIN LATERAL (SELECT shown_evse.location_id AS location_id, shown_evse.evse_id AS evse_id
 FROM shown_evse
 WHERE shown_evse.evse_id = page.evse_id AND shown_evse.ahead = page.ahead
  LIMIT 1) AS row ON true) AS found ORDER BY found.along_route_m, found.evse_id
- LIMIT $9::BIGINT;
+ LIMIT $13::BIGINT;

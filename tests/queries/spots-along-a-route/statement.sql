@@ -1,14 +1,26 @@
-WITH places AS
-(SELECT DISTINCT ON (parking_spot.parking_id) parking_spot.parking_id AS parking_id, ST_Distance(parking_spot.geog, geography(ST_MakeLine(ST_SetSRID(ST_MakePoint(piece.west, piece.south), 4326), ST_SetSRID(ST_MakePoint(piece.east, piece.north), 4326))), false) AS distance_m, piece.start_m + piece.length_m * least(greatest(coalesce((((parking_spot.longitude - piece.west) - 360 * round((parking_spot.longitude - piece.west) / 360)) * cos(radians(piece.south)) * ((piece.east - piece.west) - 360 * round((piece.east - piece.west) / 360)) * cos(radians(piece.south)) + (parking_spot.latitude - piece.south) * (piece.north - piece.south)) / nullif(((piece.east - piece.west) - 360 * round((piece.east - piece.west) / 360)) * cos(radians(piece.south)) * ((piece.east - piece.west) - 360 * round((piece.east - piece.west) / 360)) * cos(radians(piece.south)) + (piece.north - piece.south) * (piece.north - piece.south), 0), 0), 0), 1) AS along_route_m
-FROM unnest($1::FLOAT(53)[], $2::FLOAT(53)[], $3::FLOAT(53)[], $4::FLOAT(53)[], $5::FLOAT(53)[], $6::FLOAT(53)[]) AS piece(west, south, east, north, start_m, length_m) JOIN parking_spot ON coalesce(parking_spot.operator_nos && array((SELECT operator.no
-FROM operator
-WHERE operator.open AND NOT operator.suspended)), false) AND ST_DWithin(parking_spot.geog, geography(ST_MakeLine(ST_SetSRID(ST_MakePoint(piece.west, piece.south), 4326), ST_SetSRID(ST_MakePoint(piece.east, piece.north), 4326))), $7::FLOAT(53), false) ORDER BY parking_spot.parking_id, distance_m, along_route_m)
- SELECT found.along_route_m, found.distance_m, found.parking_id
+SELECT found.along_route_m, found.distance_m, found.parking_id
 FROM (SELECT row.parking_id AS parking_id, page.distance_m AS distance_m, page.along_route_m AS along_route_m
-FROM (SELECT places.parking_id AS parking_id, places.distance_m AS distance_m, places.along_route_m AS along_route_m
-FROM places ORDER BY places.along_route_m, places.parking_id
- LIMIT $8::BIGINT) AS page JOIN LATERAL (SELECT parking_spot.parking_id AS parking_id
+FROM (SELECT row.parking_id AS parking_id, row.distance_m AS distance_m, row.along_route_m AS along_route_m
+FROM (SELECT 0 + ($1::FLOAT(53) - 0) * share.low AS low_m, 0 + ($1::FLOAT(53) - 0) * share.high AS high_m
+FROM (VALUES (0.0::float8, 0.00390625::float8), (0.00390625::float8, 0.015625::float8), (0.015625::float8, 0.0625::float8), (0.0625::float8, 0.25::float8), (0.25::float8, 1.0::float8)) AS share (low, high) ORDER BY share.low) AS stretch JOIN LATERAL (SELECT found.parking_id AS parking_id, found.distance_m AS distance_m, found.along_route_m AS along_route_m
+FROM (SELECT measured.parking_id AS parking_id, measured.distance_m AS distance_m, ST_InterpolatePoint(measured.line, measured.point) AS along_route_m
+FROM (SELECT drawn.parking_id AS parking_id, drawn.line AS line, drawn.point AS point, ST_Distance(drawn.line, drawn.point) AS distance_m
+FROM LATERAL (SELECT parking_spot.parking_id AS parking_id, cell.line AS line, ST_MakePoint((12742017.542830119::float8 / (1 + sin(radians(cell.latitude)) * sin(radians(parking_spot.latitude)) + cos(radians(cell.latitude)) * cos(radians(parking_spot.latitude)) * cos(radians(parking_spot.longitude - cell.longitude)))) * cos(radians(parking_spot.latitude)) * sin(radians(parking_spot.longitude - cell.longitude)), (12742017.542830119::float8 / (1 + sin(radians(cell.latitude)) * sin(radians(parking_spot.latitude)) + cos(radians(cell.latitude)) * cos(radians(parking_spot.latitude)) * cos(radians(parking_spot.longitude - cell.longitude)))) * (cos(radians(cell.latitude)) * sin(radians(parking_spot.latitude)) - sin(radians(cell.latitude)) * cos(radians(parking_spot.latitude)) * cos(radians(parking_spot.longitude - cell.longitude)))) AS point
+FROM LATERAL (SELECT each.west AS west, each.south AS south, each.east AS east, each.north AS north, each.longitude AS longitude, each.latitude AS latitude, each.low_m AS low_m, each.high_m AS high_m, ST_GeomFromText(each.line) AS line
+FROM unnest($2::FLOAT(53)[], $3::FLOAT(53)[], $4::FLOAT(53)[], $5::FLOAT(53)[], $6::FLOAT(53)[], $7::FLOAT(53)[], $8::FLOAT(53)[], $9::FLOAT(53)[], $10::TEXT[]) AS each(west, south, east, north, longitude, latitude, low_m, high_m, line)
+WHERE each.low_m < stretch.high_m AND each.high_m >= stretch.low_m
+ LIMIT ALL OFFSET 0) AS cell JOIN parking_spot ON (geometry(parking_spot.geog) && ST_MakeEnvelope(cell.west, cell.south, cell.east, cell.north, 4326)) AND parking_spot.longitude >= cell.west AND parking_spot.longitude < cell.east AND parking_spot.latitude >= cell.south AND parking_spot.latitude < cell.north
+WHERE coalesce(parking_spot.operator_nos && array((SELECT operator.no
+FROM operator
+WHERE operator.open AND NOT operator.suspended)), false)
+ LIMIT ALL OFFSET 0) AS drawn
+ LIMIT ALL OFFSET 0) AS measured
+WHERE measured.distance_m <= $11::FLOAT(53)
+ LIMIT ALL OFFSET 0) AS found
+WHERE found.along_route_m >= stretch.low_m AND found.along_route_m < stretch.high_m ORDER BY found.along_route_m, found.parking_id
+ LIMIT $12::BIGINT) AS row ON true
+ LIMIT $12::BIGINT) AS page JOIN LATERAL (SELECT parking_spot.parking_id AS parking_id
 FROM parking_spot
 WHERE parking_spot.parking_id = page.parking_id
  LIMIT 1) AS row ON true) AS found ORDER BY found.along_route_m, found.parking_id
- LIMIT $8::BIGINT;
+ LIMIT $12::BIGINT;
