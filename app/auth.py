@@ -8,6 +8,7 @@ import secrets
 import string
 import time
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
@@ -22,6 +23,7 @@ RANDOM_CHARACTERS = 32
 CHECKSUM_CHARACTERS = 6
 SHOWN_CHARACTERS = len(PREFIX) + 6
 CACHED_KEYS = 10_000
+STILL_GOOD = "select hash from unnest($1::bytea[]) as hash where exists (select from authenticate(hash))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Caller:
     partner_name: str
     role: Role
     party_id: str | None
+    #: What the hub keeps of the key's secret: whether the key is still good is asked by it.
+    secret_hash: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def is_administrator(self) -> bool:
@@ -112,11 +116,21 @@ class Keys:
                 "ask the clearing house operator for a key, or rotate yours in time",
             )
         key_id, role_id, partner_id, partner_name, role, party_id = rows[0]
-        caller = Caller(key_id, role_id, partner_id, partner_name, Role(role), party_id)
+        caller = Caller(key_id, role_id, partner_id, partner_name, Role(role), party_id, secret_hash)
         if len(self._known) >= CACHED_KEYS:
             self._known.clear()
         self._known[secret_hash] = (now + self.trusted_s, caller)
         return caller
+
+    async def still_good(self, secret_hashes: Collection[bytes]) -> set[bytes]:
+        """Say which of these keys are good now, in one statement; the others are known no longer."""
+        if not secret_hashes:
+            return set()
+        rows = await self.database.fetch(STILL_GOOD, list(secret_hashes))
+        good = {bytes(row[0]) for row in rows}
+        for ended in set(secret_hashes) - good:
+            self._known.pop(ended, None)
+        return good
 
     def forget(self) -> None:
         """Look every key up again: one was revoked, or a partner suspended, by this process."""

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from strawberry import Schema
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import metrics
@@ -19,9 +20,12 @@ from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
 from app.settings import Settings
-from schema.build import schema
+from schema import build
+from schema.door import Door, Source
 from schema.ide import ide_routes
 from schema.route import GraphQLRoute
+from schema.streams import Streams
+from schema.ws import SocketRoute
 
 READY_WITHIN_S = 2.0
 GRAPHQL = "/graphql"
@@ -39,6 +43,8 @@ class Hub(FastAPI):
     """FastAPI for what is asked now and then; POST /graphql goes past its layers, a fifth of a small answer's cost."""
 
     graphql: ASGIApp | None = None
+    sockets: ASGIApp | None = None
+    streams: Streams | None = None
     #: What stands before everything else.
     entrance: ASGIApp
 
@@ -48,25 +54,41 @@ class Hub(FastAPI):
     async def lead(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == GRAPHQL and scope["method"] == "POST" and self.graphql:
             await self.graphql(scope, receive, send)
+        elif scope["type"] == "websocket" and scope["path"] == GRAPHQL and self.sockets:
+            await self.sockets(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
+    def stop(self) -> None:
+        """End what would otherwise stay open for ever: the server is about to stop."""
+        if self.streams is not None:
+            self.streams.stop()
 
-def create_app(dsn: str, settings: Settings, profile: Profile) -> Hub:
-    """Put a hub together; its connections open and close with the application."""
+
+def create_app(
+    dsn: str, settings: Settings, profile: Profile, schema: Schema = build.schema, source: Source | None = None
+) -> Hub:
+    """Put a hub together; its connections open and close with the application.
+
+    `source`: what the subscriptions of `schema` are fed by.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = await Database.open(dsn, settings)
         app.state.database = database
         keys, budgets = Keys(database, settings.key_cache_s), Budgets(database, settings)
-        route = GraphQLRoute(schema, database, keys, budgets, settings, profile is Profile.DEVELOPMENT)
-        hub.graphql = _with_cors(route, settings)
+        door = Door(schema, database, keys, budgets, settings, profile is Profile.DEVELOPMENT, source)
+        hub.streams = Streams(keys, settings)
+        hub.graphql = _with_cors(GraphQLRoute(door, hub.streams), settings)
+        hub.sockets = SocketRoute(door, hub.streams)
         hub.router.routes.append(Route(GRAPHQL, hub.graphql, methods=None))
+        watching = asyncio.create_task(hub.streams.watch())
         try:
             yield
         finally:
-            route.close()
+            watching.cancel()
+            door.close()
             await database.close()
 
     hub = Hub(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 REGISTRY = CollectorRegistry()
 
-#: `way`: compiled (the thin route), executed (Strawberry), refused (never executed).
+#: `way`: compiled (the thin route), executed (Strawberry), subscribed, refused (never executed).
 REQUESTS = Counter(
     "ochub_graphql_requests", "GraphQL requests by the way they were answered.", ["way"], registry=REGISTRY
 )
@@ -16,6 +16,9 @@ SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
+SOCKETS = Gauge("ochub_sockets", "Open WebSockets and event streams of this process.", registry=REGISTRY)
+SUBSCRIPTIONS = Gauge("ochub_subscriptions", "Running subscriptions of this process.", registry=REGISTRY)
+CLOSED = Counter("ochub_sockets_closed", "WebSockets that the hub closed, by close code.", ["code"], registry=REGISTRY)
 UPLOADED = Counter("ochub_upload_items", "Uploaded items by what became of them.", ["outcome"], registry=REGISTRY)
 CONNECTIONS = Gauge(
     "ochub_database_connections", "Database connections of this process.", ["pool", "state"], registry=REGISTRY

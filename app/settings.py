@@ -63,6 +63,26 @@ class Settings:
     anonymous_requests_per_s: float = _setting(50.0, "requests per second and address (IPv6: /64); 0: any number")
     anonymous_cost_per_s: float = _setting(30_000.0, "cost per second and address; 0: any")
     budget_burst_s: float = _setting(10.0, "seconds' worth of requests and cost that may be saved up")
+    max_sockets_per_key: int = _setting(1_000, "most open sockets and event streams per key and process")
+    max_sockets_per_address: int = _setting(
+        50, "most open sockets and event streams per address (IPv6: /64) and process, from callers without a key"
+    )
+    max_subscriptions_per_socket: int = _setting(100, "most operations that run on one socket at a time")
+    max_subscriptions_per_key: int = _setting(5_000, "most subscriptions per key and process")
+    max_subscriptions_per_address: int = _setting(
+        200, "most subscriptions per address and process, from callers without a key"
+    )
+    max_message_bytes: int = _setting(256_000, "largest message on a socket, in bytes; bigger uploads go over HTTP")
+    messages_per_s: float = _setting(50.0, "messages per second that a socket may send; ten seconds' worth is saved up")
+    init_timeout_s: float = _setting(10.0, "seconds in which a new socket must have sent connection_init")
+    keepalive_s: float = _setting(20.0, "seconds between the pings of a socket, each to be answered within as many")
+    send_timeout_s: float = _setting(
+        20.0, "seconds that a client may take nothing of what is sent before it is cut off"
+    )
+    socket_buffer_bytes: int = _setting(
+        256_000, "bytes waiting to be sent on a socket beyond which its subscriptions hold their pages back"
+    )
+    key_check_s: float = _setting(2.0, "seconds between looks at whether the keys of open sockets are still good")
     gzip_from_bytes: int = _setting(2_000, "smallest answer in bytes that is compressed for who takes gzip; 0: none")
     cors_origins: str = _setting("", "origins, comma-separated, whose pages may ask; *: all, empty: none")
     trusted_proxies: str = _setting(

@@ -92,6 +92,14 @@ class Operation:
         return self.node.operation is OperationType.QUERY
 
     @property
+    def is_mutation(self) -> bool:
+        return self.node.operation is OperationType.MUTATION
+
+    @property
+    def is_subscription(self) -> bool:
+        return self.node.operation is OperationType.SUBSCRIPTION
+
+    @property
     def only_introspects(self) -> bool:
         """Say whether nothing but the schema is asked for, so that no resolver waits for anything."""
         asked = self.node.selection_set.selections

@@ -17,8 +17,11 @@ from starlette.types import Receive, Scope, Send
 from app.errors import HubError
 
 JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 UTF_8 = frozenset({"", "utf-8", "utf8"})
+#: The way of an answer to what was never executed.
+REFUSED = "refused"
 #: Header values that are longer are not remembered.
 KEPT_CHARACTERS = 200
 #: Decoding keeps the event loop waiting: so many values take about a fifth of a second.
@@ -107,13 +110,32 @@ def check_content_type(content_type: str) -> None:
         raise BadRequest(f"the charset is {charset}; possible: utf-8", status=415)
 
 
-def negotiated(headers: Headers) -> str:
+@lru_cache(maxsize=256)
+def takes_events(accept: str) -> bool:
+    """Say whether the client takes server-sent events, by their name."""
+    return EVENT_STREAM in accept.lower() and (
+        any(name == EVENT_STREAM and quality > 0 for quality, name in map(_media_range, accept.split(",")))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the client takes. `media` None: events only."""
+
+    media: str | None
+    events: bool
+
+
+def negotiated(headers: Headers) -> Wanted:
     """Choose the media type of the answer. Raises: BadRequest when the client takes none that there is."""
     accept = text_of(headers, b"accept")
-    chosen = media_type(accept) if len(accept) <= KEPT_CHARACTERS else media_type.__wrapped__(accept)
-    if chosen is None:
-        raise BadRequest(f"nothing in Accept is possible here; possible: {GRAPHQL_RESPONSE}, {JSON}", status=406)
-    return chosen
+    kept = len(accept) <= KEPT_CHARACTERS
+    chosen = media_type(accept) if kept else media_type.__wrapped__(accept)
+    events = takes_events(accept) if kept else takes_events.__wrapped__(accept)
+    if chosen is None and not events:
+        possible = f"{GRAPHQL_RESPONSE}, {JSON}, {EVENT_STREAM}"
+        raise BadRequest(f"nothing in Accept is possible here; possible: {possible}", status=406)
+    return Wanted(chosen, events)
 
 
 def check_head(scope: Scope, headers: Headers, may_get: bool) -> None:
@@ -190,7 +212,7 @@ def read_posted(body: bytes) -> Asked:
     """Read a request. Raises: BadRequest."""
     if len(body) > MAXIMUM_VALUES and body.count(b",") + body.count(b"[") + body.count(b"{") > MAXIMUM_VALUES:
         raise BadRequest(f"the body holds more than {MAXIMUM_VALUES} values", "send it in parts", status=413)
-    return _asked(_json("the body", body), body_wanted='send {"query": "...", "variables": {...}}')
+    return asked_of(_json("the body", body), body_wanted='send {"query": "...", "variables": {...}}')
 
 
 def read_query_string(scope: Scope) -> Asked:
@@ -206,7 +228,7 @@ def read_query_string(scope: Scope) -> Asked:
         else:
             members.pop(name, None)
     members["operationName"] = members.get("operationName") or None
-    return _asked(members, body_wanted="")
+    return asked_of(members, body_wanted="")
 
 
 def _json(what: str, text: bytes) -> Any:
@@ -216,7 +238,8 @@ def _json(what: str, text: bytes) -> Any:
         raise BadRequest(f"{what} is not JSON in UTF-8: {error}") from None
 
 
-def _asked(asked: Any, body_wanted: str) -> Asked:
+def asked_of(asked: Any, body_wanted: str) -> Asked:
+    """Read what decoded JSON asks. Raises: BadRequest."""
     if not isinstance(asked, dict):
         raise BadRequest("the body is not a JSON object", body_wanted)
     members = cast(Mapping[str, Any], asked)
@@ -245,12 +268,14 @@ ALWAYS = (
     (b"vary", b"accept, accept-encoding"),
     (b"x-content-type-options", b"nosniff"),
 )
-CONTENT_TYPES = {name: (b"content-type", f"{name}; charset=utf-8".encode()) for name in (JSON, GRAPHQL_RESPONSE)}
+CONTENT_TYPES = {
+    name: (b"content-type", f"{name}; charset=utf-8".encode()) for name in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
+}
 
 
 async def send_answer(send: Send, answer: Answer, media: str, compresses: bool) -> None:
     """Answer as GraphQL over HTTP says: a client that knows its media type gets 4xx for what was never executed."""
-    status = answer.status or (400 if answer.way == "refused" and media == GRAPHQL_RESPONSE else 200)
+    status = answer.status or (400 if answer.way == REFUSED and media == GRAPHQL_RESPONSE else 200)
     body, headers = answer.body, [CONTENT_TYPES[media], *ALWAYS, *answer.headers]
     if compresses:
         at_once = len(body) <= COMPRESSED_AT_ONCE_BYTES

@@ -1,9 +1,11 @@
 """A hub that serves on a real socket, in a thread of its own, and what it said to its database meanwhile."""
 
 import asyncio
+import socket
 import threading
+import time
 from asyncio import new_event_loop
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -26,6 +28,9 @@ JSON = {"Content-Type": "application/json"}
 UNLIMITED = dict.fromkeys(
     ("partner_requests_per_s", "partner_cost_per_s", "anonymous_requests_per_s", "anonymous_cost_per_s"), 0.0
 )
+
+#: As `ochub serve` has it: streams that do not end by themselves are ended.
+GRACE_S = 3
 
 #: What surrounds a read of private tables.
 IDENTIFYING = "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true)"
@@ -68,6 +73,13 @@ class Hub:
         """Run something where the hub runs."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
+    def until(self, condition: Callable[[], bool], patience_s: float = 30) -> None:
+        """Wait for what must happen sooner or later."""
+        ends = time.monotonic() + patience_s
+        while not condition():
+            assert time.monotonic() < ends, "it never happened"
+            time.sleep(0.01)
+
     @contextmanager
     def recording(self) -> Iterator[list[str]]:
         """Give a list that has, afterwards, the statements that were sent for what was done meanwhile."""
@@ -83,24 +95,36 @@ def _is_ours(statement: str) -> bool:
 
 
 @contextmanager
-def serve(dsn: str, profile: str = "PRODUCTION", **settings: Any) -> Iterator[Hub]:
-    """Serve the database at `dsn` until the end of the block."""
+def serve(
+    dsn: str, profile: str = "PRODUCTION", api: Mapping[str, Any] | None = None, **settings: Any
+) -> Iterator[Hub]:
+    """Serve the database at `dsn` until the end of the block; `api`: another schema and what feeds it."""
     # Not at the top: tests of single rooms load this file too, and need not the whole hub.
     from app.connections import bounded_http
     from app.main import Profile, create_app
+    from app.server import Server
+    from app.sockets import bounded_sockets, cut_off_silent_peers
 
     told = Settings(**{"pool_size": 1, **UNLIMITED, **settings})
-    app = create_app(dsn, told, Profile(profile))
+    app = create_app(dsn, told, Profile(profile), **({} if api is None else api))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    cut_off_silent_peers(listener, told)
     config = uvicorn.Config(
-        app, port=0, log_level="error", access_log=False, proxy_headers=False, http=bounded_http(told)
+        app,
+        http=bounded_http(told),
+        **bounded_sockets(told),
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, app.stop)
     loop = new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(),), daemon=True)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    thread = threading.Thread(target=loop.run_until_complete, args=(server.serve([listener]),), daemon=True)
     thread.start()
     try:
         _wait(server, thread)
-        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         with httpx.Client(base_url=url, timeout=30) as client:
             hub = Hub(url, app.state.database, loop, client)
             hub.run(_listen(hub))

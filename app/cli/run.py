@@ -30,6 +30,7 @@ from app.cli.connect import (
 from app.db.engine import Database
 from app.errors import HubError
 from app.logs import configure_logs, log_requests, masked
+from app.server import Server
 from app.settings import Settings
 
 #: Requests under way get so long when the hub is told to stop.
@@ -58,8 +59,29 @@ SERVER_BUDGETS = (
     "anonymous_cost_per_s",
     "budget_burst_s",
 )
+SERVER_SOCKETS = (
+    "max_sockets_per_key",
+    "max_sockets_per_address",
+    "max_subscriptions_per_socket",
+    "max_subscriptions_per_key",
+    "max_subscriptions_per_address",
+    "max_message_bytes",
+    "messages_per_s",
+    "init_timeout_s",
+    "keepalive_s",
+    "send_timeout_s",
+    "socket_buffer_bytes",
+    "key_check_s",
+)
 SERVER_NETWORK = ("cors_origins", "trusted_proxies")
-SERVER_DOOR = (*SERVER_LIMITS, *SERVER_BODIES, *SERVER_DOCUMENTS, *SERVER_BUDGETS, *SERVER_NETWORK)
+SERVER_DOOR = (
+    *SERVER_LIMITS,
+    *SERVER_BODIES,
+    *SERVER_DOCUMENTS,
+    *SERVER_BUDGETS,
+    *SERVER_SOCKETS,
+    *SERVER_NETWORK,
+)
 
 
 log = structlog.get_logger("ochub")
@@ -137,6 +159,7 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
     # Only here: building the schema takes longer than most other commands need altogether.
     from app.connections import bounded_http
     from app.main import Profile, create_app
+    from app.sockets import bounded_sockets, cut_off_silent_peers
 
     if profile == DEVELOPMENT:
         await bring_up_to_date(dsn, settings)
@@ -151,9 +174,11 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
         else:
             log.info("serving", url=url)
 
+    cut_off_silent_peers(listener, settings)
     config = uvicorn.Config(
         log_requests(application),
         http=bounded_http(settings),
+        **bounded_sockets(settings),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
@@ -163,7 +188,7 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
     # What is there now stays: looking through it again for garbage would keep every request waiting for 0.1 s.
     gc.collect()
     gc.freeze()
-    await _Server(config, announce).serve(sockets=[listener])
+    await _Server(config, announce, application.stop).serve(sockets=[listener])
     log.info("stopped")
 
 
@@ -171,11 +196,13 @@ async def _is_empty(database: Database) -> bool:
     return (await database.fetch("select not exists (select from evse)"))[0][0]
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Tells when it serves; a signal to stop ends it without reaching what comes after it."""
 
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
+    def __init__(
+        self, config: uvicorn.Config, on_start: Callable[[], Awaitable[None]], on_stop: Callable[[], None]
+    ) -> None:
+        super().__init__(config, on_stop)
         self._on_start = on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,0 +1,18 @@
+"""The server: uvicorn, told what else has to end."""
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+
+class Server(uvicorn.Server):
+    """Ends, before it stops, what would otherwise stay open for ever."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)

@@ -1,0 +1,315 @@
+"""The door of GraphQL, whichever transport leads to it: who asks, what, whether it may be asked, and one of two ways.
+
+Queries whose root fields are all compiled never meet the executor: variables, arguments, one statement each, bytes. All
+else is executed.
+
+What may keep the event loop waiting, reading a new document and describing the schema, is left to one thread: more of
+them would only wait for each other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from inspect import isawaitable
+from math import ceil
+from typing import Any, Protocol, TypeVar
+
+from graphql import ExecutionResult, FieldNode, GraphQLError
+from graphql.execution import execute  # pyright: ignore[reportUnknownVariableType]
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from strawberry import Schema
+
+from app.auth import Caller, Keys
+from app.budget import Budgets, Payer, RateLimited, Standing
+from app.db.engine import Database
+from app.errors import HubError, Unauthenticated
+from app.live.outlet import Outlet, Subscription
+from app.settings import Settings
+from schema.compiled import CompiledExecutionContext, Context, encode, read_selected
+from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
+from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
+from schema.guard import Limits, TooComplex, count_values
+from schema.http import REFUSED, Answer, Asked, BadRequest
+from schema.streams import TooManyOpen
+from schema.uploads import without_uploads
+
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """What subscriptions are fed by."""
+
+    async def subscribe(
+        self, context: Context, operation: Operation, variables: VariableValues, outlet: Outlet
+    ) -> Subscription:
+        """Begin a subscription. Raises: HubError or GraphQLError, and then nothing was begun."""
+        ...
+
+
+class Invalid(Exception):
+    """A document or its variables are not what the schema wants."""
+
+    def __init__(self, errors: Sequence[GraphQLError], default_code: str = BAD_INPUT) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+        self.default_code = default_code
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request on its way in: who asks, who pays, and what."""
+
+    caller: Caller | None
+    payer: Payer
+    asked: Asked
+    by_get: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One operation that was let in and paid for. `extensions`: what its answer says of the budget."""
+
+    asking: Asking
+    operation: Operation
+    extensions: Any
+
+
+class Door:
+    """Lets operations in, and answers them."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        database: Database,
+        keys: Keys,
+        budgets: Budgets,
+        settings: Settings,
+        development: bool,
+        source: Source | None = None,
+    ) -> None:
+        self.core = schema._schema  # pyright: ignore[reportPrivateUsage]
+        self.database = database
+        self.keys = keys
+        self.budgets = budgets
+        self.settings = settings
+        self.development = development
+        self.source = source
+        self.limits = Limits.of(settings)
+        self.documents = Documents(self.core, self.limits)
+        self.strangers_documents = self.documents if development else Documents(self.core, self.limits, True)
+        self.thread = ThreadPoolExecutor(1, "documents")
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self.thread.shutdown(wait=False, cancel_futures=True)
+
+    async def caller(self, authorization: str | None, address: str) -> Caller | None:
+        """Say who is asking. Raises: Unauthenticated, RateLimited."""
+        if authorization is None:
+            return None
+        try:
+            return await self.keys.verify(authorization)
+        except Unauthenticated:
+            # Whoever guesses keys pays for it as a stranger.
+            await self.budgets.admit(self.budgets.payer(None, address))
+            raise
+
+    async def payer(self, caller: Caller | None, address: str) -> Payer:
+        """Say who pays, and charge one request. Raises: RateLimited."""
+        payer = self.budgets.payer(caller.key_id if caller else None, address)
+        await self.budgets.admit(payer)
+        return payer
+
+    async def enter(self, asking: Asking) -> Entry:
+        """Let an operation in and charge its cost. Raises: HubError, Invalid."""
+        document = await self._document(asking)
+        if document.errors:
+            raise Invalid(document.errors, VALIDATION_FAILED)
+        operation = document.operation(asking.asked.operation_name)
+        if asking.by_get and operation.is_mutation:
+            raise BadRequest("GET is possible for queries only; possible: POST", status=405, allow="POST")
+        cost = operation.cost.of(asking.asked.variables)
+        self.limits.hold("cost", cost, "the request's cost")
+        standing = await self.budgets.spend(asking.payer, cost)
+        return Entry(asking, operation, None if standing is None else _shown(cost, standing))
+
+    async def answer(self, entry: Entry) -> Answer:
+        """Answer a query or a mutation. Raises: HubError, Invalid."""
+        operation, given = entry.operation, self._given(entry)
+        if operation.is_query:
+            variables = self._coerced(entry, given)
+            compiled = operation.compiled(self.core, variables)
+            if compiled is not None:
+                return await _compiled(compiled, self._context(entry, variables), entry.extensions)
+        return await self._executed(entry, given)
+
+    async def subscribe(self, entry: Entry, outlet: Outlet) -> Subscription:
+        """Begin a subscription. Raises: HubError, Invalid, GraphQLError."""
+        assert self.source is not None, "a schema with subscriptions has a source of them"
+        variables = self._coerced(entry, self._given(entry))
+        return await self.source.subscribe(self._context(entry, variables), entry.operation, variables, outlet)
+
+    # ---------------------------------------------------------------- on the way
+
+    async def _document(self, asking: Asking) -> Document:
+        documents = self.documents if asking.caller else self.strangers_documents
+        text = asking.asked.query
+        document = documents.known(text)
+        if document is None:
+            document = await self._in_thread(lambda: documents.read(text))
+            documents.keep(text, document)
+        return document
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work)
+
+    def _given(self, entry: Entry) -> dict[str, Any]:
+        """Give the variables that GraphQL coerces, within their bounds."""
+        node = entry.operation.node
+        given = without_uploads(node, entry.asking.asked.variables)
+        if node.variable_definitions:
+            declared = [given.get(each.variable.name.value) for each in node.variable_definitions]
+            self.limits.hold("values", count_values(declared, self.limits.values), "values in the variables")
+        return given
+
+    def _coerced(self, entry: Entry, given: dict[str, Any]) -> VariableValues:
+        definitions = entry.operation.node.variable_definitions or ()
+        variables = get_variable_values(self.core, definitions, given, MAXIMUM_ERRORS, self._hides(entry))
+        if isinstance(variables, list):
+            raise Invalid(variables)
+        return variables
+
+    def _hides(self, entry: Entry) -> bool:
+        return entry.asking.caller is None and not self.development
+
+    def _context(self, entry: Entry, variables: VariableValues | None = None) -> Context:
+        asking = entry.asking
+        context = Context(self.database, self.keys, asking.caller, raw_variables=asking.asked.variables)
+        if variables is not None:
+            context.variables = variables
+        return context
+
+    async def _executed(self, entry: Entry, given: dict[str, Any]) -> Answer:
+        operation = entry.operation
+
+        def run() -> ExecutionResult | Awaitable[ExecutionResult]:
+            return execute(
+                self.core,
+                operation.document,
+                context_value=self._context(entry),
+                variable_values=given,
+                operation_name=entry.asking.asked.operation_name,
+                max_coercion_errors=MAXIMUM_ERRORS,
+                executor_class=CompiledExecutionContext,
+                hide_suggestions=self._hides(entry),
+            )
+
+        began = await self._in_thread(run) if operation.only_introspects else run()
+        result = await began if isawaitable(began) else began
+        if result.data is None and result.errors and not any(error.path for error in result.errors):
+            raise Invalid(result.errors)
+        return Answer(_body(result.data, result.errors or (), entry.extensions), way="executed")
+
+
+async def _compiled(fields: tuple[CompiledField, ...], context: Context, extensions: Any) -> Answer:
+    data: dict[str, Any] | None = {}
+    errors: list[GraphQLError] = []
+    for field in fields:
+        try:
+            value = await _value(field, context)
+        except Exception as error:
+            errors.append(located(error, field.node, field.key))
+            value = None
+            if field.non_null:
+                data = None
+        if data is not None:
+            data[field.key] = value
+    return Answer(_body(data, errors, extensions))
+
+
+async def _value(field: CompiledField, context: Context) -> Any:
+    if field.field is None or field.requested is None or field.selected is None:
+        return field.constant
+    arguments = get_argument_values(field.field, field.node, context.variables)
+    request = field.requested(arguments, context.caller)
+    return None if request is None else await read_selected(context, field.selected, request)
+
+
+def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:
+    """Say where in the document and the answer an error belongs."""
+    if isinstance(error, GraphQLError) and error.original_error is None:
+        return GraphQLError(error.message, error.nodes or [node], path=[key])
+    return GraphQLError(str(error), [node], path=[key], original_error=error)
+
+
+# ---------------------------------------------------------------- what goes back
+
+
+def _body(data: Any, errors: Iterable[GraphQLError], extensions: Any) -> bytes:
+    body: dict[str, Any] = {"data": data}
+    shown = [formatted(error) for error in errors]
+    if shown:
+        body["errors"] = shown
+    if extensions is not None:
+        body["extensions"] = extensions
+    return encode(body)
+
+
+def _shown(cost: float, standing: Standing) -> Any:
+    full_at = datetime.fromtimestamp(ceil(standing.full_at), UTC)
+    return {"cost": {"requested": ceil(cost), "remaining": int(standing.remaining), "resetAt": full_at}}
+
+
+def shown_errors(error: Exception) -> list[dict[str, Any]]:
+    """Give GraphQL's errors for what made an operation impossible; what nobody foresaw is logged."""
+    match error:
+        case Invalid():
+            return [formatted(each, error.default_code) for each in error.errors]
+        case GraphQLError():
+            return [formatted(error)]
+        case HubError():
+            return [formatted(GraphQLError(error.message, original_error=error))]
+        case _:
+            return [formatted(GraphQLError("unforeseen", original_error=error))]
+
+
+def refused(error: Exception) -> Answer:
+    """Give the answer over HTTP to what was refused."""
+    headers = _headers(error) if isinstance(error, HubError) else ()
+    return Answer(encode({"errors": shown_errors(error)}), REFUSED, _status(error), tuple(headers))
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Give the status of a refusal that no media type has a say in."""
+    match error:
+        case Invalid():
+            cause = error.errors[0].original_error
+            return _status(cause) if isinstance(cause, HubError) else None
+        case BadRequest():
+            return error.status
+        case Unauthenticated():
+            return 401
+        case RateLimited() | TooManyOpen():
+            return 429
+        case TooComplex():
+            return 400
+        case HubError() | GraphQLError():
+            return None
+        case _:
+            return 500
+
+
+def _headers(error: HubError) -> Iterator[tuple[bytes, bytes]]:
+    match error:
+        case Unauthenticated():
+            yield b"www-authenticate", b"Bearer"
+        case RateLimited():
+            yield b"retry-after", str(error.retry_after_s).encode()
+        case BadRequest(status=405):
+            yield b"allow", error.allow.encode()
+        case BadRequest(status=408):
+            yield b"connection", b"close"
+        case _:
+            pass

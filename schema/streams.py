@@ -1,0 +1,128 @@
+"""What is open at the moment: sockets and event streams of this process, how many each caller has, and whose key ended.
+
+Counts are of this process: several processes allow as many times more.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from app import metrics
+from app.auth import Keys
+from app.budget import network_of
+from app.errors import HubError
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+FORBIDDEN = 4403
+RESTART = 1012
+
+#: Who has something open: a key, or without one an address.
+Subject = str | UUID
+
+
+class TooManyOpen(HubError):
+    """A caller has as many sockets or subscriptions open as it may."""
+
+    code = "TOO_MANY_OPEN"
+
+
+class Quota:
+    """How many of something each caller has open."""
+
+    def __init__(self, what: str, per_key: int, per_address: int) -> None:
+        self.what = what
+        self.per_key = per_key
+        self.per_address = per_address
+        self._counts: Counter[Subject] = Counter()
+
+    def take(self, subject: Subject) -> None:
+        """Count one more. Raises: TooManyOpen."""
+        is_key = isinstance(subject, UUID)
+        allowed = self.per_key if is_key else self.per_address
+        if self._counts[subject] >= allowed:
+            whose = "key" if is_key else "address"
+            raise TooManyOpen(f"{allowed} {self.what} of this {whose} are open, as many as may be", "close some first")
+        self._counts[subject] += 1
+
+    def give_back(self, subject: Subject) -> None:
+        """Count one less."""
+        self._counts[subject] -= 1
+        if self._counts[subject] <= 0:
+            del self._counts[subject]
+
+    def count(self) -> int:
+        """Count all of them."""
+        return self._counts.total()
+
+
+class Stream(Protocol):
+    """A socket or an event stream, as far as it can be ended from outside."""
+
+    @property
+    def secret_hash(self) -> bytes | None:
+        """What the hub keeps of the key that opened it; None for a stranger."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """End it, with the close code of a WebSocket."""
+
+
+class Streams:
+    """All that is open."""
+
+    def __init__(self, keys: Keys, settings: Settings) -> None:
+        self.keys = keys
+        self.check_every_s = settings.key_check_s
+        self.sockets = Quota("sockets", settings.max_sockets_per_key, settings.max_sockets_per_address)
+        self.subscriptions = Quota(
+            "subscriptions", settings.max_subscriptions_per_key, settings.max_subscriptions_per_address
+        )
+        self._open: set[Stream] = set()
+        self._stopping = False
+        metrics.SOCKETS.set_function(self.sockets.count)
+        metrics.SUBSCRIPTIONS.set_function(self.subscriptions.count)
+
+    def enter(self, stream: Stream, subject: Subject) -> None:
+        """Count a socket. Raises: TooManyOpen."""
+        self.sockets.take(subject)
+        self._open.add(stream)
+        if self._stopping:
+            asyncio.get_running_loop().call_soon(stream.close, RESTART, "the hub restarts")
+
+    def leave(self, stream: Stream, subject: Subject) -> None:
+        """Forget a socket that is closed."""
+        self.sockets.give_back(subject)
+        self._open.discard(stream)
+
+    def stop(self) -> None:
+        """End everything, so that clients come back when the hub serves again."""
+        self._stopping = True
+        for stream in list(self._open):
+            stream.close(RESTART, "the hub restarts")
+
+    async def watch(self) -> None:
+        """Look every few seconds whether the keys of open sockets are still good, and end those whose key is not."""
+        while True:
+            await asyncio.sleep(self.check_every_s)
+            try:
+                await self._end_revoked()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("keys of open sockets were not checked", reason=type(error).__name__)
+
+    async def _end_revoked(self) -> None:
+        asked = {stream.secret_hash for stream in self._open} - {None}
+        ended = asked - await self.keys.still_good({each for each in asked if each is not None})
+        for stream in list(self._open):
+            if stream.secret_hash in ended:
+                stream.close(FORBIDDEN, "this key is revoked or expired, or its partner is suspended")
+
+
+def stranger(address: str) -> Subject:
+    """Give whom a socket counts for until it has shown a key."""
+    return network_of(address)

@@ -1,0 +1,336 @@
+"""graphql-transport-ws: operations on a WebSocket.
+
+Source: the protocol's text, PROTOCOL.md of the project graphql-ws. Its predecessor, whose subprotocol is called
+`graphql-ws`, is not spoken.
+
+One task reads what the client says, one writes what waits for it, and each operation begins in one of its own, so that
+none waits for another.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from app import metrics
+from app.auth import Caller
+from app.budget import Payer, RateLimited
+from app.errors import Unauthenticated
+from app.live.outlet import Subscription
+from schema.compiled import encode
+from schema.door import Asking, Door, Entry, shown_errors
+from schema.outbox import Outbox
+from schema.streams import FORBIDDEN, Streams, Subject, TooManyOpen, stranger
+from schema.ws_messages import (
+    ACK,
+    BAD_PROTOCOL,
+    INIT_TIMEOUT,
+    NOT_UNIQUE,
+    PONG,
+    PROTOCOL,
+    TOO_MANY,
+    TRY_LATER,
+    UNAUTHORIZED,
+    Closing,
+    Complete,
+    Init,
+    Ping,
+    Pong,
+    Subscribe,
+    quoted,
+    read_message,
+    reason_of,
+)
+
+#: Queries and mutations of one socket that are answered at a time; others wait.
+ANSWERED_AT_ONCE = 8
+
+log = structlog.get_logger(__name__)
+
+
+class SocketRoute:
+    """/graphql for WebSockets."""
+
+    def __init__(self, door: Door, streams: Streams) -> None:
+        self.door = door
+        self.streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # the handshake
+        if PROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})
+            await _close(send, BAD_PROTOCOL, f"this subprotocol is not possible; possible: {PROTOCOL}")
+            return
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        socket = Socket(self.door, self.streams, scope, send)
+        try:
+            self.streams.enter(socket, socket.subject)
+        except TooManyOpen as error:
+            await _close(send, TOO_MANY, error.message)
+            return
+        try:
+            await socket.run(receive)
+        finally:
+            self.streams.leave(socket, socket.subject)
+
+
+async def _close(send: Send, code: int, reason: str) -> None:
+    metrics.CLOSED.labels(str(code)).inc()
+    await send({"type": "websocket.close", "code": code, "reason": reason_of(reason)})
+
+
+class Socket:
+    """One WebSocket, from its handshake to its end."""
+
+    __slots__ = (
+        "_allowance", "_authorization", "_closing", "_counted_at", "_init_timer", "_initialised", "_send", "_turn",
+        "address", "caller", "door", "outbox", "payer", "running", "streams", "subject",
+    )  # fmt: skip
+
+    def __init__(self, door: Door, streams: Streams, scope: Scope, send: Send) -> None:
+        self.door = door
+        self.streams = streams
+        client = scope.get("client")
+        self.address: str = client[0] if client else ""
+        self.subject: Subject = stranger(self.address)
+        self.caller: Caller | None = None
+        self.payer: Payer | None = None
+        self.running: dict[str, Running] = {}
+        self.outbox = Outbox(door.settings.socket_buffer_bytes, self._flow)
+        self._send = send
+        self._authorization = _header(scope, b"authorization")
+        self._initialised = False
+        self._closing: Closing | None = None
+        self._turn: asyncio.Semaphore | None = None
+        self._allowance = door.settings.messages_per_s * door.settings.budget_burst_s
+        self._counted_at = time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._init_timer: asyncio.TimerHandle | None = loop.call_later(door.settings.init_timeout_s, self._is_late)
+
+    @property
+    def secret_hash(self) -> bytes | None:
+        return self.caller.secret_hash if self.caller else None
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket; what waits to be written is not written."""
+        if self._closing is None:
+            self._closing = Closing(code, reason)
+            self._end_all()
+            self.outbox.close(now=True)
+
+    async def run(self, receive: Receive) -> None:
+        """Read and write until either side closes."""
+        writing = asyncio.create_task(self._write())
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                if self._closing is None:
+                    await self._hear(message)
+        finally:
+            self._stop_init_timer()
+            self._closing = self._closing or Closing(1000, "")
+            self._end_all()
+            self.outbox.close(now=True)
+            writing.cancel()
+
+    # ---------------------------------------------------------------- writing
+
+    async def _write(self) -> None:
+        try:
+            await self.outbox.run(self._write_one)
+            if self._closing is not None:
+                await _close(self._send, self._closing.code, self._closing.reason)
+        except (OSError, RuntimeError):
+            pass  # the client is gone, or the server has closed the socket: reading hears of it
+
+    async def _write_one(self, text: str) -> None:
+        await self._send({"type": "websocket.send", "text": text})
+
+    def _flow(self, ready: bool) -> None:
+        for each in list(self.running.values()):
+            each.flow(ready)
+
+    # ---------------------------------------------------------------- reading
+
+    async def _hear(self, message: Message) -> None:
+        try:
+            self._count_message()
+            match read_message(message.get("text")):
+                case Init(authorization):
+                    await self._initialise(authorization)
+                case Ping():
+                    self.outbox.put(PONG)
+                case Pong():
+                    pass
+                case Subscribe() as wanted:
+                    self._begin(wanted)
+                case Complete(id_):
+                    self._stop(id_)
+        except Closing as closing:
+            self.close(closing.code, closing.reason)
+        except Exception:
+            log.exception("unforeseen error on a socket")
+            self.close(TRY_LATER, "the hub failed; its log says why")
+
+    def _count_message(self) -> None:
+        settings = self.door.settings
+        now, per_s = time.monotonic(), settings.messages_per_s
+        saved = self._allowance + (now - self._counted_at) * per_s
+        self._allowance = min(saved, per_s * settings.budget_burst_s) - 1
+        self._counted_at = now
+        if self._allowance < 0:
+            raise Closing(TOO_MANY, f"too many messages; possible: {per_s:g} per second")
+
+    async def _initialise(self, authorization: str | None) -> None:
+        if self._initialised:
+            raise Closing(TOO_MANY, "too many initialisation requests")
+        self._initialised = True
+        self._stop_init_timer()
+        try:
+            given = self._authorization if authorization is None else authorization
+            self.caller = await self.door.caller(given, self.address)
+            payer = await self.door.payer(self.caller, self.address)
+            self._count_for(payer.subject)
+        except Unauthenticated as error:
+            raise Closing(FORBIDDEN, error.message) from None
+        except RateLimited as error:
+            raise Closing(TRY_LATER, error.message) from None
+        except TooManyOpen as error:
+            raise Closing(TOO_MANY, error.message) from None
+        self.payer = payer
+        self.outbox.put(ACK)
+
+    def _count_for(self, subject: Subject) -> None:
+        """Count this socket for whoever has opened it."""
+        if subject != self.subject:
+            self.streams.sockets.take(subject)
+            self.streams.sockets.give_back(self.subject)
+            self.subject = subject
+
+    def _is_late(self) -> None:
+        self._init_timer = None
+        self.close(INIT_TIMEOUT, "connection initialisation timeout")
+
+    def _stop_init_timer(self) -> None:
+        if self._init_timer is not None:
+            self._init_timer.cancel()
+            self._init_timer = None
+
+    # ---------------------------------------------------------------- operations
+
+    def _begin(self, wanted: Subscribe) -> None:
+        if self.payer is None:
+            raise Closing(UNAUTHORIZED, "unauthorized: connection_init comes first")
+        if wanted.id in self.running:
+            raise Closing(NOT_UNIQUE, f"subscriber for {wanted.id} already exists")
+        running = Running(self, wanted.id)
+        allowed = self.door.settings.max_subscriptions_per_socket
+        if len(self.running) >= allowed:
+            message = f"{allowed} operations run on this socket, as many as may"
+            running.fail(shown_errors(TooManyOpen(message, "end some first, or open another socket")))
+            return
+        self.running[wanted.id] = running
+        running.task = asyncio.create_task(running.run(Asking(self.caller, self.payer, wanted.asked)))
+
+    def _stop(self, id_: str) -> None:
+        running = self.running.get(id_)
+        if running is not None:
+            running.end()
+            self.outbox.drop(running.beginning)
+
+    def _end_all(self) -> None:
+        for each in list(self.running.values()):
+            each.end()
+
+    def turn(self) -> asyncio.Semaphore:
+        """Give what lets so many queries and mutations be answered at a time."""
+        self._turn = self._turn or asyncio.Semaphore(ANSWERED_AT_ONCE)
+        return self._turn
+
+
+class Running:
+    """An operation that runs on a socket: where a subscription's pages go."""
+
+    __slots__ = ("_counted", "_next", "beginning", "id", "ready", "socket", "subscription", "task")
+
+    def __init__(self, socket: Socket, id_: str) -> None:
+        self.socket = socket
+        self.id = id_
+        self.beginning = f'{{"id":{quoted(id_)},'
+        self._next = f'{self.beginning}"type":"next","payload":'
+        self.ready = not socket.outbox.full
+        self.subscription: Subscription | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._counted = False
+
+    async def run(self, asking: Asking) -> None:
+        """Do what was asked, or say why not."""
+        door, socket = self.socket.door, self.socket
+        try:
+            await door.budgets.admit(asking.payer)
+            entry = await door.enter(asking)
+            if entry.operation.is_subscription:
+                await self._subscribe(entry)
+            else:
+                async with socket.turn():
+                    await socket.outbox.room()
+                    await self._answer(entry)
+        except Exception as error:
+            self.fail(shown_errors(error))
+        finally:
+            self.task = None
+
+    async def _answer(self, entry: Entry) -> None:
+        answer = await self.socket.door.answer(entry)
+        metrics.REQUESTS.labels(answer.way).inc()
+        self.page(answer.body.decode())
+        self.complete()
+
+    async def _subscribe(self, entry: Entry) -> None:
+        socket = self.socket
+        socket.streams.subscriptions.take(entry.asking.payer.subject)
+        self._counted = True
+        self.subscription = await socket.door.subscribe(entry, self)
+        metrics.REQUESTS.labels("subscribed").inc()
+        self.flow(not socket.outbox.full)
+
+    def flow(self, ready: bool) -> None:
+        """Hold the subscription's pages back, or let it go on."""
+        if not ready:
+            self.ready = False
+        elif not self.ready and self.subscription is not None:
+            self.ready = True
+            self.subscription.resume()
+
+    # ---------------------------------------------------------------- what comes of it
+
+    def page(self, result: str) -> None:
+        self.socket.outbox.put(f"{self._next}{result}}}")
+
+    def fail(self, errors: list[dict[str, Any]]) -> None:
+        self.socket.outbox.put(f'{self.beginning}"type":"error","payload":{encode(errors).decode()}}}')
+        self.end()
+
+    def complete(self) -> None:
+        self.socket.outbox.put(f'{self.beginning}"type":"complete"}}')
+        self.end()
+
+    def end(self) -> None:
+        """Stop, and make room for another."""
+        socket = self.socket
+        if socket.running.get(self.id) is self:
+            del socket.running[self.id]
+        if self._counted:
+            self._counted = False
+            socket.streams.subscriptions.give_back(socket.subject)
+        subscription, self.subscription = self.subscription, None
+        if subscription is not None:
+            subscription.close()
+        task = self.task
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
