@@ -18,13 +18,11 @@ from app.settings import Settings
 MAXIMUM_HEAD_BYTES = 64_000
 #: Requests sent ahead of the answer to the first one.
 MAXIMUM_WAITING = 100
-#: Whoever takes nothing of an answer for so long is gone, or wants its memory held.
-SENDING_TIMEOUT_S = 60.0
 
 
 def bounded_http(settings: Settings) -> type[Protocol]:
     """Give what uvicorn makes connections of."""
-    return cast(type[Protocol], partial(BoundedHttp, settings.body_timeout_s))
+    return cast(type[Protocol], partial(BoundedHttp, settings.body_timeout_s, settings.send_timeout_s))
 
 
 class BadHead(Exception):
@@ -41,9 +39,11 @@ class BoundedHttp(HttpToolsProtocol):
     The bodies of requests that are let in have a timer of their own, where they are read.
     """
 
-    def __init__(self, timeout_s: float, *args: Any, **named: Any) -> None:
+    def __init__(self, timeout_s: float, send_timeout_s: float, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._timeout_s = timeout_s
+        #: Whoever takes nothing of an answer for so long is gone, or wants its memory held.
+        self._send_timeout_s = send_timeout_s
         self._receiving: TimerHandle | None = None
         self._sending: TimerHandle | None = None
         self._in_head = True
@@ -100,7 +100,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._sending = self._sending or self.loop.call_later(SENDING_TIMEOUT_S, self.transport.abort)
+        self._sending = self._sending or self.loop.call_later(self._send_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from app import connections
 from app.connections import MAXIMUM_HEAD_BYTES, MAXIMUM_WAITING
 from tests.hub import JSON, Hub, locked, serve
 from tests.schema.graphql_values import CORE, whole_selection
@@ -179,11 +178,10 @@ def test_refuses_to_queue_requests_without_end(hub: Hub) -> None:
     assert received.count(b"HTTP/1.1 404 ") <= MAXIMUM_WAITING
 
 
-def test_holds_no_answers_for_who_does_not_take_them(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SENDING_TIMEOUT_S", SOON_S)
+def test_holds_no_answers_for_who_does_not_take_them(world: World) -> None:
     several = "{" + " ".join(f"a{number}: evses {{ nodes {whole_selection(EVSE, 2)} }}" for number in range(10)) + "}"
     asked = json.dumps({"query": several}).encode()
-    with connect(hub) as connection:
+    with serve(world.dsn, send_timeout_s=SOON_S) as hub, connect(hub) as connection:
         connection.sendall((HEAD + b"Content-Length: %d\r\n\r\n" % len(asked) + asked) * 40)
         until = time.monotonic() + GENEROUS_S
         while time.monotonic() < until and not is_cut(connection):
