@@ -88,6 +88,7 @@ class Settings:
     trusted_proxies: str = _setting(
         "", "addresses or networks of proxies, comma-separated, whose X-Forwarded-For counts; empty: none"
     )
+    status_age_s: float = _setting(86_400.0, "seconds from its time on that a live status without a ttl is trusted")
     refusals_kept: int = _setting(1_000, "refusals of uploads kept per partner")
 
     @classmethod

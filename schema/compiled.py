@@ -20,6 +20,7 @@ from app.auth import Caller, Keys
 from app.db.engine import Database
 from app.read.execute import read
 from app.read.search import Request
+from app.settings import Settings
 from schema.select import Selected, Selector
 
 ROOT = "root"
@@ -35,6 +36,7 @@ class Context:
     database: Database
     keys: Keys
     caller: Caller | None
+    settings: Settings
     variables: VariableValues = field(default_factory=lambda: VariableValues({}, {}))
     #: As they came, before any coercion: what uploads are read from.
     raw_variables: dict[str, Any] = field(default_factory=dict)

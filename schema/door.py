@@ -186,7 +186,7 @@ class Door:
 
     def _context(self, entry: Entry, variables: VariableValues | None = None) -> Context:
         asking = entry.asking
-        context = Context(self.database, self.keys, asking.caller, raw_variables=asking.asked.variables)
+        context = Context(self.database, self.keys, asking.caller, self.settings, raw_variables=asking.asked.variables)
         if variables is not None:
             context.variables = variables
         return context

@@ -1,7 +1,7 @@
 """The mutation root: arguments -> a command of the exchange, or records for ingestion; then what is there is read."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ from app.ingest.parking_spot_input import read_parking_spot
 from app.ingest.parking_spot_lists import set_parking_spots
 from app.ingest.parking_spots import ReadSpot, remove_parking_spots, update_parking_spots
 from app.ingest.records import ChargePoint, ParkingSpot, Read
+from app.ingest.status import update_status
+from app.ingest.status_input import Hearing, read_evse_statuses, read_parking_statuses
 from app.ingest.uploads import Owner
 from app.read.search import ById, Request
 from app.words import Role
@@ -32,6 +34,7 @@ from schema.types.charge_point_input import ChargePointInput, ListPart, ParkingS
 from schema.types.inputs import PartyRef, RoleInput
 from schema.types.partner import ApiKey, Contract, Partner
 from schema.types.report import UploadReport, upload_report
+from schema.types.status_input import EvseStatusInput, ParkingStatusInput
 from schema.uploads import uploaded
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
@@ -155,6 +158,40 @@ class Mutation:
         owner = _parking_operator(info)
         named = uploaded(info, "parkingIds")
         report = await remove_parking_spots(info.context.database, named, owner, info.context.now)
+        return upload_report(report)
+
+    # ---------------------------------------------------------------- live status
+
+    @strawberry.mutation(
+        description="Says what happens now. For operators: their EVSEs, and spots that these link; for parking spot "
+        "operators: their spots, where their word stands against an operator's until it runs out. What is older than "
+        "what the hub knows, says the same again or only lasts longer is `unchanged`. OCHP UpdateStatus."
+    )
+    async def update_status(
+        self,
+        info: Info,
+        evses: Annotated[
+            list[EvseStatusInput] | None, strawberry.argument(description="EVSEs, each checked on its own.")
+        ] = None,
+        parking_spots: Annotated[
+            list[ParkingStatusInput] | None, strawberry.argument(description="Spots, each checked on its own.")
+        ] = None,
+        ttl: Annotated[
+            DateTime | None, strawberry.argument(description="The ttl of items that have none of their own.")
+        ] = None,
+    ) -> UploadReport:
+        context = info.context
+        caller, owner = _status_sender(info)
+        hearing = Hearing(context.now, ttl)
+        report = await update_status(
+            context.database,
+            read_evse_statuses(uploaded(info, "evses"), hearing),
+            read_parking_statuses(uploaded(info, "parkingSpots"), hearing),
+            owner,
+            caller.role,
+            context.now,
+            timedelta(seconds=context.settings.status_age_s),
+        )
         return upload_report(report)
 
     # ---------------------------------------------------------------- contracts
@@ -331,6 +368,15 @@ def _parking_operator(info: Info) -> Owner:
     if caller.role is not Role.PSO or caller.party_id is None:
         raise Forbidden(f"parking spots are published by parking spot operators; this key acts as {caller.role}")
     return Owner(caller.partner_id, caller.role_id, caller.party_id)
+
+
+def _status_sender(info: Info) -> tuple[Caller, Owner]:
+    """Give who is acting, an operator or a parking spot operator. Raises: Unauthenticated, Forbidden."""
+    caller: Caller = acting(info.context.caller)
+    if caller.role not in (Role.EVSE_OPERATOR, Role.PSO) or caller.party_id is None:
+        message = "live status is sent by EVSE operators and parking spot operators"
+        raise Forbidden(f"{message}; this key acts as {caller.role}")
+    return caller, Owner(caller.partner_id, caller.role_id, caller.party_id)
 
 
 def _own(owner: Owner, party_id: str) -> Owner:

@@ -19,7 +19,9 @@ from graphql import (
 from schema.compiled import Info, raw_info
 
 #: Types whose lists, in a mutation, are read by `app.ingest` item by item.
-UPLOADED = frozenset({"ChargePointInput", "EvseId", "ParkingSpotInput", "ParkingId"})
+UPLOADED = frozenset(
+    {"ChargePointInput", "EvseId", "ParkingSpotInput", "ParkingId", "EvseStatusInput", "ParkingStatusInput"}
+)
 
 
 def without_uploads(operation: OperationDefinitionNode, variables: dict[str, Any]) -> dict[str, Any]:
@@ -35,14 +37,18 @@ def without_uploads(operation: OperationDefinitionNode, variables: dict[str, Any
 
 
 def uploaded(info: Info, argument: str) -> list[Any]:
-    """Give the items of an uploaded list as plain JSON values."""
+    """Give the items of an uploaded list as plain JSON values; none where it is absent or null."""
     raw = raw_info(info)
-    node = next(a.value for a in raw.field_nodes[0].arguments or () if a.name.value == argument)
+    node = next((a.value for a in raw.field_nodes[0].arguments or () if a.name.value == argument), None)
+    if node is None:
+        return []
     sent = info.context.raw_variables
     if isinstance(node, VariableNode) and node.name.value not in sent:
         definitions = raw.operation.variable_definitions or ()
         node = next(d.default_value for d in definitions if d.variable.name.value == node.name.value)
-    value: Any = value_from_ast_untyped(node, sent)
+    value: Any = None if node is None else value_from_ast_untyped(node, sent)
+    if value is None:
+        return []
     return cast(list[Any], value) if isinstance(value, list) else [value]
 
 

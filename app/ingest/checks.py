@@ -35,6 +35,7 @@ class RefusalCode(StrEnum):
     OVERLAP = "OVERLAP"
     EXACTLY_ONE = "EXACTLY_ONE"
     RESTRICTION_MISSING = "RESTRICTION_MISSING"
+    STATUS_PAIR = "STATUS_PAIR"
     DUPLICATE = "DUPLICATE"
     LOCATION_MISMATCH = "LOCATION_MISMATCH"
     NO_CONNECTOR = "NO_CONNECTOR"
@@ -59,6 +60,7 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.OVERLAP: "Regular hours that overlap on one day.",
     RefusalCode.EXACTLY_ONE: "Two fields of which exactly one must be there.",
     RefusalCode.RESTRICTION_MISSING: "A parking spot with restrictions that lack one of its EVSE's.",
+    RefusalCode.STATUS_PAIR: "A minor status that does not go with the major one.",
     RefusalCode.DUPLICATE: "The same id twice in one upload.",
     RefusalCode.LOCATION_MISMATCH: "EVSEs of one location disagree on its address or position.",
     RefusalCode.NO_CONNECTOR: "Imports: a charge point without any connector that the hub has a word for.",

@@ -6,7 +6,7 @@ types are checked when an item is decoded; `app.ingest.charge_point_input` adds 
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,8 @@ from app.words import (
     ConnectorStandard,
     GeneralLocationType,
     ImageClass,
+    MajorStatus,
+    MinorStatus,
     RelatedLocationType,
     RelatedResourceClass,
     Restriction,
@@ -179,6 +181,25 @@ class ParkingSpot(Record, frozen=True, kw_only=True):
     restrictions: tuple[Restriction, ...] = ()
     floor_level: FloorLevel | None = None
     number: SpotNumber | None = None
+
+
+class EvseStatus(NamedTuple):
+    """What is said of an EVSE. `at`: since when, by the sender's clock; `ttl`: until when; None: nobody said."""
+
+    evse_id: str
+    major: MajorStatus
+    minor: MinorStatus | None
+    ttl: datetime | None
+    at: datetime
+
+
+class ParkingStatus(NamedTuple):
+    """What is said of a parking spot, as of an EVSE."""
+
+    parking_id: str
+    status: MajorStatus
+    ttl: datetime | None
+    at: datetime
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,9 +17,9 @@ from app.ids import (
     storable,
 )
 from app.ingest.checks import RefusalCode, show
-from app.ingest.records import ChargePoint, ParkingSpot, Refusal
+from app.ingest.records import ChargePoint, EvseStatus, ParkingSpot, ParkingStatus, Refusal
 
-Record = TypeVar("Record", ChargePoint, ParkingSpot)
+Record = TypeVar("Record", ChargePoint, ParkingSpot, EvseStatus, ParkingStatus)
 
 
 class NotItsOperator(Forbidden):
@@ -50,6 +50,11 @@ class Report:
     unchanged: int
     removed: int
     refused: tuple[Refusal, ...]
+
+    @property
+    def refused_items(self) -> int:
+        """How many items were refused."""
+        return count_items(self.refused)
 
 
 class Reason(NamedTuple):
@@ -113,6 +118,28 @@ CHARGE_POINTS: Final = Noun[ChargePoint](
     separated=separated_evse_id,
 )
 
+EVSE_STATUSES: Final = Noun[EvseStatus](
+    argument="evses",
+    id_field="evseId",
+    id_argument="evses",
+    id_name="an EVSE-ID",
+    name="charge point",
+    id_of=lambda record: record.evse_id,
+    normalise=normalise_evse_id,
+    separated=separated_evse_id,
+)
+
+PARKING_STATUSES: Final = Noun[ParkingStatus](
+    argument="parkingSpots",
+    id_field="parkingId",
+    id_argument="parkingSpots",
+    id_name="a Parking-ID",
+    name="parking spot",
+    id_of=lambda record: record.parking_id,
+    normalise=normalise_parking_id,
+    separated=separated_parking_id,
+)
+
 PARKING_SPOTS: Final = Noun[ParkingSpot](
     argument="parkingSpots",
     id_field="parkingId",
@@ -132,7 +159,7 @@ def sort_out(
     refused = [item for item in items if isinstance(item, Refusal)]
     last: dict[str, int] = {}
     own: dict[int, Record] = {}
-    for index, item in _records(items):
+    for index, item in records(items):
         id_ = noun.id_of(item)
         if party_of(id_) != owner.party_id:
             refused.append(noun.refusal(index, id_, noun.foreign(id_, owner)))
@@ -145,7 +172,7 @@ def sort_out(
     return own, refused
 
 
-def _records(items: Iterable[Record | Refusal]) -> Iterator[tuple[int, Record]]:
+def records(items: Iterable[Record | Refusal]) -> Iterator[tuple[int, Record]]:
     """Give each record with its index in the upload, where a refused item may have left several refusals."""
     index = -1
     for item in items:
@@ -168,6 +195,11 @@ def read_ids(raw: Sequence[Any], noun: Noun[Any]) -> tuple[dict[int, str], list[
             message = error.message if is_text else f"{show(sent)} is not {noun.id_name}; expected a text"
             refused.append(noun.id_refusal(index, storable(sent) if is_text else None, message))
     return named, refused
+
+
+def count_items(refused: Iterable[Refusal]) -> int:
+    """Count the items behind refusals: an item may have several, and items of two lists have the same index."""
+    return len({refusal.path.partition("]")[0] for refusal in refused})
 
 
 def by_index(refused: Iterable[Refusal]) -> tuple[Refusal, ...]:

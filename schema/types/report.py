@@ -42,7 +42,7 @@ def upload_report(report: Report) -> UploadReport:
     """Show a report."""
     for outcome in ("accepted", "unchanged", "removed"):
         metrics.UPLOADED.labels(outcome).inc(getattr(report, outcome))
-    metrics.UPLOADED.labels("refused").inc(len({refusal.index for refusal in report.refused}))
+    metrics.UPLOADED.labels("refused").inc(report.refused_items)
     refused = [Refusal(path=r.path, index=r.index, id=r.id, code=r.code, message=r.message) for r in report.refused]
     return UploadReport(
         result=_result(report),
@@ -55,7 +55,7 @@ def upload_report(report: Report) -> UploadReport:
 
 def _result(report: Report) -> Result:
     went_well = report.accepted + report.unchanged + report.removed
-    refused = len({refusal.index for refusal in report.refused})
+    refused = report.refused_items
     counts = f"{report.accepted} accepted, {report.unchanged} unchanged, {report.removed} removed, {refused} refused"
     if not refused:
         return Result(code=Code.OK, description=counts)

@@ -1,0 +1,104 @@
+"""What runs out is a change too: the sweeper announces it, and writes it into the history.
+
+Readers need no sweeper: they compare `expires_at` with their own now. It is for those who wait for changes. A row's
+`due` names its entry in `status_expiry`; an entry that no row names is out of date and vanishes. Words are renewed more
+often than they run out, so a renewed one keeps its entry, which is looked at early and entered again.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from app.db.engine import Connection, Database
+
+CHUNK: Final = 1_000
+
+
+async def sweep(database: Database, now: datetime, chunk: int = CHUNK) -> int:
+    """Announce every status that ran out by now, oldest first; give how many. Several may sweep at once."""
+    total = 0
+    while True:
+        taken, announced = await database.write(lambda connection: _sweep_chunk(connection, now, chunk))
+        total += announced
+        if taken < chunk:
+            return total
+
+
+async def _sweep_chunk(connection: Connection, now: datetime, chunk: int) -> tuple[int, int]:
+    """Look at so many entries; give how many there were, and how many statuses had run out. One short transaction."""
+    entries = await connection.fetch(_TAKE, now, chunk)
+    spots = {row["entity_id"] for row in entries if row["kind"] == "PARKING_STATUS"}
+    evses = {row["entity_id"] for row in entries if row["kind"] == "EVSE_STATUS"}
+    announced = 0
+    if spots:
+        await connection.execute(_LOCK_SPOTS, list(spots))
+    if entries:
+        await connection.execute(_LOCK_EVSES, list(evses), list(spots))
+    if spots:
+        announced += len(free := await connection.fetchval(_END_SPOTS, now, list(spots)) or ())
+        await connection.execute(_UNBLOCK, free, now)
+    if evses:
+        announced += await connection.fetchval(_END_EVSES, now, list(evses))
+    return len(entries), announced
+
+
+#: Whoever sweeps beside us has its own entries.
+_TAKE: Final = """
+with taken as materialized (
+    select due, kind, entity_id from status_expiry where due <= $1
+    order by due, kind, entity_id limit $2 for update skip locked
+)
+delete from status_expiry using taken
+where (status_expiry.due, status_expiry.kind, status_expiry.entity_id) = (taken.due, taken.kind, taken.entity_id)
+returning status_expiry.kind, status_expiry.entity_id
+"""
+
+_LOCK_SPOTS: Final = """
+select from parking_status where parking_id = any($1::text[]) order by parking_id for no key update
+"""
+
+_LOCK_EVSES: Final = """
+select from evse_status
+where evse_id = any($1::text[] || array(select evse_id from evse_parking_spot where parking_id = any($2::text[])))
+order by evse_id for no key update
+"""
+
+#: Rows whose `due` is past had their entries among those that were taken; the others' are still to come.
+_END_SPOTS: Final = """
+with met as materialized (
+    select parking_id, expires_at, expires_at <= $1 as over from parking_status
+    where parking_id = any($2::text[]) and due <= $1
+), written as (
+    update parking_status as spot set due = case when not over then met.expires_at end
+    from met where spot.parking_id = met.parking_id
+), entered as (
+    insert into status_expiry (due, kind, entity_id)
+    select expires_at, 'PARKING_STATUS', parking_id from met where not over on conflict do nothing
+), logged as (
+    insert into change (kind, entity_id) select 'PARKING_STATUS', parking_id from met where over order by expires_at
+)
+select array_agg(parking_id) from met where over
+"""
+
+_UNBLOCK: Final = """
+select refresh_blocked(array(select distinct evse_id from evse_parking_spot where parking_id = any($1::text[])), $2)
+"""
+
+#: `was_available` leaves the spots aside: whether they were taken before, and who was told, is not known any more.
+_END_EVSES: Final = """
+with met as materialized (
+    select evse_id, major, expires_at, expires_at <= $1 as over from evse_status
+    where evse_id = any($2::text[]) and due <= $1
+), written as (
+    update evse_status as status set due = case when not over then met.expires_at end
+    from met where status.evse_id = met.evse_id
+), entered as (
+    insert into status_expiry (due, kind, entity_id)
+    select expires_at, 'EVSE_STATUS', evse_id from met where not over on conflict do nothing
+), remembered as (
+    insert into status_history (evse_id, at, major) select evse_id, expires_at, 'UNKNOWN' from met where over
+), logged as (
+    insert into change (kind, entity_id, was_available)
+    select 'EVSE_STATUS', evse_id, major = 'AVAILABLE' from met where over order by expires_at
+)
+select count(*) from met where over
+"""

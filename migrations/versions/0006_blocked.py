@@ -1,0 +1,10 @@
+"""An EVSE whose block ran out but was not announced yet: its change is logged too; links wait for statuses."""
+
+from migrations.scripts import run_script
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    run_script("0006_blocked.sql")

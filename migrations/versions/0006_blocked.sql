@@ -1,0 +1,38 @@
+-- A block that is still written down is what readers of the log were told last, also when it ran out meanwhile: whoever
+-- takes it away or renews it says so. `was_available` is then what makes nobody miss that the EVSE went.
+
+create or replace function refresh_blocked(evse_ids text[], present timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+    perform from evse_status where evse_id = any(evse_ids) order by evse_id for no key update;
+    with wanted as (
+        select status.evse_id, status.major, status.expires_at, status.blocked_until, taken.until
+        from evse_status as status
+        cross join lateral (
+            select case when bool_and(spot.status = 'NOT_AVAILABLE' and spot.expires_at > present)
+                then min(spot.expires_at) end as until
+            from evse_parking_spot as link join parking_status as spot using (parking_id)
+            where link.evse_id = status.evse_id
+        ) as taken
+        where status.evse_id = any(evse_ids) and status.blocked_until is distinct from taken.until
+    ), written as (
+        update evse_status set blocked_until = wanted.until from wanted where evse_status.evse_id = wanted.evse_id
+    )
+    insert into change (kind, entity_id, was_available)
+    select 'EVSE_STATUS', evse_id, until is not null from wanted
+    where major = 'AVAILABLE' and expires_at > present
+    and ((blocked_until is null) <> (until is null) or blocked_until <= present)
+    order by evse_id;
+end
+$$;
+
+-- Whoever links a spot whose status somebody is writing waits, and sees it; whoever writes it next sees the link.
+
+create or replace function links_changed() returns trigger language plpgsql as $$
+begin
+    perform from parking_status where parking_id in (select parking_id from touched) order by parking_id for share;
+    perform refresh_blocked((select array_agg(distinct evse_id) from touched), now());
+    return null;
+end
+$$;
