@@ -38,6 +38,9 @@ ALLOWED_MINORS: Final[dict[MajorStatus, tuple[MinorStatus | None, ...]]] = {
     ),
 }
 
+#: Every pair that can be said.
+PAIRS: Final = tuple((major, minor) for major, minors in ALLOWED_MINORS.items() for minor in minors)
+
 
 class Word(NamedTuple):
     """What somebody said, of an EVSE or of a spot (without `minor`), and when that runs out."""

@@ -5,14 +5,13 @@ from itertools import combinations_with_replacement
 
 import pytest
 
-from app.combined import ALLOWED_MINORS, NOTHING_KNOWN, Shown, Word, combined_status, own_status
+from app.combined import NOTHING_KNOWN, PAIRS, Shown, Word, combined_status, own_status
 from app.words import MajorStatus, MinorStatus
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SOON, LATER, PAST = NOW + timedelta(minutes=1), NOW + timedelta(hours=1), NOW - timedelta(seconds=1)
 AVAILABLE, TAKEN, UNKNOWN = MajorStatus.AVAILABLE, MajorStatus.NOT_AVAILABLE, MajorStatus.UNKNOWN
 
-PAIRS = [(major, minor) for major, minors in ALLOWED_MINORS.items() for minor in minors]
 OWN = {
     "nothing": None,
     **{f"{major} {minor}": Word(major, minor, SOON) for major, minor in PAIRS},

@@ -140,16 +140,15 @@ async def shown_by_rows(database: Database, now: datetime) -> dict[str, Shown]:
     """Give the combined status of EVSEs by what stands in their rows alone."""
     shown: dict[str, Shown] = {}
     for id_, row in (await rows(database, "evse_status")).items():
-        alive = row["expires_at"] is not None and row["expires_at"] > now and row["major"] != "UNKNOWN"
-        blocked = row["blocked_until"] is not None and row["blocked_until"] > now
-        if alive and row["major"] == "AVAILABLE" and blocked:
-            until = min(row["expires_at"], row["blocked_until"])
-            shown[id_] = Shown(MajorStatus.NOT_AVAILABLE, MinorStatus.BLOCKED, until)
-        elif alive:
-            minor = None if row["minor"] is None else MinorStatus(row["minor"])
-            shown[id_] = Shown(MajorStatus(row["major"]), minor, row["expires_at"])
-        else:
+        until: datetime = row["expires_at"] or now
+        blocked: datetime = row["blocked_until"] or now
+        if until <= now or row["major"] == "UNKNOWN":
             shown[id_] = Shown(MajorStatus.UNKNOWN)
+        elif row["major"] == "AVAILABLE" and blocked > now:
+            shown[id_] = Shown(MajorStatus.NOT_AVAILABLE, MinorStatus.BLOCKED, min(until, blocked))
+        else:
+            minor = None if row["minor"] is None else MinorStatus(row["minor"])
+            shown[id_] = Shown(MajorStatus(row["major"]), minor, until)
     return shown
 
 
