@@ -16,8 +16,6 @@ from app.words import (
     ContractStatus,
     GeneralLocationType,
     ImageClass,
-    MajorStatus,
-    MinorStatus,
     RelatedLocationType,
     RelatedResourceClass,
     Restriction,
@@ -52,8 +50,6 @@ vocabulary(
     AuthMethod,
     "How a session may be authorised at the charge point. OCHP authMethods, OCPI capabilities in part.",
 )
-vocabulary(MajorStatus, "Whether a charging process can start, or a car park. OCHP major; OCPI status in part.")
-vocabulary(MinorStatus, "Why not, or for whom. OCHP minor; OCPI status.")
 vocabulary(RelatedLocationType, "What a related point is. OCHP relatedLocation type.")
 vocabulary(ImageClass, "What a picture shows. OCHP image class, OCPI image category.")
 vocabulary(RelatedResourceClass, "What a linked page is about. OCHP relatedResource class.")

@@ -5,9 +5,9 @@ The items themselves are read by `app.ingest.status_input`.
 
 import strawberry
 
+from app.words import MajorStatus, MinorStatus
 from schema.scalars import DateTime, EvseId, ParkingId
 from schema.types.charge_point_input import required
-from schema.types.common import MajorStatus, MinorStatus
 from schema.types.inputs import option
 
 
