@@ -1,8 +1,9 @@
 """The one place where the hub is put together: settings, pools, schema, web application."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import math
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from typing import Any, cast
 
@@ -19,6 +20,10 @@ from app.auth import Keys
 from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
+from app.live.bus import Bus
+from app.live.expiry import sweep
+from app.live.keeper import keep
+from app.live.log import read_health
 from app.settings import Settings
 from schema import build
 from schema.door import Door, Source
@@ -85,7 +90,9 @@ def create_app(
         hub.router.routes.append(Route(GRAPHQL, hub.graphql, methods=None))
         watching = asyncio.create_task(hub.streams.watch())
         try:
-            yield
+            async with Bus.open(dsn, settings) as bus, _running(keep(dsn, settings, bus, [sweep])):
+                app.state.bus = bus
+                yield
         finally:
             watching.cancel()
             door.close()
@@ -99,6 +106,18 @@ def create_app(
     if profile is Profile.DEVELOPMENT:
         hub.router.routes.extend(ide_routes())
     return hub
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Run something beside the block, until its end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _with_cors(graphql: ASGIApp, settings: Settings) -> ASGIApp:
@@ -132,12 +151,14 @@ async def readyz(request: Request) -> Response:
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             rows = await database.fetch("select version_num from alembic_version")
+            found, expected = (rows[0][0] if rows else None), newest_revision()
+            if found != expected:
+                return JSONResponse({"status": "schema behind", "schema": found, "expectedSchema": expected}, 503)
+            health = await read_health(database)
     except Exception as error:
         return JSONResponse({"status": "unavailable", "database": type(error).__name__}, 503)
-    found, expected = (rows[0][0] if rows else None), newest_revision()
-    ready = found == expected
-    state = {"status": "ok" if ready else "schema behind", "schema": found, "expectedSchema": expected}
-    return JSONResponse(state, 200 if ready else 503)
+    log = {"lagS": round(health.lag_s, 3), "oldestWriterS": round(health.oldest_writer_s, 3)}
+    return JSONResponse({"status": "ok", "schema": found, "expectedSchema": expected, "log": log})
 
 
 async def metrics_page(request: Request) -> Response:
@@ -146,4 +167,16 @@ async def metrics_page(request: Request) -> Response:
     for name, pool in (("reads", database.reads), ("planned", database.planned), ("writes", database.writes)):
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
         metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())
+    await _measure_log(database)
     return PlainTextResponse(metrics.rendered(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _measure_log(database: Database) -> None:
+    """Take the log's health for a scrape; nan where the database does not answer."""
+    lag_s = oldest_writer_s = math.nan
+    with suppress(Exception):
+        async with asyncio.timeout(READY_WITHIN_S):
+            health = await read_health(database)
+            lag_s, oldest_writer_s = health.lag_s, health.oldest_writer_s
+    metrics.LOG_LAG.set(lag_s)
+    metrics.OLDEST_WRITER.set(oldest_writer_s)

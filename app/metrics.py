@@ -23,6 +23,11 @@ UPLOADED = Counter("ochub_upload_items", "Uploaded items by what became of them.
 CONNECTIONS = Gauge(
     "ochub_database_connections", "Database connections of this process.", ["pool", "state"], registry=REGISTRY
 )
+KEEPER = Gauge("ochub_keeper", "1 in the process that is the keeper.", registry=REGISTRY)
+LOG_LAG = Gauge("ochub_log_lag_seconds", "Age of the oldest change that readers cannot have yet.", registry=REGISTRY)
+OLDEST_WRITER = Gauge(
+    "ochub_oldest_writer_seconds", "Age of the oldest open transaction that holds readers back.", registry=REGISTRY
+)
 
 
 def rendered() -> bytes:

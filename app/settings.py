@@ -89,6 +89,12 @@ class Settings:
         "", "addresses or networks of proxies, comma-separated, whose X-Forwarded-For counts; empty: none"
     )
     status_age_s: float = _setting(86_400.0, "seconds from its time on that a live status without a ttl is trusted")
+    nats_url: str | None = _setting(
+        None, "NATS server that wakes readers of the change log, e.g. nats://host:4222; else the database", secret=True
+    )
+    relay_interval_s: float = _setting(0.03, "seconds between two looks for changes that are complete")
+    change_days: int = _setting(7, "days that the change log is kept; cursors older than that expire; at least 1")
+    status_history_days: int = _setting(90, "days that the history of statuses is kept; at least 1")
     refusals_kept: int = _setting(1_000, "refusals of uploads kept per partner")
 
     @classmethod

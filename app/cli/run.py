@@ -39,6 +39,7 @@ DEVELOPMENT, PRODUCTION = "DEVELOPMENT", "PRODUCTION"
 SERVER_SETTINGS = ("host", "port", "database_url", "data_dir", "log_level", "log_format")
 SERVER_DATABASE_SETTINGS = ("runtime_role", "pool_size", "read_timeout_s", "write_timeout_s")
 SERVER_LIMITS = ("key_cache_s", "refusals_kept")
+SERVER_LOG = ("nats_url", "relay_interval_s", "change_days", "status_history_days")
 SERVER_BODIES = ("max_body_bytes", "max_anonymous_body_bytes", "body_timeout_s", "gzip_from_bytes")
 SERVER_DOCUMENTS = (
     "max_document_characters",
@@ -76,6 +77,7 @@ SERVER_SOCKETS = (
 SERVER_NETWORK = ("cors_origins", "trusted_proxies")
 SERVER_DOOR = (
     *SERVER_LIMITS,
+    *SERVER_LOG,
     *SERVER_BODIES,
     *SERVER_DOCUMENTS,
     *SERVER_BUDGETS,

@@ -51,6 +51,11 @@ class Database:
         for pool in (self.reads, self.planned, self.writes):
             await pool.close()
 
+    def terminate(self) -> None:
+        """Close the pools without waiting for anybody."""
+        for pool in (self.reads, self.planned, self.writes):
+            pool.terminate()
+
     async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:
         """Run one reading statement on its own, with its one plan for all arguments or `planned` for these."""
         async with (self.planned if planned else self.reads).acquire() as connection:
@@ -91,6 +96,20 @@ class Database:
                 if attempt == WRITE_ATTEMPTS:
                     raise
                 attempt += 1
+
+
+async def connect(dsn: str, settings: Settings, name: str, **server_settings: str) -> asyncpg.Connection:
+    """Open one connection as the runtime role, for who needs it for long. Nothing on it waits longer than 10 s.
+
+    `name` is how the server's own views call it.
+    """
+    connection: asyncpg.Connection = await asyncpg.connect(
+        dsn,
+        timeout=10,
+        command_timeout=10,
+        server_settings={"role": settings.runtime_role, "application_name": name, "jit": "off", **server_settings},
+    )
+    return connection
 
 
 async def identify(connection: Connection, partner: UUID | None, administrator: bool) -> None:

@@ -64,6 +64,18 @@ class LogState:
     horizon: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogHealth:
+    """How far the log's readers are behind its writers, in seconds, and who holds them up.
+
+    `lag_s`: the age of the oldest change that cannot be read yet. `oldest_writer_s`: that of the oldest transaction
+    under way in this cluster that writes, as far as the database's owner sees others' (pg_read_all_stats).
+    """
+
+    lag_s: float
+    oldest_writer_s: float
+
+
 STATE = "select log_epoch(), least(floor, log_horizon()), log_head(), log_horizon() from log_state"
 
 #: The state is worked out once, not for every row.
@@ -87,6 +99,12 @@ async def read_state(database: Database) -> LogState:
     """Give the state of the log, to begin to read it."""
     [(epoch, floor, head, horizon)] = await database.fetch(STATE)
     return LogState(epoch, floor, Position(head), horizon)
+
+
+async def read_health(database: Database) -> LogHealth:
+    """Give the health of the log."""
+    [values] = await database.fetch("select lag_s, oldest_writer_s from log_health()")
+    return LogHealth(*values)
 
 
 async def read_log(database: Database, after: Position, limit: int, epoch: str | None = None) -> LogBatch:

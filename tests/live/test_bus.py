@@ -1,0 +1,114 @@
+"""The bus wakes, by way of the database or of a real NATS server, and comes back when either was away."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.live.bus import Bus
+from app.live.cursor import Position
+from app.settings import Settings
+from tests.exchange.world import owner
+
+VENV = Path(__file__).parents[2] / ".venv" / "bin"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def nats_server(port: int) -> Iterator[None]:
+    """Run the server that the distribution has; ./setup dev brings it."""
+    program = shutil.which("nats-server") or shutil.which("nats-server", path=f"{VENV}:/usr/sbin")
+    assert program, "nats-server is missing; ./setup dev brings it"
+    server = subprocess.Popen([program, "-a", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+async def wakes(sender: Bus, listener: Bus) -> bool:
+    """Say whether a wake-up arrives in the end."""
+    for number in range(60):
+        await sender.wake(Position(number))
+        if await listener.wait(0.5):
+            return True
+    return False
+
+
+async def drained(bus: Bus) -> None:
+    """Wait until it has heard all: connecting wakes as well."""
+    while await bus.wait(2.5):
+        pass
+
+
+async def test_wakes_others_and_oneself(database_url: str):
+    settings = Settings()
+    async with Bus.open(database_url, settings) as one, Bus.open(database_url, settings) as other:
+        await asyncio.gather(drained(one), drained(other))
+        assert await wakes(one, other)
+        assert await one.wait(30)
+
+
+async def test_wakes_oneself_where_there_is_no_connection():
+    async with Bus.open("postgresql://ochub@/nowhere?host=/nowhere", Settings()) as bus:
+        await drained_within_reason(bus)
+        await bus.wake(Position(1))
+        assert await bus.wait(30)
+
+
+async def drained_within_reason(bus: Bus) -> None:
+    # Each attempt to connect wakes, so there is no end of that.
+    await bus.wait(1)
+
+
+async def test_says_when_nobody_woke(database_url: str):
+    async with Bus.open(database_url, Settings()) as bus:
+        await drained(bus)
+        assert not await bus.wait(0.05)
+
+
+async def test_comes_back_when_its_connection_was_cut(database_url: str):
+    async with Bus.open(database_url, Settings()) as one, Bus.open(database_url, Settings()) as other:
+        assert await wakes(one, other)
+        async with owner(database_url) as connection:
+            await connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'ochub bus' and datname = current_database()"
+            )
+        await asyncio.gather(drained(one), drained(other))
+        assert await wakes(one, other)
+
+
+async def test_wakes_through_nats_and_comes_back_with_it():
+    port = free_port()
+    settings = Settings(nats_url=f"nats://127.0.0.1:{port}")
+    async with Bus.open("unused", settings) as one, Bus.open("unused", settings) as other:
+        for _ in range(2):
+            with nats_server(port):
+                await asyncio.gather(once_connected(one), once_connected(other))
+                await asyncio.gather(drained(one), drained(other))
+                assert await wakes(one, other)
+
+
+async def once_connected(bus: Bus) -> None:
+    async with asyncio.timeout(60):
+        while not bus.connected:
+            await bus.wait(0.1)
+
+
+@pytest.mark.parametrize("url", ["nats://127.0.0.1:1", "nonsense"])
+async def test_does_without_a_nats_server_that_is_not_there(url: str):
+    async with Bus.open("unused", Settings(nats_url=url)) as bus:
+        await bus.wake(Position(1))
+        assert await bus.wait(30)

@@ -1,0 +1,203 @@
+"""One process keeps the log for all, another takes over, and what it does may be done twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.db.engine import Database
+from app.live.bus import Bus
+from app.live.keeper import clear_log, keep, mark
+from app.live.log import position_since, read_health, read_state
+from app.settings import Settings
+from tests.exchange.world import owner
+from tests.live.log_world import head, ids, read_complete
+
+INSERT = "insert into change (kind, entity_id) values ('EVSE', $1)"
+HOLDER = """
+select pid from pg_locks where locktype = 'advisory' and granted and objid = 3148
+and database = (select oid from pg_database where datname = current_database())
+"""
+
+
+@asynccontextmanager
+async def keeping(dsn: str, *duties: Any) -> AsyncIterator[Bus]:
+    """Run a process's keeper, and give its bus."""
+    settings = Settings(database_url=dsn)
+    async with Bus.open(dsn, settings) as bus:
+        task = asyncio.create_task(keep(dsn, settings, bus, duties))
+        try:
+            yield bus
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def until(look: Callable[[], Awaitable[Any]], patience_s: float = 60) -> Any:
+    """Look again and again; give the first answer that is not false."""
+    async with asyncio.timeout(patience_s):
+        while True:
+            if answer := await look():
+                return answer
+            await asyncio.sleep(0.02)
+
+
+async def test_is_one_of_several_and_another_when_that_is_gone(database_url: str):
+    done: list[str] = []
+
+    def duty(name: str) -> Callable[[Database, datetime], Awaitable[None]]:
+        async def work(_database: Database, _now: datetime) -> None:
+            done.append(name)
+
+        return work
+
+    async def did(name: str) -> bool:
+        return name in done
+
+    async with owner(database_url) as connection, keeping(database_url, duty("first")):
+        await until(lambda: did("first"))
+        async with keeping(database_url, duty("second")):
+            assert len(await connection.fetch(HOLDER)) == 1
+            # Its connection is cut: whoever asks next has it.
+            before = await until(lambda: connection.fetchval(HOLDER))
+            await connection.execute("select pg_terminate_backend($1)", before)
+            await until(lambda: _other(connection, before))
+            assert len(await connection.fetch(HOLDER)) == 1
+    assert done
+
+
+async def _other(connection: asyncpg.Connection, before: int) -> bool:
+    return await connection.fetchval(HOLDER) not in (None, before)
+
+
+async def test_goes_on_after_a_duty_that_failed(database_url: str):
+    done: list[int] = []
+
+    async def fail(_database: Database, _now: datetime) -> None:
+        raise ValueError("a fault of ours")
+
+    async def count(_database: Database, _now: datetime) -> None:
+        done.append(1)
+
+    async def enough() -> bool:
+        return len(done) > 1
+
+    async with keeping(database_url, fail, count):
+        await until(enough)
+
+
+async def test_wakes_readers_of_other_processes(database: Database, database_url: str):
+    settings = Settings(database_url=database_url)
+    async with keeping(database_url), Bus.open(database_url, settings) as other, owner(database_url) as connection:
+
+        async def woken() -> bool:
+            await connection.execute(INSERT, "ONE")
+            return await other.wait(1)
+
+        while await other.wait(2):
+            pass
+        await until(woken)
+
+
+async def test_makes_partitions_ahead_and_drops_old_ones(database: Database, database_url: str):
+    settings = Settings(change_days=0, status_history_days=1)
+    parts = "select count(*) from pg_inherits where inhparent = $1::text::regclass"
+    async with owner(database_url) as connection:
+        await connection.execute(
+            """
+            create table change_20010101 partition of change for values from ('2001-01-01') to ('2001-01-02');
+            create table status_history_20010104 partition of status_history
+                for values from ('2001-01-04') to ('2001-01-11');
+            insert into change (kind, entity_id, at) values ('EVSE', 'OLD', '2001-01-01 12:00Z');
+            insert into change (kind, entity_id, at) values ('EVSE', 'OLD, NOWHERE', '2000-01-01 12:00Z');
+            """
+        )
+        before = await head(database)
+        await connection.execute(INSERT, "NEW")
+        await clear_log(database, settings)
+        await clear_log(database, settings)
+        assert await connection.fetchval(parts, "change") == 5  # today, three days ahead, the one by default
+        assert await connection.fetchval(parts, "status_history") == 3
+        rows = await read_complete(database, before)
+        assert ids(rows) == ["NEW"]
+        assert await connection.fetchval("select count(*) from change") == 1
+        assert (await read_state(database)).floor == before.transaction
+
+
+async def test_makes_a_partition_that_readers_cannot_tell_from_the_others(database: Database, database_url: str):
+    columns = """
+        select attname, atttypid, attnotnull, pg_get_expr(adbin, adrelid) from pg_attribute
+        left join pg_attrdef on (adrelid, adnum) = (attrelid, attnum) where attrelid = $1::text::regclass and attnum > 0
+    """
+    async with owner(database_url) as connection:
+        assert await connection.fetchval("select make_partition('change', 1, 10)")
+        name = await connection.fetchval(
+            "select 'change_' || to_char((now() at time zone 'UTC')::date + 10, 'YYYYMMDD')"
+        )
+        assert await connection.fetch(columns, name) == await connection.fetch(columns, "change_default")
+        await connection.execute("insert into change (kind, entity_id, at) values ('EVSE', 'X', now() + '10 days')")
+        assert await connection.fetchval(f"select entity_id from {name}") == "X"
+        indexes = "select count(*) from pg_index where indrelid = $1::text::regclass"
+        assert await connection.fetchval(indexes, name) == await connection.fetchval(indexes, "change_default")
+
+
+async def test_leaves_days_where_they_are_that_nobody_made_a_partition_for(database: Database, database_url: str):
+    async with owner(database_url) as connection:
+        await connection.execute("insert into change (kind, entity_id, at) values ('EVSE', 'X', now() + '10 days')")
+        assert not await connection.fetchval("select make_partition('change', 1, 10)")
+        assert await connection.fetchval("select make_partition('change', 1, 11)")
+
+
+async def test_gives_up_soon_where_a_lock_is_held(database: Database, database_url: str):
+    async with owner(database_url) as holder, owner(database_url) as connection:
+        await connection.execute(
+            "create table change_20010101 partition of change for values from ('2001-01-01') to ('2001-01-02')"
+        )
+        async with holder.transaction():
+            await holder.execute(INSERT, "SLOW")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await connection.execute("select drop_partition('change', 1, now())")
+        assert await connection.fetchval("select drop_partition('change', 1, now())")
+
+
+async def test_marks_how_far_the_log_was(database: Database, database_url: str):
+    async with owner(database_url) as connection:
+        await connection.execute(INSERT, "ONE")
+        await head(database)
+        await mark(database, datetime.now(UTC))
+        instant = await connection.fetchval("select clock_timestamp()")
+        await connection.execute(INSERT, "TWO")
+        assert ids(await read_complete(database, await position_since(database, instant))) == ["TWO"]
+
+
+async def test_begins_a_log_anew_whose_numbers_are_another_clusters(database: Database, database_url: str):
+    async with owner(database_url) as connection:
+        await connection.execute(
+            "insert into change (transaction, kind, entity_id) select transaction_number() + 1000000, 'EVSE', 'FOREIGN'"
+        )
+        await connection.execute("update log_state set floor = log_horizon() + 1000000")
+        async with keeping(database_url):
+            renewed = "select floor <= log_horizon() from log_state"
+            await until(lambda: connection.fetchval(renewed))
+        start = await head(database)
+        await connection.execute(INSERT, "OURS")
+        assert ids(await read_complete(database, start)) == ["OURS"]
+        assert not await connection.fetchval("select renew_log()")
+
+
+async def test_tells_what_holds_readers_back(database: Database, database_url: str):
+    async with owner(database_url) as slow, owner(database_url) as quick:
+        async with slow.transaction():
+            await slow.execute(INSERT, "SLOW")
+            await quick.execute(INSERT, "QUICK")
+            await quick.execute("select pg_sleep(0.2)")
+            health = await read_health(database)
+            assert health.lag_s >= 0.2
+            assert health.oldest_writer_s >= 0.2
+        await head(database)
+        assert (await read_health(database)).lag_s == 0
