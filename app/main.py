@@ -95,7 +95,6 @@ def create_app(
                 yield
         finally:
             watching.cancel()
-            door.close()
             await database.close()
 
     hub = Hub(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

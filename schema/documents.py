@@ -41,11 +41,13 @@ from schema.select import Selected, Selector
 #: Strawberry's one is for inputs of which exactly one member is given: graphql-core does not know of them.
 RULES = (*specified_rules, OneOfInputValidationRule)
 
+INTROSPECTION = frozenset({"__schema", "__type"})
+
 KEPT_DOCUMENTS = 1_000
 KEPT_CHARACTERS = 20_000
-#: A document in memory takes up to 180 bytes per character.
-KEPT_CHARACTERS_IN_ALL = 500_000
-KEPT_SELECTIONS = 16
+#: Half an object per character: what is kept is looked through for garbage now and then, while every request waits.
+KEPT_CHARACTERS_IN_ALL = 100_000
+KEPT_SELECTIONS = 8
 MAXIMUM_ERRORS = 10
 MAXIMUM_COMMENTS = 1_000
 
@@ -78,11 +80,15 @@ class CompiledField:
 
 @dataclass(slots=True)
 class Operation:
-    """One operation of `document`. `switches`: the variables that decide what is selected."""
+    """One operation of `document`. `switches`: the variables that decide what is selected.
+
+    `introspects`: something in the document asks for the schema, which the executor describes without ever waiting.
+    """
 
     node: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
     switches: tuple[str, ...]
+    introspects: bool
     cost: Cost
     document: DocumentNode
     _compiled: dict[tuple[Any, ...], tuple[CompiledField, ...] | None] = field(default_factory=dict)
@@ -98,12 +104,6 @@ class Operation:
     @property
     def is_subscription(self) -> bool:
         return self.node.operation is OperationType.SUBSCRIPTION
-
-    @property
-    def only_introspects(self) -> bool:
-        """Say whether nothing but the schema is asked for, so that no resolver waits for anything."""
-        asked = self.node.selection_set.selections
-        return self.is_query and all(isinstance(each, FieldNode) and each.name.value.startswith("__") for each in asked)
 
     def compiled(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
         """Give the root fields, compiled; None when some need the executor."""
@@ -139,7 +139,7 @@ class IntrospectionNeedsKey(ValidationRule):
     """Refuses questions about the schema."""
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
-        if node.name.value in ("__schema", "__type"):
+        if node.name.value in INTROSPECTION:
             cause = Forbidden("strangers may not ask for the schema", "send a key, or read schema/schema.graphql")
             self.report_error(GraphQLError(cause.message, node, original_error=cause))
 
@@ -213,25 +213,30 @@ def _unreadable(error: GraphQLError) -> GraphQLError:
 
 def _operations(document: DocumentNode, costs: Mapping[str, Cost]) -> dict[str, Operation]:
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    switches = _switches(document)
+    switches, introspects = _switches(document)
     return {
-        (name := d.name.value if d.name else ""): Operation(d, fragments, switches, costs[name], document)
+        (name := d.name.value if d.name else ""): Operation(d, fragments, switches, introspects, costs[name], document)
         for d in document.definitions
         if isinstance(d, OperationDefinitionNode)
     }
 
 
-def _switches(document: DocumentNode) -> tuple[str, ...]:
-    """Give the variables used in @skip and @include anywhere in the document."""
+def _switches(document: DocumentNode) -> tuple[tuple[str, ...], bool]:
+    """Give the variables used in @skip and @include anywhere in the document, and whether the schema is asked for."""
     names: set[str] = set()
+    introspects = False
 
     class Finder(Visitor):
         def enter_directive(self, node: Any, *_: Any) -> None:
             if node.name.value in ("skip", "include"):
                 names.update(a.value.name.value for a in node.arguments if isinstance(a.value, VariableNode))
 
+        def enter_field(self, node: FieldNode, *_: Any) -> None:
+            nonlocal introspects
+            introspects = introspects or node.name.value in INTROSPECTION
+
     visit(document, Finder())
-    return tuple(sorted(names))
+    return tuple(sorted(names)), introspects
 
 
 def _compile(

@@ -83,7 +83,13 @@ class Mutation:
     ) -> UploadReport:
         owner = _own(_operator(info), operator_id)
         report = await set_charge_points(
-            info.context.database, _charge_points(info), owner, _part(part), confirm_removals, info.context.now
+            info.context.database,
+            _charge_points(info),
+            owner,
+            _part(part),
+            confirm_removals,
+            info.context.now,
+            refusals_kept=info.context.settings.refusals_kept,
         )
         return upload_report(report)
 
@@ -98,7 +104,13 @@ class Mutation:
         ],
     ) -> UploadReport:
         owner = _operator(info)
-        report = await update_charge_points(info.context.database, _charge_points(info), owner, info.context.now)
+        report = await update_charge_points(
+            info.context.database,
+            _charge_points(info),
+            owner,
+            info.context.now,
+            refusals_kept=info.context.settings.refusals_kept,
+        )
         return upload_report(report)
 
     @strawberry.mutation(description="Removes charge points of your own.")
@@ -109,7 +121,9 @@ class Mutation:
     ) -> UploadReport:
         owner = _operator(info)
         named = uploaded(info, "evseIds")
-        report = await remove_charge_points(info.context.database, named, owner, info.context.now)
+        report = await remove_charge_points(
+            info.context.database, named, owner, info.context.now, refusals_kept=info.context.settings.refusals_kept
+        )
         return upload_report(report)
 
     # ---------------------------------------------------------------- parking spot operators
@@ -131,7 +145,13 @@ class Mutation:
     ) -> UploadReport:
         owner = _own(_parking_operator(info), pso_id)
         report = await set_parking_spots(
-            info.context.database, _parking_spots(info), owner, _part(part), confirm_removals, info.context.now
+            info.context.database,
+            _parking_spots(info),
+            owner,
+            _part(part),
+            confirm_removals,
+            info.context.now,
+            refusals_kept=info.context.settings.refusals_kept,
         )
         return upload_report(report)
 
@@ -144,7 +164,13 @@ class Mutation:
         ],
     ) -> UploadReport:
         owner = _parking_operator(info)
-        report = await update_parking_spots(info.context.database, _parking_spots(info), owner, info.context.now)
+        report = await update_parking_spots(
+            info.context.database,
+            _parking_spots(info),
+            owner,
+            info.context.now,
+            refusals_kept=info.context.settings.refusals_kept,
+        )
         return upload_report(report)
 
     @strawberry.mutation(
@@ -157,7 +183,9 @@ class Mutation:
     ) -> UploadReport:
         owner = _parking_operator(info)
         named = uploaded(info, "parkingIds")
-        report = await remove_parking_spots(info.context.database, named, owner, info.context.now)
+        report = await remove_parking_spots(
+            info.context.database, named, owner, info.context.now, refusals_kept=info.context.settings.refusals_kept
+        )
         return upload_report(report)
 
     # ---------------------------------------------------------------- live status

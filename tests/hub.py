@@ -135,6 +135,14 @@ def serve(
         loop.close()
 
 
+@contextmanager
+def serve_for_pay(dsn: str, **settings: Any) -> Iterator[Hub]:
+    """Serve with budgets that nobody has drawn from yet."""
+    _administer(dsn, "delete from budget")
+    with serve(dsn, **settings) as hub:
+        yield hub
+
+
 def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
     while not server.started:
         thread.join(0.01)

@@ -17,6 +17,7 @@ from app.read.plan import Column as Leaf
 from app.read.plan import Field, Selection, ToMany, ToOne
 from app.read.search import ById, Listing
 from app.read.statement import compile_statement
+from app.read.statements import STATEMENTS
 from app.visibility import PRIVATE, RULES, NoVisibilityRule, Sight, visible
 from app.words import ContractStatus
 from tests.hub import Hub, scratch_database
@@ -218,11 +219,11 @@ def broken_rule(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Non
 
     def break_rule(table: str) -> None:
         monkeypatch.setitem(visibility.RULES, table, lambda _table, _sight: true())  # type: ignore[arg-type]
-        compile_statement.cache_clear()
+        STATEMENTS.clear()
 
     yield break_rule
     monkeypatch.undo()
-    compile_statement.cache_clear()
+    STATEMENTS.clear()
 
 
 @pytest.mark.parametrize("table", [shown_evse.name, "partner"])

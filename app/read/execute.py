@@ -9,7 +9,8 @@ from app.db.engine import Database
 from app.read.paging import decode_cursor, page_info
 from app.read.plan import Selection
 from app.read.search import Request, Search
-from app.read.statement import Statement, compile_statement, order_name
+from app.read.statement import Statement, order_name
+from app.read.statements import STATEMENTS
 from app.visibility import caller_arguments, sight_of
 
 
@@ -26,7 +27,7 @@ async def read(
     Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there, or not the
     caller's to see.
     """
-    statement = compile_statement(selection, request.search, sight_of(caller))
+    statement = await STATEMENTS.get(selection, request.search, sight_of(caller))
     arguments = {
         "now": now,
         **request.arguments,

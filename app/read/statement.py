@@ -6,7 +6,6 @@ these. A function generated once per plan makes an answer several times as fast 
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, any_, func, literal_column, select, text, true
@@ -48,7 +47,6 @@ RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"
 NO_FRACTION: ColumnElement[Any] = literal_column("'.000000'")
 NOTHING: ColumnElement[Any] = literal_column("''")
 TRUE: ColumnElement[Any] = literal_column("true")
-CACHED_STATEMENTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,6 @@ class Statement:
         return [arguments[name] if name in arguments else constants[name] for name in self.parameters]
 
 
-@lru_cache(CACHED_STATEMENTS)
 def compile_statement(selection: Selection, search: Search, sight: Sight) -> Statement:
     """Compile what is asked of a search, for one kind of caller."""
     code = _Code(search)

@@ -1,0 +1,173 @@
+"""What is remembered of documents and statements: the latest, within bounds; and what is done beside the event loop."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from app.db.tables import shown_evse
+from app.read import statements
+from app.read.plan import Constant, Field, Selection
+from app.read.search import ById
+from app.read.statements import Statements
+from app.visibility import Sight
+from schema import documents, door
+from schema.documents import KEPT_CHARACTERS, KEPT_CHARACTERS_IN_ALL, Documents, Operation
+from tests.hub import Hub, serve_for_pay
+from tests.schema.graphql_values import CORE
+from tests.world import World
+
+HELLO = "{ __typename }"
+
+
+def numbered(number: int, characters: int) -> str:
+    return f"{HELLO} #{number:0{characters - len(HELLO) - 2}}"
+
+
+def test_remembers_so_many_characters_of_documents_and_no_more() -> None:
+    remembered = Documents(CORE)
+    count = KEPT_CHARACTERS_IN_ALL // 10_000
+    for number in range(2 * count):
+        remembered.get(numbered(number, 10_000))
+    assert [number for number in range(2 * count) if remembered.known(numbered(number, 10_000))] == [
+        *range(count, 2 * count)
+    ]
+    assert remembered._characters == KEPT_CHARACTERS_IN_ALL
+
+
+def test_remembers_so_many_documents_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "KEPT_DOCUMENTS", 3)
+    remembered = Documents(CORE)
+    for number in (1, 2, 3, 1, 4):
+        remembered.get(numbered(number, 100))
+    assert [number for number in range(5) if remembered.known(numbered(number, 100))] == [1, 3, 4]
+
+
+def test_remembers_no_long_document() -> None:
+    remembered = Documents(CORE)
+    long = numbered(1, KEPT_CHARACTERS + 1)
+    assert remembered.get(long).operation(None)
+    assert remembered.known(long) is None
+
+
+@pytest.fixture
+def few_statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
+    monkeypatch.setattr(statements, "KEPT_STATEMENTS", 3)
+    return Statements()
+
+
+def asked(key: str) -> tuple[Selection, ById, Sight]:
+    return Selection((Field(key, Constant(1)),)), ById(shown_evse, ("evse_id",)), Sight.STRANGER
+
+
+async def test_remembers_the_statements_run_last(few_statements: Statements) -> None:
+    first = await few_statements.get(*asked("a"))
+    for key in "bc" * 3:
+        await few_statements.get(*asked(key))
+    assert await few_statements.get(*asked("a")) is first
+    for key in "de":
+        await few_statements.get(*asked(key))
+    assert [*few_statements._kept] == [asked("a"), asked("d"), asked("e")]
+    assert await few_statements.get(*asked("b"))
+
+
+async def test_remembers_so_much_text_of_statements_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Statements()
+    length = len((await kept.get(*asked("a"))).sql)
+    monkeypatch.setattr(statements, "KEPT_CHARACTERS", 2 * length)
+    for key in "bcd":
+        await kept.get(*asked(key))
+    assert [*kept._kept] == [asked("c"), asked("d")]
+
+
+async def test_counts_a_statement_once_that_is_asked_for_twice_at_a_time() -> None:
+    kept = Statements()
+    one, other = await asyncio.gather(kept.get(*asked("a")), kept.get(*asked("a")))
+    assert one.sql == other.sql
+    assert kept._characters == len(one.sql)
+
+
+# ---------------------------------------------------------------- beside the event loop
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the threads in which documents are read, statements compiled and the schema described."""
+    names: list[str] = []
+
+    def noting(work: Any) -> Any:
+        def noted(*args: Any, **named: Any) -> Any:
+            names.append(threading.current_thread().name)
+            return work(*args, **named)
+
+        return noted
+
+    monkeypatch.setattr(Documents, "read", noting(Documents.read))
+    monkeypatch.setattr(statements, "compile_statement", noting(statements.compile_statement))
+    monkeypatch.setattr(door, "execute", noting(door.execute))
+    return names
+
+
+def test_reads_and_compiles_beside_the_event_loop(hub: Hub, threads: list[str]) -> None:
+    hub.ask("{ fresh: evses(first: 3) { nodes { compiled: evseId } } }")
+    assert len(threads) == 2
+    assert all(name.startswith("beside") for name in threads)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ __schema { queryType { name } } }",
+        '{ evse(evseId: "DE*SON*E1") { evseId } __schema { queryType { name } } }',
+        '{ ... { evse(evseId: "DE*SON*E1") { evseId } ...F } } fragment F on Query { __type(name: "Evse") { name } }',
+    ],
+    ids=["alone", "beside data", "in fragments"],
+)
+def test_describes_the_schema_beside_the_event_loop(hub: Hub, world: World, threads: list[str], query: str) -> None:
+    data = hub.ask(query, headers=world.authorization("wegweiser"))
+    assert data.get("evse", {"evseId": "DE*SON*E1"}) == {"evseId": "DE*SON*E1"}
+    assert all(name.startswith("beside") for name in threads)
+
+
+def test_compiles_selections_for_a_few_sets_of_switches_at_a_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    compiled = Operation.compiled
+
+    def noting(operation: Operation, *args: Any) -> Any:
+        try:
+            return compiled(operation, *args)
+        finally:
+            seen.append(len(operation._compiled))
+
+    monkeypatch.setattr(Operation, "compiled", noting)
+    switches = [f"s{number}" for number in range(5)]
+    declared = " ".join(f"${name}: Boolean!" for name in switches)
+    fields = " ".join(f"{name}: evseId @skip(if: ${name})" for name in switches)
+    query = f'query ({declared}) {{ evse(evseId: "DE*SON*E1") {{ __typename {fields} }} }}'
+    for number in range(32):
+        values = {name: bool(number >> place & 1) for place, name in enumerate(switches)}
+        shown = hub.ask(query, values)["evse"]
+        assert shown.keys() == {"__typename", *(name for name in switches if not values[name])}
+    assert max(seen) == documents.KEPT_SELECTIONS
+
+
+# ---------------------------------------------------------------- who pays
+
+
+def test_charges_the_reading_of_a_new_document_by_its_length(world: World) -> None:
+    query = f"{HELLO} #{'x' * 5_000}"
+    with serve_for_pay(world.dsn, anonymous_cost_per_s=10.0, budget_burst_s=1_000.0) as hub:
+        before, after, again = (hub.post(each).json()["extensions"]["cost"] for each in (HELLO, query, query))
+    assert [cost["requested"] for cost in (before, after, again)] == [1, 1, 1]
+    assert before["remaining"] - after["remaining"] > 4_000
+    assert abs(after["remaining"] - again["remaining"]) < 1_000
+
+
+def test_reads_no_document_for_who_has_nothing_left(world: World, threads: list[str]) -> None:
+    evil = "{" + "me{role} " * 220 + "}"
+    with serve_for_pay(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=5_000.0) as hub:
+        answers = [hub.post(f"{evil} #{number}").json()["errors"][0]["extensions"]["code"] for number in range(6)]
+    assert answers[0] == "TOO_COMPLEX"
+    assert answers[-1] == "RATE_LIMITED"
+    assert len(threads) < 6
