@@ -229,11 +229,15 @@ def _rate(per_s: float, burst_s: float) -> Rate | None:
 
 
 def network_of(address: str) -> str:
-    """Give what counts as one caller: an IPv4 address, or the /64 that an IPv6 customer gets."""
-    if ":" not in address:
-        return address[:64]
+    """Give what counts as one caller: an IPv4 address, or the /64 that an IPv6 customer gets.
+
+    Some proxies tell the port as well, which differs from connection to connection.
+    """
+    if address.count(":") < 2:
+        return address.partition(":")[0][:64]
+    bare = address[1:].partition("]")[0] if address.startswith("[") else address
     try:
-        ip = ipaddress.IPv6Address(address.partition("%")[0])
+        ip = ipaddress.IPv6Address(bare.partition("%")[0])
     except ValueError:
         return address[:64]
     return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))

@@ -14,6 +14,7 @@ from geo.routes import pieces_of
 Asked = tuple[AreaKind, Mapping[str, Any]]
 
 MAXIMUM_CORRIDOR_M = 50_000
+LONG_POLYLINE = 1_000
 #: A search goes on so far beyond a route's end, that its last metre, however rounded, is searched too.
 BEYOND_M = 1.0
 
@@ -33,6 +34,12 @@ def area_of(within: Mapping[str, Any] | None) -> Asked:
             except NotAnArea as error:
                 raise BadArea(f"within.{name}: {error}") from None
     return AreaKind.EVERYWHERE, {}
+
+
+def takes_long(within: Mapping[str, Any] | None) -> bool:
+    """Say whether reading an area would keep others waiting: 1,000 characters of a polyline take a few milliseconds."""
+    route = within.get("route") if within else None
+    return route is not None and len(route["polyline"]) > LONG_POLYLINE
 
 
 def _near(given: Mapping[str, float]) -> Asked:

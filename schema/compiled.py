@@ -7,6 +7,7 @@ and Strawberry's own execution, for operations that hold anything else besides.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,10 +18,12 @@ from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from app.auth import Caller, Keys
+from app.beside import beside
 from app.db.engine import Database
 from app.read.execute import read
 from app.read.search import Request
 from app.settings import Settings
+from schema.areas import takes_long
 from schema.select import Selected, Selector
 
 ROOT = "root"
@@ -71,7 +74,14 @@ async def answer(info: Info) -> Any:
     assert requested is not None
     nodes = list(raw.field_nodes)
     arguments = get_argument_values(raw.parent_type.fields[raw.field_name], nodes[0], info.context.variables)
-    return await answer_request(info, requested(arguments, info.context.caller))
+    return await answer_request(info, await request_of(requested, arguments, info.context.caller))
+
+
+async def request_of(requested: Requested, arguments: Any, caller: Caller | None) -> Request | None:
+    """Say what a root field searches for; a long route is decoded beside the event loop."""
+    if takes_long(arguments.get("within")):
+        return await beside(partial(requested, arguments, caller))
+    return requested(arguments, caller)
 
 
 async def answer_request(info: Info, request: Request | None) -> Any:

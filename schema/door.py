@@ -25,16 +25,18 @@ from app.db.engine import Database
 from app.errors import HubError, Unauthenticated
 from app.live.outlet import Outlet, Subscription
 from app.settings import Settings
-from schema.compiled import CompiledExecutionContext, Context, encode, read_selected
+from schema.compiled import CompiledExecutionContext, Context, encode, read_selected, request_of
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
 from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
-from schema.guard import Limits, TooComplex, count_values
+from schema.guard import Limits, TooComplex, count_values, long_texts
 from schema.http import REFUSED, Answer, Asked, BadRequest
 from schema.streams import TooManyOpen
 from schema.uploads import without_uploads
 
 #: Per character of a new document, which takes about 5 microseconds to read: as long as an object that comes back.
 READING_COST = 1
+#: Per character of a long text in the variables: of a polyline, which is decoded and cut into pieces.
+LONG_TEXT_COST = 0.25
 
 
 class Source(Protocol):
@@ -126,6 +128,8 @@ class Door:
             raise BadRequest("GET is possible for queries only; possible: POST", status=405, allow="POST")
         cost = operation.cost.of(asking.asked.variables)
         self.limits.hold("cost", cost, "the request's cost")
+        if not operation.is_mutation:
+            cost += LONG_TEXT_COST * long_texts(asking.asked.variables, self.limits.values)
         standing = await self.budgets.spend(asking.payer, cost)
         return Entry(asking, operation, None if standing is None else _shown(cost, standing))
 
@@ -225,7 +229,7 @@ async def _value(field: CompiledField, context: Context) -> Any:
     if field.field is None or field.requested is None or field.selected is None:
         return field.constant
     arguments = get_argument_values(field.field, field.node, context.variables)
-    request = field.requested(arguments, context.caller)
+    request = await request_of(field.requested, arguments, context.caller)
     return None if request is None else await read_selected(context, field.selected, request)
 
 

@@ -52,6 +52,8 @@ MAXIMUM_WRITTEN = 300
 MAXIMUM_DIGITS = 100
 #: Beyond this the walk itself would run out of stack.
 MAXIMUM_DEPTH = 100
+#: Characters of a text in the variables that take no time worth mentioning.
+LONG_TEXT = 1_000
 #: Fields that lead to no object of their own: their work is done whether or not they are asked for.
 FREE = frozenset({"pageInfo", "ofType"})
 
@@ -358,3 +360,18 @@ def count_values(value: Any, limit: int) -> int:
         elif isinstance(each, str):
             count += len(each) // 100
     return count
+
+
+def long_texts(value: Any, limit: int) -> int:
+    """Count the characters of long texts in decoded JSON, such as polylines; stop beyond so many values."""
+    count, found, pending = 0, 0, [value]
+    while pending and count <= limit:
+        each = pending.pop()
+        count += 1
+        if isinstance(each, dict):
+            pending += cast(dict[str, Any], each).values()
+        elif isinstance(each, list):
+            pending += cast(list[Any], each)
+        elif isinstance(each, str) and len(each) > LONG_TEXT:
+            found += len(each)
+    return found

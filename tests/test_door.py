@@ -304,6 +304,10 @@ def test_compresses_nothing_small_and_nothing_at_all_where_it_is_told_so(hub: Hu
 # ---------------------------------------------------------------- budgets
 
 
+#: Requests without a key; what comes back while a slow machine asks is not worth mentioning.
+TEN_AND_NO_MORE: dict[str, Any] = {"anonymous_requests_per_s": 0.1, "budget_burst_s": 100.0}
+
+
 def spend_all(hub: Hub, headers: dict[str, str] | None = None) -> httpx.Response:
     """Ask until the budget is spent; give the refusal."""
     for _ in range(1_000):
@@ -356,22 +360,22 @@ def test_shares_budgets_among_processes(world: World) -> None:
 
 
 def test_makes_guessers_of_keys_pay_as_strangers(world: World) -> None:
-    with serve_for_pay(world.dsn, anonymous_requests_per_s=1.0) as hub:
+    with serve_for_pay(world.dsn, **TEN_AND_NO_MORE) as hub:
         guess = {"Authorization": "Bearer ochub_guess"}
         statuses = [hub.post(HELLO, headers=guess).status_code for _ in range(30)]
         assert statuses[0] == 401
-        assert statuses[-1] == 429
+        assert 429 in statuses
         assert hub.post(HELLO, headers=world.authorization("wegweiser")).status_code == 200
 
 
 def test_believes_nobody_about_addresses_by_default(world: World) -> None:
-    with serve_for_pay(world.dsn, anonymous_requests_per_s=1.0) as hub:
+    with serve_for_pay(world.dsn, **TEN_AND_NO_MORE) as hub:
         answers = [hub.post(HELLO, headers={"X-Forwarded-For": f"203.0.113.{n}"}).status_code for n in range(30)]
         assert 429 in answers
 
 
 def test_believes_configured_proxies_about_addresses(world: World) -> None:
-    with serve_for_pay(world.dsn, anonymous_requests_per_s=1.0, trusted_proxies="10.0.0.0/8,127.0.0.1") as hub:
+    with serve_for_pay(world.dsn, **TEN_AND_NO_MORE, trusted_proxies="10.0.0.0/8,127.0.0.1") as hub:
         for number in range(30):
             assert hub.post(HELLO, headers={"X-Forwarded-For": f"203.0.113.{number}"}).status_code == 200
         # What a client itself claims stands before what the proxy adds, and counts nothing.
@@ -383,7 +387,7 @@ def test_believes_configured_proxies_about_addresses(world: World) -> None:
 
 
 def test_believes_no_proxy_it_was_not_told_of(world: World) -> None:
-    with serve_for_pay(world.dsn, anonymous_requests_per_s=1.0, trusted_proxies="10.0.0.0/8") as hub:
+    with serve_for_pay(world.dsn, **TEN_AND_NO_MORE, trusted_proxies="10.0.0.0/8") as hub:
         answers = [hub.post(HELLO, headers={"X-Forwarded-For": f"203.0.113.{n}"}).status_code for n in range(30)]
         assert 429 in answers
 

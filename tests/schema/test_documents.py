@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from math import ceil
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from app.read.plan import Constant, Field, Selection
 from app.read.search import ById
 from app.read.statements import Statements
 from app.visibility import Sight
-from schema import documents, door
+from geo.polyline import encode_polyline
+from schema import areas, documents, door
 from schema.documents import KEPT_CHARACTERS, KEPT_CHARACTERS_IN_ALL, Documents, Operation
 from tests.hub import Hub, serve_for_pay
 from tests.schema.graphql_values import CORE
@@ -93,7 +95,7 @@ async def test_counts_a_statement_once_that_is_asked_for_twice_at_a_time() -> No
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the threads in which documents are read, statements compiled and the schema described."""
+    """The names of the threads in which documents and routes are read, statements compiled and the schema described."""
     names: list[str] = []
 
     def noting(work: Any) -> Any:
@@ -105,6 +107,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Documents, "read", noting(Documents.read))
     monkeypatch.setattr(statements, "compile_statement", noting(statements.compile_statement))
+    monkeypatch.setattr(areas, "decode_polyline", noting(areas.decode_polyline))
     monkeypatch.setattr(door, "execute", noting(door.execute))
     return names
 
@@ -152,7 +155,31 @@ def test_compiles_selections_for_a_few_sets_of_switches_at_a_time(hub: Hub, monk
     assert max(seen) == documents.KEPT_SELECTIONS
 
 
+ALONG = "query ($polyline: String!) { evses(within: { route: { polyline: $polyline } }) { nodes { evseId } } }"
+LONG = encode_polyline([(9.0 + step / 1_000, 48.4) for step in range(1_000)])
+
+
+@pytest.mark.parametrize("also", ["", "__schema { queryType { name } }"], ids=["compiled", "executed"])
+def test_decodes_long_routes_beside_the_event_loop(hub: Hub, world: World, threads: list[str], also: str) -> None:
+    query = f"{ALONG[:-1]} {also} }}"
+    headers = world.authorization("wegweiser")
+    hub.ask(query, {"polyline": encode_polyline([(9.0, 48.0), (9.0, 48.5)])}, headers)
+    threads.clear()
+    assert "evses" in hub.ask(query, {"polyline": LONG}, headers)
+    assert len(threads) == 1 + bool(also)
+    assert all(name.startswith("beside") for name in threads)
+
+
 # ---------------------------------------------------------------- who pays
+
+
+def test_charges_long_texts_by_their_length(world: World) -> None:
+    with serve_for_pay(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=10_000.0) as hub:
+        short, long = (
+            hub.post(ALONG, {"polyline": polyline}).json()["extensions"]["cost"]["requested"]
+            for polyline in (encode_polyline([(9.0, 48.0), (9.0, 48.5)]), LONG)
+        )
+    assert (short, long) == (51, ceil(51 + len(LONG) / 4))
 
 
 def test_charges_the_reading_of_a_new_document_by_its_length(world: World) -> None:
