@@ -1,0 +1,455 @@
+"""Live status under way for a long time: nothing may be lost, whatever is cut, and nothing may grow.
+
+A hub of several processes, fed through its own API; clients that follow the changes of an area each, are cut at random
+and go on from their cursor. When the feed ends, what each client holds must be what a list shows it. The memory of the
+hub's processes must level off.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import asyncpg
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data" / "irve"
+STATIC, EVENTS = DATA / "irve-static-fr.csv.gz", DATA / "irve-dynamic-fr-2026-08-13.csv.gz"
+SETTLE_S = 60.0
+OCHUB = (sys.executable, "-c", "from app.cli import main; main(prog_name='ochub')")
+
+SUBSCRIBE = """subscription Follow($within: AreaInput, $cursor: Cursor, $initial: Boolean!) {
+    changes(within: $within, kinds: [EVSE, EVSE_STATUS], cursor: $cursor, initial: $initial) {
+        cursor hasMore changes { action id evse { status { major minor } combinedStatus { major minor } } } } }"""
+LIST = """query List($within: AreaInput, $after: String) {
+    evses(within: $within, first: 500, after: $after) {
+        pageInfo { hasNextPage endCursor }
+        nodes { evseId status { major minor } combinedStatus { major minor } } } }"""
+PUBLISH = """mutation Publish($chargePoints: [ChargePointInput!]!) {
+    updateChargePointList(chargePoints: $chargePoints) { refused { path message } } }"""
+PUSH = """mutation Push($evses: [EvseStatusInput!], $parkingSpots: [ParkingStatusInput!]) {
+    updateStatus(evses: $evses, parkingSpots: $parkingSpots) { accepted refused { path message } } }"""
+
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How long, how many, how often. `factor`: of real speed, at which real events are replayed; 0: none are."""
+
+    seconds: float
+    clients: int
+    evses: int
+    workers: int = 2
+    pushes_per_s: float = 10
+    cuts_per_s: float = 2
+    factor: float = 0
+
+
+SMALL = Size(seconds=8, clients=6, evses=120)
+FULL = Size(seconds=600, clients=200, evses=5_000, pushes_per_s=20, cuts_per_s=10, factor=50)
+
+
+class Lost(AssertionError):
+    """A client holds something else than the hub shows."""
+
+
+@dataclass
+class Figures:
+    """What happened: printed, and looked at by the test."""
+
+    pushed: int = 0
+    pages: int = 0
+    changes: int = 0
+    cuts: int = 0
+    renewed: int = 0
+    memory: list[int] = field(default_factory=list[int])
+
+    def __str__(self) -> str:
+        first, last = self.memory[len(self.memory) // 3], self.memory[-1]
+        return (
+            f"{self.pushed:,} statuses pushed; {self.changes:,} changes on {self.pages:,} pages; {self.cuts:,} cuts, "
+            f"{self.renewed:,} answered by a new initial state; memory of the hub {first >> 20} MiB after a third, "
+            f"{last >> 20} MiB at the end"
+        )
+
+
+# ---------------------------------------------------------------- the hub
+
+
+def ochub(dsn: str, *words: str) -> str:
+    """Run a command of the hub as its operator would."""
+    run = subprocess.run(
+        [*OCHUB, *words],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": dsn},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise RuntimeError(f"ochub {' '.join(words)}: {run.stderr}")
+    return run.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(dsn: str, workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run the hub in production; gives its URL and its first process."""
+    port = free_port()
+    settings = {"DATABASE_URL": dsn, "OCHUB_PORT": str(port), "OCHUB_LOG_LEVEL": "warning", **UNLIMITED}
+    command = [*OCHUB, "serve", "--workers", str(workers)]
+    hub = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings})
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{port}")
+        yield f"127.0.0.1:{port}", hub
+    finally:
+        hub.terminate()
+        hub.wait(60)
+
+
+#: All clients come from one address.
+UNLIMITED = {
+    "OCHUB_ANONYMOUS_REQUESTS_PER_S": "0",
+    "OCHUB_ANONYMOUS_COST_PER_S": "0",
+    "OCHUB_PARTNER_REQUESTS_PER_S": "0",
+    "OCHUB_PARTNER_COST_PER_S": "0",
+    "OCHUB_SOCKETS_PER_ADDRESS": "10000",
+}
+
+
+def _wait_until_ready(url: str) -> None:
+    until = monotonic() + 60
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        if monotonic() > until:
+            raise TimeoutError("the hub is not ready after a minute")
+
+
+def memory_of(process: int) -> int:
+    """Give the bytes that a process and its children hold for themselves."""
+    pids = [process, *_children(process)]
+    return sum(_resident(pid) for pid in pids)
+
+
+def _children(process: int) -> list[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        return [each for pid in map(int, listed) for each in (pid, *_children(pid))]
+    return []
+
+
+def _resident(pid: int) -> int:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
+        return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+# ---------------------------------------------------------------- the feed
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator of our own, and the EVSEs it pushes; every third one has two parking spots, shared by neighbours."""
+
+    key: str
+    count: int
+
+    def charge_points(self) -> list[dict[str, Any]]:
+        return [self._charge_point(n) for n in range(self.count)]
+
+    def _charge_point(self, n: int) -> dict[str, Any]:
+        latitude, longitude = 48 + n % 100 / 50, 2 + n // 100 / 50
+        spots = [{"parkingId": f"DE*SOA*P{n - n % 3}"}, {"parkingId": f"DE*SOA*P{n + 1}"}] if n % 3 == 0 else []
+        return {
+            "evseId": f"DE*SOA*E{n}",
+            "locationId": f"L{n}",
+            "locationName": f"Place {n}",
+            "locationNameLanguage": "DEU",
+            "address": {"address": "Am Ring", "city": "Ulm", "zipCode": "89073", "country": "DEU"},
+            "position": {"latitude": round(latitude, 6), "longitude": round(longitude, 6)},
+            "locationType": "ON_STREET",
+            "authMethods": ["PUBLIC"],
+            "connectors": [{"standard": "IEC_62196_T2", "format": "SOCKET"}],
+            "chargePointType": "AC",
+            "parkingSpots": spots,
+        }
+
+    def some_status(self, chance: random.Random) -> dict[str, Any]:
+        """Give an upload of a few EVSEs and spots; some run out within seconds."""
+        evses = chance.sample(range(self.count), k=min(self.count, chance.randint(1, 20)))
+        spots = [n + place for n in evses for place in (0, 1) if n % 3 == 0]
+        return {
+            "evses": [{"evseId": f"DE*SOA*E{n}", **some_pair(chance), **some_ttl(chance)} for n in evses],
+            "parkingSpots": [
+                {"parkingId": f"DE*SOA*P{n}", "status": chance.choice(SPOT_STATES), **some_ttl(chance)} for n in spots
+            ],
+        }
+
+
+SPOT_STATES = ("AVAILABLE", "NOT_AVAILABLE", "NOT_AVAILABLE", "UNKNOWN")
+PAIRS = (("AVAILABLE", None), ("AVAILABLE", "RESERVED"), ("NOT_AVAILABLE", "CHARGING"), ("UNKNOWN", None))
+
+
+def some_pair(chance: random.Random) -> dict[str, Any]:
+    major, minor = chance.choice(PAIRS)
+    return {"major": major, "minor": minor}
+
+
+def some_ttl(chance: random.Random) -> dict[str, Any]:
+    if chance.random() < 0.5:
+        return {}
+    return {"ttl": (datetime.now(UTC) + timedelta(seconds=chance.uniform(2, 6))).isoformat()}
+
+
+async def ask(client: httpx.AsyncClient, query: str, variables: Any, key: str | None = None) -> dict[str, Any]:
+    """Ask what must be answered."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer = (await client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)).json()
+    if "errors" in answer:
+        raise RuntimeError(str(answer["errors"][:2]))
+    return answer["data"]
+
+
+async def publish(client: httpx.AsyncClient, operator: Operator) -> None:
+    charge_points = operator.charge_points()
+    for start in range(0, len(charge_points), 500):
+        data = await ask(client, PUBLISH, {"chargePoints": charge_points[start : start + 500]}, operator.key)
+        assert not data["updateChargePointList"]["refused"], data["updateChargePointList"]["refused"][:3]
+
+
+async def push(
+    client: httpx.AsyncClient, operator: Operator, size: Size, chance: random.Random, figures: Figures
+) -> None:
+    """Push until the time is over."""
+    until = monotonic() + size.seconds
+    while monotonic() < until:
+        data = (await ask(client, PUSH, operator.some_status(chance), operator.key))["updateStatus"]
+        assert not data["refused"], data["refused"][:3]
+        figures.pushed += data["accepted"]
+        await asyncio.sleep(1 / size.pushes_per_s)
+
+
+@contextlib.contextmanager
+def replaying(dsn: str, factor: float) -> Iterator[None]:
+    """Replay the events of a real day beside, while there is a factor."""
+    if factor == 0:
+        yield
+        return
+    command = [*OCHUB, "import", "irve-dynamic", str(EVENTS), "--speed", str(factor)]
+    replay = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "DATABASE_URL": dsn}, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        replay.terminate()
+        replay.wait(60)
+
+
+# ---------------------------------------------------------------- the clients
+
+
+@dataclass
+class Follower:
+    """A client that keeps its map in step: list first, then changes, resuming wherever it was cut."""
+
+    address: str
+    within: State
+    chance: random.Random
+    figures: Figures
+    held: dict[str, Any] = field(default_factory=dict[str, Any])
+    cursor: str | None = None
+    socket: ClientConnection | None = None
+
+    async def follow(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            with contextlib.suppress(ConnectionClosed, InvalidHandshake, OSError, TimeoutError):
+                async with connect(f"ws://{self.address}/graphql", subprotocols=PROTOCOL, compression=None) as socket:
+                    self.socket = socket
+                    await self._take(socket)
+            self.socket = None
+            await asyncio.sleep(self.chance.uniform(0, 0.3))
+
+    async def _take(self, socket: ClientConnection) -> None:
+        await socket.send('{"type":"connection_init"}')
+        initial = self.cursor is None
+        if initial:
+            self.held.clear()
+        variables = {"within": self.within, "cursor": self.cursor, "initial": initial}
+        subscribe = {"id": "1", "type": "subscribe", "payload": {"query": SUBSCRIBE, "variables": variables}}
+        await socket.send(json.dumps(subscribe))
+        async for text in socket:
+            message = json.loads(text)
+            if message["type"] == "next":
+                self._apply(message["payload"])
+            elif message["type"] in ("error", "complete"):
+                self._begin_again(message)
+                return
+
+    def _apply(self, result: State) -> None:
+        if result.get("errors"):
+            self._begin_again(result)
+            return
+        page = result["data"]["changes"]
+        for change in page["changes"]:
+            if change["action"] == "REMOVED":
+                self.held.pop(change["id"], None)
+            else:
+                self.held[change["id"]] = change["evse"]
+        # A cursor in the middle of an initial state is as good as any other: the hub goes on there.
+        self.cursor = page["cursor"]
+        self.figures.pages += 1
+        self.figures.changes += len(page["changes"])
+
+    def _begin_again(self, message: State) -> None:
+        told = json.dumps(message)
+        if "CURSOR_EXPIRED" in told or "RESYNC" in told:
+            self.cursor = None
+            self.figures.renewed += 1
+        elif "error" in told:
+            raise RuntimeError(told)
+
+    def cut(self) -> None:
+        """Break the connection as a tunnel does."""
+        if self.socket is not None:
+            self.socket.transport.abort()
+            self.figures.cuts += 1
+
+
+PROTOCOL: Any = ["graphql-transport-ws"]
+
+
+async def cut_at_random(followers: Sequence[Follower], size: Size, chance: random.Random) -> None:
+    until = monotonic() + size.seconds
+    while monotonic() < until:
+        await asyncio.sleep(1 / size.cuts_per_s)
+        chance.choice(followers).cut()
+
+
+async def shown(client: httpx.AsyncClient, within: State) -> dict[str, Any]:
+    """Give what a list shows of an area."""
+    found: dict[str, Any] = {}
+    after: str | None = None
+    while True:
+        page = (await ask(client, LIST, {"within": within, "after": after}))["evses"]
+        found |= {node.pop("evseId"): node for node in page["nodes"]}
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+        after = page["pageInfo"]["endCursor"]
+
+
+async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower]) -> None:
+    """Wait until every client holds what a list shows. Raises: Lost, when one does not within a minute."""
+    until = monotonic() + SETTLE_S
+    for follower in followers:
+        while (expected := await shown(client, follower.within)) != follower.held:
+            if monotonic() > until:
+                differing = [id_ for id_ in expected if expected[id_] != follower.held.get(id_)]
+                extra = follower.held.keys() - expected.keys()
+                raise Lost(f"{len(differing)} differ, {len(extra)} are too many: {(*differing, *extra)[:5]}")
+            await asyncio.sleep(0.5)
+
+
+def some_area(chance: random.Random, size: Size) -> State:
+    """Give a box around some of the operator's EVSEs."""
+    south, west = 48 + chance.uniform(0, 1.5), 2 + chance.uniform(-0.5, 0.3)
+    north, east = south + chance.uniform(0.2, 1), west + chance.uniform(0.6, 1 + size.evses / 5_000)
+    corners = {"minimumLatitude": south, "minimumLongitude": west, "maximumLatitude": north, "maximumLongitude": east}
+    return {"bounds": corners}
+
+
+# ---------------------------------------------------------------- the whole
+
+
+async def watch_memory(process: int, figures: Figures) -> None:
+    while True:
+        figures.memory.append(memory_of(process))
+        await asyncio.sleep(1)
+
+
+def prepare(dsn: str, size: Size) -> Operator:
+    """Migrate, import what is replayed, enrol the operator, open to everybody."""
+    ochub(dsn, "migrate")
+    if size.factor != 0:
+        ochub(dsn, "import", "irve-static", str(STATIC))
+    added = json.loads(ochub(dsn, "partner", "add", "Soak", "--role", "EVSE_OPERATOR:DESOA", "--open", "--json"))
+    return Operator(added["keys"][0]["secret"], size.evses)
+
+
+async def soak(dsn: str, size: Size, seed: int) -> Figures:
+    """Let it run; `dsn` is an empty database. Raises: Lost."""
+    chance, figures = random.Random(seed), Figures()
+    operator = prepare(dsn, size)
+    with serving(dsn, size.workers) as (address, hub):
+        async with _client(address) as client:
+            await publish(client, operator)
+            followers = [
+                Follower(address, some_area(chance, size), random.Random(chance.random()), figures)
+                for _ in range(size.clients)
+            ]
+            async with _running(*(follower.follow() for follower in followers), watch_memory(hub.pid, figures)):
+                with replaying(dsn, size.factor):
+                    await asyncio.gather(
+                        push(client, operator, size, chance, figures), cut_at_random(followers, size, chance)
+                    )
+                await require_equal(client, followers)
+    return figures
+
+
+@contextlib.asynccontextmanager
+async def _client(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def _running(*works: Any) -> AsyncIterator[None]:
+    """Run beside; whatever fails there fails here."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def require_flat(figures: Figures) -> None:
+    """Hold the last third of the memory's course to its middle third, but for a fifth."""
+    third = len(figures.memory) // 3
+    middle, end = max(figures.memory[third : 2 * third]), max(figures.memory[2 * third :])
+    if end > middle * 1.2 + (16 << 20):
+        raise AssertionError(f"memory grew from {middle >> 20} to {end >> 20} MiB")
+
+
+async def make_database(dsn: str, name: str) -> str:
+    """Make an empty database on the server behind `dsn`."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    head, _, tail = dsn.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{tail}"
