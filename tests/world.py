@@ -21,6 +21,8 @@ from app.exchange.roles import Party, RoleName
 from app.ingest.charge_point_input import REGISTER_LIMITS, read_charge_point
 from app.ingest.charge_points import Owner, item_of, put, update_charge_points
 from app.ingest.records import ChargePoint
+from app.ingest.status import update_status
+from app.ingest.status_input import Hearing, read_evse_statuses, read_parking_statuses
 from app.settings import Settings
 from app.words import Role
 
@@ -89,6 +91,7 @@ async def make_world(dsn: str) -> World:
         await _upload(database, secrets, clock)
         await _conclude_contracts(database, secrets, partner_ids, clock)
         await suspend_partner(database, CONSOLE, partner_ids["Ruhend"], next(clock))
+        await _say_statuses(database, secrets, clock)
     finally:
         await database.close()
     return World(dsn, secrets, partner_ids)
@@ -206,6 +209,19 @@ async def _put_register(database: Database, now: datetime) -> None:
     await database.write(work)
 
 
+async def _say_statuses(database: Database, secrets: Mapping[str, str], clock: Iterator[datetime]) -> None:
+    """Push what stands for as long as the tests are run, a word after a word: each has its own time."""
+    for caller, words in STATUSES:
+        behind, now = await caller_behind(database, secrets[caller]), next(clock)
+        assert behind.party_id is not None
+        owner = Owner(behind.partner_id, behind.role_id, behind.party_id)
+        hearing = Hearing(now, FAR_AWAY)
+        evses = read_evse_statuses(words.get("evses", ()), hearing)
+        spots = read_parking_statuses(words.get("parkingSpots", ()), hearing)
+        report = await update_status(database, evses, spots, owner, behind.role, now, timedelta(days=1))
+        assert not report.refused, report.refused
+
+
 def evse(
     evse_id: str,
     location: str,
@@ -247,6 +263,20 @@ T2_SOCKET, T2_CABLE, CCS, CHADEMO = (
     "IEC_62196_T2/CABLE",
     "IEC_62196_T2_COMBO/CABLE",
     "CHADEMO/CABLE",
+)
+
+#: E1 was charging and is free now, but both of its spots are taken. What was said of E4*1 has run out.
+STATUSES: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E1", "major": "NOT_AVAILABLE", "minor": "CHARGING"}]}),
+    ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E1", "major": "AVAILABLE"}]}),
+    ("parkraum", {"parkingSpots": [{"parkingId": f"DE*PRK*P{n}", "status": "NOT_AVAILABLE"} for n in (1, 2)]}),
+    ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E2", "major": "AVAILABLE", "minor": "RESERVED"}]}),
+    ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E3", "major": "AVAILABLE"}]}),
+    (
+        "sonnenstrom",
+        {"evses": [{"evseId": "DE*SON*E4*1", "major": "AVAILABLE", "ttl": "2024-03-05T00:00:00Z"}]},
+    ),
+    ("nordlicht", {"evses": [{"evseId": "DE*823*E1234*5678", "major": "NOT_AVAILABLE", "minor": "OUT_OF_ORDER"}]}),
 )
 
 EVERYTHING: Mapping[str, Any] = {

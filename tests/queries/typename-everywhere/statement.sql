@@ -8,7 +8,7 @@ WHERE operator.ahead)))), false) ORDER BY shown_evse.evse_id
  LIMIT $1::BIGINT;
 
 -- row-level security knows who is asking
-SELECT (SELECT coalesce(json_agg(json_build_array() ORDER BY contract_party_1.id), '[]') AS coalesce_1
+SELECT (SELECT coalesce(json_agg(json_build_array(1) ORDER BY contract_party_1.id), '[]') AS coalesce_1
 FROM (SELECT partner_role.id AS id, partner_role.partner_id AS partner_id, partner.name AS name, partner_role.role AS role, partner_role.party_id AS party_id
 FROM partner_role JOIN partner ON partner.id = partner_role.partner_id) AS contract_party_1
 WHERE contract_party_1.id IN (found.first_role_id, found.second_role_id)) AS anon_1, found.created_at, found.id
