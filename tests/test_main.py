@@ -94,10 +94,8 @@ def test_gives_up_with_a_code_when_the_database_takes_too_long(world: World) -> 
     with serve(world.dsn, read_timeout_s=0.3) as hub:
         hub.ask(ONE)
         with locked(world.dsn, "evse"):
-            started = time.monotonic()
-            [error] = hub.post(ONE).json()["errors"]
+            [error] = hub.post(ONE).json()["errors"]  # while the table is locked: it gives up, or never answers
             assert error["extensions"]["code"] == "TIMEOUT"
-            assert time.monotonic() - started < 5
         assert hub.ask(ONE) == {"evse": {"evseId": "DE*SON*E1"}}
 
 
