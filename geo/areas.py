@@ -87,11 +87,11 @@ class Polygon:
             raise NotAnArea(f"there are {len(self.corners)} corners; possible: at most {MOST_CORNERS}")
         if len(set(self.corners)) < 3:
             raise NotAnArea("there are fewer than three different corners")
-        ring = self._unwrapped()
+        ring = self.unwrapped()
         if ring[0] != ring[-1]:
             raise NotAnArea("the ring goes round a pole; cut it at the antimeridian and ask for the parts")
 
-    def _unwrapped(self) -> list[tuple[float, float]]:
+    def unwrapped(self) -> list[tuple[float, float]]:
         """Give the closed ring with longitudes that go on beyond 180 degrees instead of jumping."""
         turn, before = 0, self.corners[0][0]
         ring = [self.corners[0]]
@@ -104,7 +104,7 @@ class Polygon:
 
     def wkt(self) -> str:
         """Give it as a MULTIPOLYGON: once more, a turn away, where it meets the antimeridian."""
-        ring = self._unwrapped()
+        ring = self.unwrapped()
         west, east = min(x for x, _ in ring), max(x for x, _ in ring)
         turns = [0, *([-360] if east >= 180 else []), *([360] if west <= -180 else [])]
         rings = [", ".join(f"{x + turn!r} {y!r}" for x, y in ring) for turn in turns]

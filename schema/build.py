@@ -9,10 +9,12 @@ from schema.compiled import CompiledExecutionContext
 from schema.mutation import Mutation
 from schema.query import Query
 from schema.scalars import SCALARS
+from schema.subscription import Subscription
 
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     execution_context_class=CompiledExecutionContext,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -12,8 +12,6 @@ from typing import Any
 
 import orjson
 import strawberry
-from graphql import FieldNode
-from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -24,7 +22,7 @@ from app.read.execute import read
 from app.read.search import Request
 from app.settings import Settings
 from schema.areas import takes_long
-from schema.select import Selected, Selector
+from schema.select import Selected, Selector, details_of
 
 ROOT = "root"
 
@@ -90,7 +88,7 @@ async def answer_request(info: Info, request: Request | None) -> Any:
         return None
     raw, context = raw_info(info), info.context
     selector = Selector(raw.schema, raw.operation, raw.fragments, context.variables)
-    selected = selector.select(raw.return_type, _details(raw.field_nodes))
+    selected = selector.select(raw.return_type, details_of(raw.field_nodes))
     value = await read_selected(context, selected, request)
     return None if value is None else orjson.Fragment(encode(value))
 
@@ -99,10 +97,6 @@ async def read_selected(context: Context, selected: Selected, request: Request) 
     """Read a request with the nested arguments of its selection."""
     selection, nested = selected.bind(context.variables, context.now)
     return await read(context.database, context.caller, selection, request, context.now, nested)
-
-
-def _details(nodes: list[FieldNode]) -> list[FieldDetails]:
-    return [FieldDetails(node, None) for node in nodes]
 
 
 def encode(value: Any) -> bytes:

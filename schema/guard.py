@@ -325,7 +325,7 @@ def _list_size(schema: GraphQLSchema, type_: GraphQLObjectType, definition: Grap
     inner = cast(object, definition.type)
     if isinstance(inner, GraphQLNonNull):
         inner = cast(object, inner.of_type)
-    if not isinstance(inner, GraphQLList) or type_.name.endswith("Connection"):
+    if not isinstance(inner, GraphQLList) or type_.name.endswith(("Connection", "Page")):
         return 1
     return len(schema.type_map) if type_.name == "__Schema" else LIST_SIZE
 

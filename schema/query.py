@@ -5,8 +5,10 @@ from typing import Annotated
 import strawberry
 
 from schema import requests
+from schema.changes import answer_changes
 from schema.compiled import Info, answer, root
-from schema.scalars import DateTime, EvseId, ParkingId, PartyId
+from schema.scalars import Cursor, DateTime, EvseId, ParkingId, PartyId
+from schema.types.change import ChangePage
 from schema.types.charge_point import (
     Evse,
     EvseConnection,
@@ -15,12 +17,19 @@ from schema.types.charge_point import (
     ParkingSpot,
     ParkingSpotConnection,
 )
-from schema.types.common import After, Connection, ContractStatus, First
+from schema.types.common import After, ChangeKind, Connection, ContractStatus, First
 from schema.types.inputs import AreaInput, EvseFilter
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
 
 Within = Annotated[AreaInput | None, strawberry.argument(description="Where to look; absent: everywhere.")]
 Matching = Annotated[EvseFilter | None, strawberry.argument(name="filter", description="What an EVSE must have.")]
+Kinds = Annotated[
+    list[ChangeKind] | None,
+    strawberry.argument(
+        description="What to hear of; absent: everything, with a filter everything about EVSEs. The filter is about "
+        "EVSEs, spots are chosen by the area alone."
+    ),
+]
 
 
 @strawberry.type(description="What can be read. Everybody sees what a contract in force, or openness, lets them see.")
@@ -90,6 +99,30 @@ class Query:
         after: After = None,
     ) -> ParkingSpotConnection:
         return await answer(info)
+
+    @strawberry.field(
+        description="What changed, page by page: since a cursor, since an instant, or from now on. Everything you may "
+        "see, newest state of each kind and id; what left your sight, the area or the filter comes as REMOVED. A page "
+        "without changes and with `hasMore` only says where to go on. OCHP lastUpdate."
+    )
+    async def changes(
+        self,
+        info: Info,
+        within: Within = None,
+        matching: Matching = None,
+        kinds: Kinds = None,
+        cursor: Annotated[
+            Cursor | None, strawberry.argument(description="Everything after this position. CURSOR_EXPIRED: too old.")
+        ] = None,
+        since: Annotated[
+            DateTime | None,
+            strawberry.argument(
+                description="Everything after this instant, and maybe a little before. Not with cursor."
+            ),
+        ] = None,
+        first: Annotated[int, strawberry.argument(description="Changes per page, about; 1 to 1000.")] = 500,
+    ) -> ChangePage:
+        return await answer_changes(info)
 
     @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; null for others.")
     async def partner(

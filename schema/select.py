@@ -121,3 +121,8 @@ def _object_type(type_: Any) -> GraphQLObjectType:
     named = cast(object, get_named_type(type_))
     assert isinstance(named, GraphQLObjectType), f"{named} has no fields to select"
     return named
+
+
+def details_of(nodes: list[FieldNode]) -> list[FieldDetails]:
+    """Give the nodes of one response key as graphql-core hands them on."""
+    return [FieldDetails(node, None) for node in nodes]

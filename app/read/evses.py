@@ -38,6 +38,22 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
 }
 
 
+#: The same filters, but those that time or contracts decide, over an EVSE in memory: for who follows changes.
+#: Lists are sets here; the filter by operator is by party id, which stands beside the EVSE.
+TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "evse_ids": lambda e, ids: e.evse_id in ids,
+    "location_ids": lambda e, ids: e.location_id in ids,
+    "operator_ids": lambda e, ids: e.party_id in ids,
+    "connectors": lambda e, mask: e.connector_mask & mask != 0,
+    "charge_point_types": lambda e, types: e.charge_point_type in types,
+    "min_power_kw": lambda e, kw: e.maximum_power_kw is not None and e.maximum_power_kw >= kw,
+    "max_power_kw": lambda e, kw: e.maximum_power_kw is not None and e.maximum_power_kw <= kw,
+    "auth_methods": lambda e, mask: e.auth_methods & mask != 0,
+    "location_types": lambda e, types: e.location_type in types,
+    "without_restrictions": lambda e, mask: e.restrictions & mask == 0,
+}
+
+
 def filter_conditions(evses: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
     """Give the conditions of the filters that are bound."""
     return [FILTERS[name](evses, given) for name in sorted(given.bound)]

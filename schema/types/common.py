@@ -9,6 +9,8 @@ import strawberry
 from app.live.cursor import Position, encode_cursor
 from app.words import (
     AuthMethod,
+    ChangeAction,
+    ChangeKind,
     ChargePointStatus,
     ChargePointType,
     ConnectorFormat,
@@ -59,6 +61,16 @@ vocabulary(
     "NSP: navigation service provider; PSO: parking spot operator; ADMINISTRATOR: the clearing house operator.",
 )
 vocabulary(ContractStatus, "Where a contract stands; only ACTIVE within its validity is in force.")
+vocabulary(
+    ChangeKind,
+    "What changed. EVSE, PARKING_SPOT: its record; EVSE_STATUS: its live status, also when only the combined one did; "
+    "PARKING_STATUS: the spot's live status; TARIFF: a tariff.",
+)
+vocabulary(
+    ChangeAction,
+    "UPSERTED: it is there, as the change shows it. REMOVED: it is not, or not any more in your sight, the area or the "
+    "filter; to remove what you do not hold means nothing.",
+)
 vocabulary(ResultCode, "OCHP's result codes, spelt in capitals.")
 
 

@@ -44,6 +44,7 @@ SOME_NUMBERS = st.one_of(
 SOMETHING = st.one_of(st.none(), st.booleans(), SOME_TEXT, SOME_NUMBERS, st.just([]), st.just({}))
 
 SCALARS: dict[str, st.SearchStrategy[Any]] = {
+    "Cursor": st.sampled_from(["", "WyJlIiwxLDAsIiJd", "no cursor"]),
     "EvseId": st.sampled_from(EVSE_IDS),
     "PartyId": st.sampled_from(PARTY_IDS),
     "ParkingId": st.sampled_from(["DE*PRK*P1", "deprkp2"]),

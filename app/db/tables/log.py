@@ -29,6 +29,15 @@ change = Table(
     Column("role_id", Integer),
     one_of("kind", LogKind),
     Index(None, "transaction", "id"),
+    Index("change_sight_idx", "transaction", "id", postgresql_where=text("kind = 'SIGHT'")),
+    Index(
+        "change_static_idx",
+        "kind",
+        "entity_id",
+        "transaction",
+        "id",
+        postgresql_where=text("kind in ('EVSE', 'PARKING_SPOT')"),
+    ),
     postgresql_partition_by="RANGE (at)",
 )
 

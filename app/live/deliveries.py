@@ -1,0 +1,107 @@
+"""From changes that wait to pages in the outlets: shown once per group, put together once for all who get the same."""
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+
+from app.live.cursor import Position, encode_cursor
+from app.live.matching import Told
+from app.live.sight import NOTHING, Seen, Viewer
+from app.live.subscriber import MOST_ON_PAGE, Key, Rendering, Subscriber
+from app.words import ChangeAction
+
+log = structlog.get_logger(__name__)
+
+#: Rounds in a row in which a group's changes may fail to be read before its subscribers are told to go.
+MOST_FAILURES: Final = 5
+
+Changes = Mapping[int, Any]
+
+
+class Group:
+    """Subscribers who ask the same in the same way, whose changes are shown once."""
+
+    def __init__(self, rendering: Rendering) -> None:
+        self.rendering = rendering
+        self.members = 0
+        self.failures = 0
+
+
+class Reader(Protocol):
+    """Who reads the log."""
+
+    epoch: str
+    position: Position
+    sights: dict[Viewer, Seen]
+
+    @property
+    def shown(self) -> Callable[[Exception], dict[str, Any]]: ...
+
+
+async def deliver(reader: Reader, due: MutableMapping[Subscriber, None]) -> None:
+    """Give every outlet that is ready what waits for it; who is not ready will say when it is."""
+    ready = [each for each in due if each.is_open and each.is_live and each.outlet.ready]
+    due.clear()
+    wanted: dict[Group, dict[int, Told]] = {}
+    for subscriber in ready:
+        _hide(subscriber, reader.sights.get(subscriber.feed.interest.viewer, NOTHING))
+        wanted.setdefault(subscriber.group, {}).update((id(told), told) for told in subscriber.pending.values())
+    shown = {group: await _rendered(reader, group, told.values()) for group, told in wanted.items()}
+    pages: dict[Any, str] = {}
+    for subscriber in ready:
+        changes = shown[subscriber.group]
+        if changes is None:
+            _give_up(reader, subscriber)
+            due[subscriber] = None
+            continue
+        while subscriber.is_open and subscriber.outlet.ready and subscriber.pending:
+            subscriber.outlet.page(_next_page(reader, subscriber, changes, pages))
+
+
+def _hide(subscriber: Subscriber, seen: Seen) -> None:
+    """Take back what waited until it was out of sight."""
+    for key, told in subscriber.pending.items():
+        if told.action is ChangeAction.UPSERTED and told.facts is not None and not seen.has(told.facts):
+            subscriber.pending[key] = told.removed()
+
+
+async def _rendered(reader: Reader, group: Group, told: Iterable[Told]) -> Changes | None:
+    """Show a group's changes, by identity; None when that failed."""
+    listed = list(told)
+    try:
+        changes = await group.rendering.render(listed)
+    except Exception as error:
+        group.failures += 1
+        log.warning("changes could not be shown", error=repr(error), failures=group.failures)
+        return None
+    group.failures = 0
+    return {id(each): change for each, change in zip(listed, changes, strict=True)}
+
+
+def _give_up(reader: Reader, subscriber: Subscriber) -> None:
+    if subscriber.group.failures >= MOST_FAILURES:
+        subscriber.fail([reader.shown(RuntimeError("changes could not be shown"))])
+
+
+def _next_page(reader: Reader, subscriber: Subscriber, changes: Changes, pages: dict[Any, str]) -> str:
+    """Take the next page's changes off a subscriber."""
+    pending = subscriber.pending
+    told: Sequence[Told] = list(pending.values())
+    more = len(told) > MOST_ON_PAGE
+    if more:
+        told = told[:MOST_ON_PAGE]
+        keys: Sequence[Key] = [each.key for each in told]
+        for key in keys:
+            del pending[key]
+    else:
+        pending.clear()
+        if subscriber.turns == 0:
+            subscriber.delivered = max(subscriber.delivered, reader.position)
+    known = (subscriber.group, subscriber.delivered, more, tuple(map(id, told)))
+    text = pages.get(known)
+    if text is None:
+        cursor = encode_cursor(reader.epoch, subscriber.delivered)
+        text = subscriber.group.rendering.page(cursor, more, [changes[id(each)] for each in told])
+        pages[known] = text
+    return text

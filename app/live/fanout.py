@@ -1,0 +1,368 @@
+"""The process's one reader of the log, and how what it reads reaches those who subscribed to it.
+
+A round: rows are read; what they are about is read once for all; in memory it is decided who hears of what; each group
+of subscribers that asked the same has its changes shown once; every outlet that is ready gets its page. Rounds lie at
+least `COALESCED_S` apart, and within that only the newest state of an id counts. Rows of sight renew who sees whom.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+
+from app.db.engine import Database
+from app.errors import HubError
+from app.live.cursor import CursorExpired, Position, encode_cursor
+from app.live.deliveries import Group, deliver
+from app.live.facts import Facts, fetch_facts
+from app.live.index import Index
+from app.live.log import LogRow, read_log, read_state
+from app.live.matching import Touched, changes_of, segments, touched_by, turned_changes
+from app.live.outlet import Outlet
+from app.live.sight import NOTHING, Seen, Viewer, differing, fetch_sights
+from app.live.snapshot import read_snapshot
+from app.live.subscriber import MOST_ON_PAGE, Feed, Resync, Subscriber
+from app.live.turning import Turn, turned_page
+
+log = structlog.get_logger(__name__)
+
+CHUNK: Final = 2_000
+COALESCED_S: Final = 0.05
+POLLED_S: Final = 1.0
+#: Contracts begin and end by the clock too.
+SIGHTS_RENEWED_S: Final = 3.0
+#: After so much matching others get their turn.
+BREATH_S: Final = 0.005
+#: Starts that are read for at the same time.
+STARTERS: Final = 4
+AFTER_ERROR_S: Final = 1.0
+
+
+class TooManySubscriptions(HubError):
+    """The process follows as many subscriptions as it can."""
+
+    code = "TOO_MANY_SUBSCRIPTIONS"
+
+
+class _Job:
+    """EVSEs and spots that came into a viewer's sight or went out of it, to be gone through page by page."""
+
+    def __init__(self, turn: Turn, seen: Seen, before: Seen, subscribers: Iterable[Subscriber]) -> None:
+        self.turn, self.seen, self.before = turn, seen, before
+        self.subscribers = list(subscribers)
+        self.after = ""
+
+
+class Fanout:
+    """All subscriptions of a process.
+
+    `shown`: turns an error into what a subscriber is shown. `bus`: waits for news of the log, at most so many seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        shown: Callable[[Exception], dict[str, Any]],
+        bus: Callable[[float], Awaitable[object]] | None = None,
+        most: int = 20_000,
+    ) -> None:
+        self.database = database
+        self.shown = shown
+        self.most = most
+        self.epoch = ""
+        self.position = Position(0)
+        self.sights: dict[Viewer, Seen] = {}
+        self._bus = bus
+        self._index: Index[Subscriber] = Index()
+        self._viewers: dict[Viewer, dict[Subscriber, None]] = {}
+        self._groups: dict[Any, Group] = {}
+        self._all: dict[Subscriber, None] = {}
+        self._due: dict[Subscriber, None] = {}
+        self._jobs: list[_Job] = []
+        self._unsure: set[Viewer] = set()
+        self._renewed_at = 0.0
+        self._wake = asyncio.Event()
+        self._starting: asyncio.Queue[Subscriber] = asyncio.Queue()
+        self._beginning = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    # ---------------------------------------------------------------- coming and going
+
+    async def follow(self, feed: Feed, outlet: Outlet, begin: Callable[[Position], Position]) -> Subscriber:
+        """Begin a subscription. `begin`: gives the place to start from, by where the reader stands.
+
+        Raises: TooManySubscriptions; what `begin` raises.
+        """
+        if len(self._all) >= self.most:
+            raise TooManySubscriptions(f"this process follows {self.most} subscriptions already", "try again later")
+        viewer = feed.interest.viewer
+        async with self._beginning:
+            if not self._all:
+                state = await read_state(self.database)
+                self.epoch, self.position = state.epoch, state.head
+            if viewer not in self.sights:
+                self.sights |= await fetch_sights(self.database, [viewer])
+                self._unsure.add(viewer)
+            place = begin(self.position)
+            subscriber = Subscriber(
+                self, feed, outlet, place, max(self.position, Position(place.transaction, place.row))
+            )
+            self._enter(subscriber, viewer)
+        self.is_ready(subscriber)
+        return subscriber
+
+    def _enter(self, subscriber: Subscriber, viewer: Viewer) -> None:
+        rendering = subscriber.feed.rendering
+        group = self._groups.setdefault(rendering.key, Group(rendering))
+        group.members += 1
+        subscriber.group = group
+        self._all[subscriber] = None
+        self._viewers.setdefault(viewer, {})[subscriber] = None
+        self._index.add(subscriber, subscriber.feed.interest)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber that ended."""
+        interest = subscriber.feed.interest
+        self._all.pop(subscriber, None)
+        self._due.pop(subscriber, None)
+        self._index.remove(subscriber, interest)
+        there = self._viewers.get(interest.viewer, {})
+        there.pop(subscriber, None)
+        if not there:
+            self._viewers.pop(interest.viewer, None)
+            self.sights.pop(interest.viewer, None)
+        subscriber.group.members -= 1
+        if subscriber.group.members == 0:
+            self._groups.pop(subscriber.group.rendering.key, None)
+
+    def is_ready(self, subscriber: Subscriber) -> None:
+        """Go on with a subscriber whose outlet is ready."""
+        if not subscriber.is_live:
+            if not subscriber.is_queued:
+                subscriber.is_queued = True
+                self._starting.put_nowait(subscriber)
+        elif subscriber.pending:
+            self._due[subscriber] = None
+            self._wake.set()
+
+    # ---------------------------------------------------------------- the tasks
+
+    async def run(self) -> None:
+        """Read and deliver until cancelled."""
+        tasks = [asyncio.create_task(self._start_subscribers()) for _ in range(STARTERS)]
+        if self._bus is not None:
+            tasks.append(asyncio.create_task(self._listen(self._bus)))
+        try:
+            while True:
+                began = monotonic()
+                await self._wait(await self._safely(), began)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _listen(self, bus: Callable[[float], Awaitable[object]]) -> None:
+        while True:
+            await bus(POLLED_S)
+            self._wake.set()
+
+    async def _safely(self) -> bool:
+        """Do a round; give whether there is more to do at once."""
+        try:
+            return await self._round()
+        except CursorExpired as error:
+            self._end_all(error)
+        except Exception as error:
+            log.warning("the log could not be read; it will be tried again", error=repr(error))
+            await asyncio.sleep(AFTER_ERROR_S)
+        return False
+
+    async def _wait(self, busy: bool, began: float) -> None:
+        if not busy:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLLED_S)
+        self._wake.clear()
+        await asyncio.sleep(max(0.0, began + COALESCED_S - monotonic()))
+
+    def _end_all(self, error: CursorExpired) -> None:
+        for subscriber in list(self._all):
+            subscriber.fail([self.shown(error)])
+
+    # ---------------------------------------------------------------- a round
+
+    async def _round(self) -> bool:
+        if not self._all:
+            return False
+        before = self.position
+        batch = await read_log(self.database, before, CHUNK, self.epoch)
+        # At once: who comes while these rows are gone through begins behind them all.
+        self.position = max(batch.upto, self.position)
+        try:
+            await self._match(batch.rows)
+        except BaseException:
+            self.position = before
+            raise
+        await self._renew(self._doubtful(), None)
+        await self._work_on_jobs()
+        self._relieve()
+        await deliver(self, self._due)
+        return batch.more or len(self._jobs) > 0
+
+    async def _match(self, rows: Sequence[LogRow]) -> None:
+        renewed: set[Viewer] = set()
+        for part in segments(rows):
+            if isinstance(part, LogRow):
+                viewers = {viewer for viewer in self._viewers if _concerns(part, viewer)} - renewed
+                await self._renew(viewers, part)
+                renewed |= viewers
+                continue
+            touched = touched_by(part)
+            facts = await fetch_facts(
+                self.database,
+                [each.id for each in touched if not each.is_spot],
+                [each.id for each in touched if each.is_spot],
+            )
+            await self._tell(touched, facts)
+
+    async def _tell(self, touched: Sequence[Touched], facts: Facts) -> None:
+        breathed_at = monotonic()
+        for each in touched:
+            now = facts.spots.get(each.id) if each.is_spot else facts.evses.get(each.id)
+            places = [(former.longitude, former.latitude) for former in each.formers]
+            if now is not None:
+                places.append((now.longitude, now.latitude))
+            for subscriber in self._index.find(None if each.is_spot else each.id, places):
+                interest = subscriber.feed.interest
+                seen = self.sights.get(interest.viewer, NOTHING)
+                told = changes_of(each, facts, interest, seen, seen)
+                if told:
+                    for change in told:
+                        subscriber.put(change)
+                    self._due[subscriber] = None
+            if monotonic() > breathed_at + BREATH_S:
+                await asyncio.sleep(0)
+                breathed_at = monotonic()
+
+    def _relieve(self) -> None:
+        """Bring those on whom too much fell to where they can go on: the log, if they take pages, or elsewhere."""
+        for subscriber in [each for each in self._due if each.overflowed]:
+            self._due.pop(subscriber, None)
+            if subscriber.is_live and not subscriber.outlet.ready:
+                subscriber.fail([self._resync(subscriber)])
+                continue
+            for job in self._jobs:
+                job.subscribers = [each for each in job.subscribers if each is not subscriber]
+            subscriber.start_over(self.position)
+            self.is_ready(subscriber)
+
+    def _resync(self, subscriber: Subscriber) -> dict[str, Any]:
+        error = self.shown(
+            Resync(
+                "pages were not taken as fast as things changed",
+                "subscribe again with this cursor, for less, or take the present state anew",
+            )
+        )
+        error["extensions"]["cursor"] = encode_cursor(self.epoch, subscriber.delivered)
+        return error
+
+    # ---------------------------------------------------------------- sight
+
+    def _doubtful(self) -> list[Viewer]:
+        """Give the viewers whose sight is to be asked for, whatever the log says."""
+        if monotonic() < self._renewed_at + SIGHTS_RENEWED_S:
+            return list(self._unsure)
+        self._renewed_at = monotonic()
+        return list(self._viewers)
+
+    async def _renew(self, viewers: Iterable[Viewer], row: LogRow | None) -> None:
+        """Ask what viewers see now; whatever differs is gone through, from the row that said so on."""
+        listed = [viewer for viewer in viewers if viewer in self._viewers]
+        self._unsure.difference_update(listed)
+        if not listed:
+            return
+        for viewer, seen in (await fetch_sights(self.database, listed)).items():
+            before = self.sights.get(viewer)
+            if viewer not in self._viewers or before is None or before == seen:
+                continue
+            self.sights[viewer] = seen
+            self._jobs += self._jobs_of(viewer, seen, before, row)
+
+    def _jobs_of(self, viewer: Viewer, seen: Seen, before: Seen, row: LogRow | None) -> list[_Job]:
+        operators, psos = differing(before, seen)
+        since = self.position if row is None else row.within("")
+        at = datetime.now(UTC) if row is None else row.at
+        turns = [Turn((), pso, since, at) for pso in sorted(psos)]
+        if operators:
+            turns.append(Turn(tuple(sorted(operators)), None, since, at))
+        subscribers = list(self._viewers[viewer])
+        for subscriber in subscribers:
+            subscriber.turns += len(turns)
+        return [_Job(turn, seen, before, subscribers) for turn in turns]
+
+    async def _work_on_jobs(self) -> None:
+        """Go through some of what came into sight or went out of it; the rest has its turn in later rounds."""
+        until = monotonic() + COALESCED_S / 2
+        while self._jobs and monotonic() < until:
+            job = self._jobs[0]
+            job.subscribers = [each for each in job.subscribers if each.is_open]
+            turned, after = await turned_page(self.database, job.turn, job.after) if job.subscribers else ([], None)
+            for each in turned:
+                for subscriber in job.subscribers:
+                    for change in turned_changes(each, subscriber.feed.interest, job.seen, job.before, job.turn.at):
+                        subscriber.put(change)
+                        self._due[subscriber] = None
+            if after is not None:
+                job.after = after
+                continue
+            self._jobs.pop(0)
+            for subscriber in job.subscribers:
+                subscriber.turns = max(0, subscriber.turns - 1)
+
+    # ---------------------------------------------------------------- starts
+
+    async def _start_subscribers(self) -> None:
+        while True:
+            subscriber = await self._starting.get()
+            subscriber.is_queued = False
+            if not (subscriber.is_open and subscriber.outlet.ready) or subscriber.is_live:
+                continue
+            try:
+                await self._next_page(subscriber)
+            except Exception as error:
+                subscriber.fail([self.shown(error)])
+
+    async def _next_page(self, subscriber: Subscriber) -> None:
+        """Give a starting subscriber its next page; with the last one it is live."""
+        place, until, feed = subscriber.place, subscriber.until, subscriber.feed
+        assert place is not None
+        changes: Sequence[Any] = ()
+        done = not place.entity and place >= until
+        if not done:
+            snapshot = await read_snapshot(self.database)
+            page = await feed.page(place, MOST_ON_PAGE, until)
+            if not subscriber.is_open or subscriber.place is not place:
+                return
+            for key in page.keys:
+                told = subscriber.pending.get(key)
+                if told is not None and snapshot.sees(told.transaction):
+                    del subscriber.pending[key]
+            place, changes = page.position, page.changes
+            done = (not page.more or (not place.entity and place >= until)) and subscriber.until == until
+        subscriber.place = place
+        if done:
+            subscriber.go_live()
+        if changes or done:
+            subscriber.delivered = until if done else place
+            cursor = encode_cursor(self.epoch, subscriber.delivered)
+            subscriber.outlet.page(feed.rendering.page(cursor, not done, changes))
+        if subscriber.outlet.ready:
+            self.is_ready(subscriber)
+
+
+def _concerns(row: LogRow, viewer: Viewer) -> bool:
+    return not viewer.administrator and row.role_id in (None, viewer.role_id)

@@ -1,0 +1,98 @@
+"""The subscription root, and what feeds it: the process's fan-out. Transports bring the outlets."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, cast
+
+import strawberry
+from graphql import FieldNode, GraphQLError, GraphQLObjectType, GraphQLSchema
+from graphql.execution.collect_fields import FragmentDetails, collect_fields
+from graphql.execution.values import VariableValues
+
+from app.errors import BadInput
+from app.live.cursor import Position, decode_cursor
+from app.live.fanout import Fanout
+from app.live.log import read_log, read_state
+from app.live.outlet import Outlet
+from app.live.outlet import Subscription as Running
+from schema.changes import following
+from schema.compiled import Context, Info
+from schema.documents import Operation
+from schema.errors import formatted
+from schema.query import Kinds, Matching, Within
+from schema.scalars import Cursor
+from schema.select import Selector
+from schema.types.change import ChangePage
+
+
+@strawberry.type(description="What is told as it happens: over graphql-transport-ws, or server-sent events.")
+class Subscription:
+    @strawberry.subscription(
+        description="Pages of changes. The first one that says `hasMore: false` brings you up to date; what changes "
+        "from then on comes as it happens, what happens within 50 ms on one page. Who takes pages too slowly is told "
+        "RESYNC. `availableNow` means the combined status alone; `usableAt` is refused."
+    )
+    async def changes(
+        self,
+        info: Info,
+        within: Within = None,
+        matching: Matching = None,
+        kinds: Kinds = None,
+        cursor: Annotated[
+            Cursor | None,
+            strawberry.argument(description="Go on from there, without loss, or fail with CURSOR_EXPIRED."),
+        ] = None,
+        initial: Annotated[
+            bool, strawberry.argument(description="Begin with what is there now, all of it. Not with cursor.")
+        ] = False,
+    ) -> AsyncGenerator[ChangePage, None]:
+        raise BadInput("subscriptions are not answered at once", "open a WebSocket, or take text/event-stream")
+        yield
+
+
+class ChangeSource:
+    """Feeds the subscriptions of a schema."""
+
+    def __init__(self, schema: GraphQLSchema, fanout: Fanout) -> None:
+        self.schema = schema
+        self.fanout = fanout
+
+    async def subscribe(
+        self, context: Context, operation: Operation, variables: VariableValues, outlet: Outlet
+    ) -> Running:
+        """Begin a subscription. Raises: HubError or GraphQLError, and then nothing was begun."""
+        context.variables = variables
+        key, nodes = _root_field(self.schema, operation, variables)
+        root = cast(GraphQLObjectType, self.schema.subscription_type)
+        selector = Selector(self.schema, operation.node, operation.fragments, variables)
+        feed = following(context, selector, root.fields[nodes[0].name.value], nodes, key)
+        given, initial = feed.arguments.get("cursor"), feed.arguments["initial"]
+        if given is not None and initial:
+            raise BadInput(
+                "cursor and initial are both given; possible: one of them, or none for what happens from now on"
+            )
+        state = await read_state(context.database)
+        cursor = None if given is None else decode_cursor(given, state.epoch)
+        if cursor is not None:
+            await read_log(context.database, cursor, 1, state.epoch)  # raises where it cannot be resumed from
+
+        def begin(head: Position) -> Position:
+            if cursor is not None:
+                return cursor
+            return feed.beginning(head) if initial else head
+
+        return await self.fanout.follow(feed, outlet, begin)
+
+
+def shown(error: Exception) -> dict[str, Any]:
+    """Give an error as a subscriber is shown it."""
+    return formatted(GraphQLError(str(error), original_error=error))
+
+
+def _root_field(schema: GraphQLSchema, operation: Operation, variables: VariableValues) -> tuple[str, list[FieldNode]]:
+    """Give the one field of a subscription, which validation made sure of, and its key in the result."""
+    fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
+    root = cast(GraphQLObjectType, schema.subscription_type)
+    grouped = collect_fields(schema, fragments, variables, root, operation.node).grouped_field_set
+    for key, details in grouped.items():
+        return key, [each.node for each in details]
+    raise BadInput("the subscription asks for nothing", "ask for `changes`")
