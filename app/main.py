@@ -22,6 +22,7 @@ from app.db.engine import Database
 from app.db.migrate import newest_revision
 from app.live.bus import Bus
 from app.live.expiry import sweep
+from app.live.fanout import Fanout
 from app.live.keeper import keep
 from app.live.log import read_health
 from app.settings import Settings
@@ -30,6 +31,7 @@ from schema.door import Door, Source
 from schema.ide import ide_routes
 from schema.route import GraphQLRoute
 from schema.streams import Streams
+from schema.subscription import ChangeSource, shown
 from schema.ws import SocketRoute
 
 READY_WITHIN_S = 2.0
@@ -83,15 +85,22 @@ def create_app(
         database = await Database.open(dsn, settings)
         app.state.database = database
         keys, budgets = Keys(database, settings.key_cache_s), Budgets(database, settings)
+        fanout = Fanout(database, shown, most=settings.max_subscriptions)
         door = Door(schema, database, keys, budgets, settings, profile is Profile.DEVELOPMENT, source)
+        if source is None:
+            door.source = ChangeSource(door.core, fanout)
         hub.streams = Streams(keys, settings)
         hub.graphql = _with_cors(GraphQLRoute(door, hub.streams), settings)
         hub.sockets = SocketRoute(door, hub.streams)
         hub.router.routes.append(Route(GRAPHQL, hub.graphql, methods=None))
         watching = asyncio.create_task(hub.streams.watch())
         try:
-            async with Bus.open(dsn, settings) as bus, _running(keep(dsn, settings, bus, [sweep])):
-                app.state.bus = bus
+            async with (
+                Bus.open(dsn, settings) as bus,
+                _running(keep(dsn, settings, bus, [sweep])),
+                _running(fanout.run(bus.wait)),
+            ):
+                app.state.bus, app.state.fanout = bus, fanout
                 yield
         finally:
             watching.cancel()

@@ -67,6 +67,7 @@ class Settings:
     max_sockets_per_address: int = _setting(
         50, "most open sockets and event streams per address (IPv6: /64) and process, from callers without a key"
     )
+    max_subscriptions: int = _setting(20_000, "most subscriptions per process")
     max_subscriptions_per_socket: int = _setting(100, "most operations that run on one socket at a time")
     max_subscriptions_per_key: int = _setting(5_000, "most subscriptions per key and process")
     max_subscriptions_per_address: int = _setting(

@@ -10,6 +10,7 @@ from graphql import FieldNode, GraphQLField
 from graphql.execution.values import get_argument_values
 
 from app.auth import Caller
+from app.beside import beside
 from app.db.engine import Database
 from app.errors import BadInput
 from app.live.catch_up import changes_after
@@ -24,7 +25,7 @@ from app.read.paging import check_first
 from app.read.parking import SpotSearch
 from app.read.search import Request
 from app.words import ChangeAction, ChangeKind
-from schema.areas import area_of, region_of
+from schema.areas import Asked, area_of, region_of, takes_long
 from schema.compiled import Context, Info, raw_info
 from schema.rendering import Rendered, Rendering
 from schema.requests import BadFilter, evse_filters
@@ -157,7 +158,7 @@ class Following:
         return Request(found, {**place, **filters}, LISTED_AT_ONCE, after)
 
 
-def following(
+async def following(
     context: Context, selector: Selector, field: GraphQLField, nodes: list[FieldNode], root_key: str | None = None
 ) -> Following:
     """Read what is asked of a field `changes`, and how it is to be shown; with `root_key` as a whole GraphQL result.
@@ -165,10 +166,15 @@ def following(
     Raises: BadArea, BadFilter, NotLive.
     """
     arguments = get_argument_values(field, nodes[0], context.variables)
-    interest = interest_of(arguments, context.caller)
+    within = arguments.get("within")
+
+    def read() -> tuple[Interest, Asked]:
+        return interest_of(arguments, context.caller), area_of(within)
+
+    interest, area = await beside(read) if takes_long(within) else read()
     selected = selector.select(cast(object, field.type), details_of(nodes))
-    area = area_of(arguments.get("within"))
     rendering = Rendering(context.database, context.caller, selected, context.variables, area, root_key)
+    await rendering.prepare()
     return Following(context.database, context.caller, arguments, interest, rendering)
 
 
@@ -180,7 +186,7 @@ async def answer_changes(info: Info) -> Any:
     raw, context = raw_info(info), info.context
     field = raw.parent_type.fields[raw.field_name]
     selector = Selector(raw.schema, raw.operation, raw.fragments, context.variables)
-    asked = following(context, selector, field, list(raw.field_nodes))
+    asked = await following(context, selector, field, list(raw.field_nodes))
     first = check_first(asked.arguments["first"], MAXIMUM_FIRST)
     state = await read_state(context.database)
     position = await start_of(context.database, asked.arguments, state.epoch)

@@ -41,7 +41,7 @@ from app.read.plan import (
     Via,
 )
 from app.read.search import Request, Search
-from app.read.statement import compile_statement
+from app.read.statements import STATEMENTS
 from app.visibility import Sight
 from app.words import ChangeAction, Role
 from schema.areas import Asked
@@ -120,23 +120,25 @@ class Rendering:
     variables: VariableValues
     area: Asked
     root_key: str | None = None
-    key: Hashable = field(init=False)
+    key: Hashable = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
+    async def prepare(self) -> "Rendering":
+        """Find out what the answer depends on; gives itself."""
         selection, nested = self.selected.bind(self.variables, ANY_TIME)
         plan = _plan_of(selection)
         fields = [*plan.evses.selection.fields, *plan.spots.selection.fields]
         if not _asks(fields, Given) or self.area[0] not in GIVEN:
             self.area = (AreaKind.EVERYWHERE, {})
-        if not any(self._depends_on_caller(rows) for rows in (plan.evses, plan.spots)):
+        if not (await self._depends_on_caller(plan.evses) or await self._depends_on_caller(plan.spots)):
             self.caller = HUB
         role_id = self.caller.role_id if self.caller else None
         self.key = (selection, encode([nested, self.area[1]]), self.area[0], role_id, self.root_key)
+        return self
 
-    def _depends_on_caller(self, rows: _Rows) -> bool:
+    async def _depends_on_caller(self, rows: _Rows) -> bool:
         if any(not each.visible_with_parent for each in _relations(rows.selection.fields)):
             return True
-        statement = compile_statement(rows.selection, rows.by_id(self.area), Sight.ADMINISTRATOR)
+        statement = await STATEMENTS.get(rows.selection, rows.by_id(self.area), Sight.ADMINISTRATOR)
         return not CALLERS_OWN.isdisjoint(statement.parameters)
 
     # ---------------------------------------------------------------- changes

@@ -64,7 +64,7 @@ class ChangeSource:
         key, nodes = _root_field(self.schema, operation, variables)
         root = cast(GraphQLObjectType, self.schema.subscription_type)
         selector = Selector(self.schema, operation.node, operation.fragments, variables)
-        feed = following(context, selector, root.fields[nodes[0].name.value], nodes, key)
+        feed = await following(context, selector, root.fields[nodes[0].name.value], nodes, key)
         given, initial = feed.arguments.get("cursor"), feed.arguments["initial"]
         if given is not None and initial:
             raise BadInput(

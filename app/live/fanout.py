@@ -60,14 +60,13 @@ class _Job:
 class Fanout:
     """All subscriptions of a process.
 
-    `shown`: turns an error into what a subscriber is shown. `bus`: waits for news of the log, at most so many seconds.
+    `shown`: turns an error into what a subscriber is shown.
     """
 
     def __init__(
         self,
         database: Database,
         shown: Callable[[Exception], dict[str, Any]],
-        bus: Callable[[float], Awaitable[object]] | None = None,
         most: int = 20_000,
     ) -> None:
         self.database = database
@@ -76,7 +75,6 @@ class Fanout:
         self.epoch = ""
         self.position = Position(0)
         self.sights: dict[Viewer, Seen] = {}
-        self._bus = bus
         self._index: Index[Subscriber] = Index()
         self._viewers: dict[Viewer, dict[Subscriber, None]] = {}
         self._groups: dict[Any, Group] = {}
@@ -153,11 +151,11 @@ class Fanout:
 
     # ---------------------------------------------------------------- the tasks
 
-    async def run(self) -> None:
-        """Read and deliver until cancelled."""
+    async def run(self, news: Callable[[float], Awaitable[object]] | None = None) -> None:
+        """Read and deliver until cancelled. `news`: waits for news of the log, at most so many seconds."""
         tasks = [asyncio.create_task(self._start_subscribers()) for _ in range(STARTERS)]
-        if self._bus is not None:
-            tasks.append(asyncio.create_task(self._listen(self._bus)))
+        if news is not None:
+            tasks.append(asyncio.create_task(self._listen(news)))
         try:
             while True:
                 began = monotonic()
@@ -166,9 +164,9 @@ class Fanout:
             for task in tasks:
                 task.cancel()
 
-    async def _listen(self, bus: Callable[[float], Awaitable[object]]) -> None:
+    async def _listen(self, news: Callable[[float], Awaitable[object]]) -> None:
         while True:
-            await bus(POLLED_S)
+            await news(POLLED_S)
             self._wake.set()
 
     async def _safely(self) -> bool:
