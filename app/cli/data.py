@@ -7,7 +7,8 @@ import shlex
 import socket
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ from app.demo_stations import Place, known_places
 from app.exchange.keys import IssuedKey
 from app.ingest.checks import MEANINGS
 from app.ingest.imports import ImportReport, Register, import_register
+from app.ingest.irve_dynamic import IrveDynamic
 from app.ingest.irve_static import IrveStatic
+from app.ingest.status_replay import Feed, Pace, ReplayReport, Surroundings, replay
 from app.settings import Settings
 
 FORMATS: Mapping[str, Callable[[Path, datetime], Register]] = {"irve-static": IrveStatic}
+FEEDS: Mapping[str, Callable[[Path, datetime], Feed]] = {"irve-dynamic": IrveDynamic}
 
 MEANING_OF = {str(code): meaning for code, meaning in MEANINGS.items()}
 
@@ -39,7 +43,7 @@ EXAMPLE_PLACE = "Berlin"
 
 
 @click.command("import")
-@click.argument("format_", metavar="FORMAT", type=click.Choice(sorted(FORMATS)))
+@click.argument("format_", metavar="FORMAT", type=click.Choice(sorted((*FORMATS, *FEEDS))))
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--report",
@@ -47,21 +51,43 @@ EXAMPLE_PLACE = "Berlin"
     help="Where to write the refused rows, one JSON object per line; default: a new file in the data directory.",
 )
 @click.option("--confirm-removals", is_flag=True, help="Let a file remove more than half of what stands of its source.")
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="irve-dynamic: so many times real time.")
+@click.option("--keep-times", is_flag=True, help="irve-dynamic: leave the instants as they are, for the history.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: rows by what became of them.")
-@takes_settings(*DATABASE_SETTINGS)
-def import_(format_: str, file: Path, report: Path | None, confirm_removals: bool, as_json: bool) -> None:
+@takes_settings(*DATABASE_SETTINGS, "status_age_s")
+def import_(
+    format_: str,
+    file: Path,
+    report: Path | None,
+    confirm_removals: bool,
+    speed: float | None,
+    keep_times: bool,
+    as_json: bool,
+) -> None:
     """Import a register's FILE.
 
     \b
-    Example:
+    Examples:
       ochub import irve-static consolidation-irve.csv.gz
+      ochub import irve-dynamic snapshot.csv.gz
+      ochub import irve-dynamic events.csv.gz --speed 50
 
     FORMAT irve-static is the French register, csv or csv.gz. What an earlier file of the same source brought is
     replaced; what operators upload themselves is left alone. Every row is accounted for; the refused ones are written
     to a report with their reasons.
+
+    FORMAT irve-dynamic is the live states of such charge points, one snapshot or a day's events, replayed in file order
+    at once, or with --speed. The file's first instant becomes now; --keep-times leaves them all as they are.
     """
     now = datetime.now(UTC)
     path = report or _new_report(current_settings().data_dir, format_, now)
+    if format_ in FEEDS:
+        if confirm_removals:
+            raise click.UsageError(f"--confirm-removals is not for {format_}: it removes nothing")
+        _replay(format_, file, path, Pace(speed, keep_times), now, as_json)
+        return
+    if speed is not None or keep_times:
+        raise click.UsageError(f"--speed and --keep-times are not for {format_}: it has no live states")
     register: Register = FORMATS[format_](file, now)
 
     async def work(database: Database) -> ImportReport:
@@ -79,6 +105,44 @@ def import_(format_: str, file: Path, report: Path | None, confirm_removals: boo
         _print_import(done, path, f"app/ingest/{format_.replace('-', '_')}.md")
 
 
+def _replay(format_: str, file: Path, report: Path, pace: Pace, now: datetime, as_json: bool) -> None:
+    feed = FEEDS[format_](file, now)
+    surroundings = Surroundings(lambda: datetime.now(UTC), timedelta(seconds=current_settings().status_age_s))
+
+    async def work(database: Database) -> ReplayReport:
+        survey = await asyncio.to_thread(feed.survey)
+        report.parent.mkdir(parents=True, exist_ok=True)
+        with _progress(survey.rows) as progress:
+            return await replay(database, feed, survey, pace, surroundings, progress, refusals=report)
+
+    done = run_with_database(work)
+    if as_json:
+        row = {"format": format_, "file": str(file), **asdict(done), "report": str(report)}
+        click.echo(orjson.dumps(row, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+    else:
+        _print_replay(done, report, f"app/ingest/{format_.replace('-', '_')}.md")
+
+
+def _print_replay(done: ReplayReport, report: Path, page: str) -> None:
+    _print_rows(done.rows, "rows in the file")
+    _print_rows(done.accepted, "accepted: new or changed")
+    _print_rows(done.unchanged, "unchanged: the same again")
+    _print_rows(done.older, "unchanged: older than what is known")
+    _print_refusals(done.refused)
+    for warning, rows in _most_first(done.warnings):
+        _print_rows(rows, f"understood although: {warning}")
+    if done.warnings:
+        click.echo(f"What each code means: {page}")
+    if done.refused:
+        click.echo(f"Every refused row with its reason: {report}")
+
+
+def _print_refusals(refused: Mapping[str, int]) -> None:
+    _print_rows(sum(refused.values()), "refused")
+    for code, rows in _most_first(refused):
+        _print_rows(rows, f"  {code}  {MEANING_OF.get(code, '')}")
+
+
 def _new_report(data_dir: Path, format_: str, now: datetime) -> Path:
     return data_dir / "imports" / f"{format_}-{now:%Y%m%dT%H%M%SZ}.jsonl"
 
@@ -87,7 +151,7 @@ def _new_report(data_dir: Path, format_: str, now: datetime) -> Path:
 def _progress(total: int) -> Generator[Callable[[int], None]]:
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda rows: _tell_rows(rows, total)
+        yield _tell_rows(total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -95,9 +159,16 @@ def _progress(total: int) -> Generator[Callable[[int], None]]:
         yield lambda rows: bar.update(task, completed=rows)
 
 
-def _tell_rows(rows: int, total: int) -> None:
-    if rows % ROWS_PER_LINE == 0:
-        click.echo(f"{rows:,} of {total:,} rows", err=True)
+def _tell_rows(total: int) -> Callable[[int], None]:
+    told = 0
+
+    def tell(rows: int) -> None:
+        nonlocal told
+        if rows // ROWS_PER_LINE > told:
+            told = rows // ROWS_PER_LINE
+            click.echo(f"{rows:,} of {total:,} rows", err=True)
+
+    return tell
 
 
 def _import_row(format_: str, file: Path, report: Path, done: ImportReport) -> dict[str, Any]:
@@ -119,9 +190,7 @@ def _print_import(done: ImportReport, report: Path, page: str) -> None:
     _print_rows(done.rows, "rows in the file")
     _print_rows(done.accepted, "accepted: new or changed")
     _print_rows(done.unchanged, "unchanged")
-    _print_rows(refused, "refused")
-    for code, rows in _most_first(done.refused):
-        _print_rows(rows, f"  {code}  {MEANING_OF.get(code, '')}")
+    _print_refusals(done.refused)
     for warning, rows in _most_first(done.warnings):
         _print_rows(rows, f"accepted without something: {warning}")
     if done.removed > 0:

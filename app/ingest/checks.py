@@ -42,6 +42,7 @@ class RefusalCode(StrEnum):
     SWAPPED_COORDINATES = "SWAPPED_COORDINATES"
     OUTSIDE_COVERAGE = "OUTSIDE_COVERAGE"
     MALFORMED_ROW = "MALFORMED_ROW"
+    UNKNOWN_EVSE = "UNKNOWN_EVSE"
     HELD_BY_OPERATOR = "HELD_BY_OPERATOR"
     HELD_BY_REGISTER = "HELD_BY_REGISTER"
 
@@ -67,6 +68,7 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.SWAPPED_COORDINATES: "Imports: latitude and longitude stand in each other's place.",
     RefusalCode.OUTSIDE_COVERAGE: "Imports: a position where the register has no charge points.",
     RefusalCode.MALFORMED_ROW: "Imports: a row that has not the columns of its file.",
+    RefusalCode.UNKNOWN_EVSE: "Imports: the status of an EVSE that the hub does not have.",
     RefusalCode.HELD_BY_OPERATOR: "Imports: a partner holds the operator's party id and publishes for itself.",
     RefusalCode.HELD_BY_REGISTER: "Imports: the EVSE came from another register.",
 }

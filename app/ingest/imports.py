@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -41,6 +41,8 @@ from app.ingest.checks import RefusalCode
 from app.ingest.evse_tables import StoredEvse
 from app.ingest.places import find_mismatches
 from app.ingest.records import Read, Refusal
+
+T = TypeVar("T")
 
 BATCH: Final = 2_000
 
@@ -129,8 +131,8 @@ async def import_register(
     numbers = await database.write(lambda connection: _know_operators(connection, register, survey.operators))
     absent = await _find_standing(database, register.source)
     stood, tally = len(absent), _Tally()
-    with _open_report(refusals) as report:
-        async with aclosing(_read_ahead(_batches(register, numbers))) as batches:
+    with open_report(refusals) as report:
+        async with aclosing(read_ahead(_batches(register, numbers))) as batches:
             async for batch in batches:
                 refused = await _take_in(database, batch, register.source, now, tally)
                 report.writelines(msgspec.json.encode(each) + b"\n" for each in refused)
@@ -157,7 +159,7 @@ async def _take_in(database: Database, batch: _Batch, source: str, now: datetime
     return refused
 
 
-def _open_report(path: Path | None) -> BinaryIO:
+def open_report(path: Path | None) -> BinaryIO:
     """Open the file of refusals; without a path nowhere."""
     return Path(os.devnull if path is None else path).open("wb")
 
@@ -165,7 +167,7 @@ def _open_report(path: Path | None) -> BinaryIO:
 # ---------------------------------------------------------------- reading
 
 
-async def _read_ahead(batches: Iterator[_Batch]) -> AsyncGenerator[_Batch, None]:
+async def read_ahead(batches: Iterator[T]) -> AsyncGenerator[T, None]:
     """Yield batches while a thread prepares the next one: PostgreSQL and the reader work at the same time."""
     reading = asyncio.create_task(asyncio.to_thread(next, batches, None))
     try:

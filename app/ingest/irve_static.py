@@ -5,23 +5,19 @@ place of a location stands), `read` then yields every row in file order as a cha
 `irve_static.md` says column by column what becomes of what. Pure but for reading the file.
 """
 
-import csv
-import gzip
-import zlib
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
 from pathlib import Path
-from typing import Final, NamedTuple, TextIO, cast
+from typing import Final, NamedTuple
 
 import msgspec
 
-from app.errors import HubError
 from app.ids import InvalidId, normalise_evse_id, party_of, separated_party_id, storable
 from app.ingest.checks import RefusalCode
+from app.ingest.csv_file import read_rows
 from app.ingest.irve_row import COLUMNS, IrveWarning, Row, RowRefused, Understood, clean, understand
 from app.ingest.opening_hours_osm import NotUnderstood, read_opening_hours
 from app.ingest.records import Address, ChargePoint, Refusal
@@ -29,12 +25,6 @@ from app.ingest.records import Address, ChargePoint, Refusal
 SOURCE: Final = "irve-static"
 LICENCE: Final = "Licence Ouverte 2.0 (Etalab)"
 ATTRIBUTION: Final = "Points de recharge pour véhicules électriques (IRVE), data.gouv.fr, Licence Ouverte 2.0 (Etalab)"
-
-
-class UnreadableFile(HubError):
-    """The file is not a register of charge points that can be read to its end."""
-
-    code = "UNREADABLE_FILE"
 
 
 Key = tuple[str, str]
@@ -127,47 +117,7 @@ def _refusal(refusal: RowRefused, index: int, row: Row | None) -> Refusal:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row | None]]:
-    """Yield the data rows with their number from 0; None: a row that has not the header's columns."""
-    with _readable(path), _opened(path) as file:
-        lines = csv.reader(file)
-        header: list[str] = next(lines, cast("list[str]", []))
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise UnreadableFile(
-                f"{path.name} is not a file of the IRVE static schema: it has no column {', '.join(missing)}",
-                hint="expected UTF-8 CSV with commas and the schema's column names in its first line",
-            )
-        cells_of = itemgetter(*(header.index(name) for name in COLUMNS))
-        filled = (line for line in lines if line)
-        for index, line in enumerate(filled):
-            yield index, dict(zip(COLUMNS, cells_of(line), strict=True)) if len(line) == len(header) else None
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[TextIO]:
-    with path.open("rb") as raw:
-        gzipped = raw.read(2) == b"\x1f\x8b"
-    if gzipped:
-        with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as file:
-            yield cast("TextIO", file)
-    else:
-        with path.open("rt", encoding="utf-8-sig", newline="") as file:
-            yield file
-
-
-@contextmanager
-def _readable(path: Path) -> Generator[None]:
-    """Say in a sentence what is wrong with the file itself."""
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(f"{path.name} is not UTF-8: {error.reason}") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UnreadableFile(f"{path.name} is cut off or damaged: {error}", hint="fetch the file again") from error
-    except csv.Error as error:
-        raise UnreadableFile(f"{path.name} is not CSV: {error}") from error
-    except OSError as error:
-        raise UnreadableFile(f"{path.name} cannot be read: {error.strerror or error}") from error
+    return read_rows(path, COLUMNS, "the IRVE static schema")
 
 
 # ---------------------------------------------------------------- the whole file

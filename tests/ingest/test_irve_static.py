@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from app.ingest import irve_row
 from app.ingest.checks import RefusalCode
+from app.ingest.csv_file import UnreadableFile
 from app.ingest.irve_row import COLUMNS, IrveWarning, RowRefused, Understood, understand
-from app.ingest.irve_static import ATTRIBUTION, LICENCE, SOURCE, IrveStatic, Survey, UnreadableFile
+from app.ingest.irve_static import ATTRIBUTION, LICENCE, SOURCE, IrveStatic, Survey
 from app.ingest.opening_hours_osm import NotUnderstood, read_opening_hours
 from app.ingest.records import Address, ChargePoint, Refusal
 from app.words import AuthMethod, GeneralLocationType, Restriction
