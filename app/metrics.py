@@ -1,8 +1,24 @@
 """What the hub counts and times, for Prometheus; names and labels hold no partner and no secret."""
 
+import os
+from collections.abc import Sequence
+from typing import Literal
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 REGISTRY = CollectorRegistry()
+
+#: What several workers of one `ochub serve` make of a gauge: the sum over those that live, or the latest value.
+SUM: Literal["livesum"] = "livesum"
+LATEST: Literal["livemostrecent"] = "livemostrecent"
+
+
+def _gauge(
+    name: str, meaning: str, labels: Sequence[str] = (), mode: Literal["livesum", "livemostrecent"] = SUM
+) -> Gauge:
+    return Gauge(name, meaning, labels, registry=REGISTRY, multiprocess_mode=mode)
+
 
 #: `way`: compiled (the thin route), executed (Strawberry), subscribed, refused (never executed).
 REQUESTS = Counter(
@@ -16,20 +32,22 @@ SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
-SOCKETS = Gauge("ochub_sockets", "Open WebSockets and event streams of this process.", registry=REGISTRY)
-SUBSCRIPTIONS = Gauge("ochub_subscriptions", "Running subscriptions of this process.", registry=REGISTRY)
+SOCKETS = _gauge("ochub_sockets", "Open WebSockets and event streams.")
+SUBSCRIPTIONS = _gauge("ochub_subscriptions", "Running subscriptions.")
 CLOSED = Counter("ochub_sockets_closed", "WebSockets that the hub closed, by close code.", ["code"], registry=REGISTRY)
 UPLOADED = Counter("ochub_upload_items", "Uploaded items by what became of them.", ["outcome"], registry=REGISTRY)
-CONNECTIONS = Gauge(
-    "ochub_database_connections", "Database connections of this process.", ["pool", "state"], registry=REGISTRY
-)
-KEEPER = Gauge("ochub_keeper", "1 in the process that is the keeper.", registry=REGISTRY)
-LOG_LAG = Gauge("ochub_log_lag_seconds", "Age of the oldest change that readers cannot have yet.", registry=REGISTRY)
-OLDEST_WRITER = Gauge(
-    "ochub_oldest_writer_seconds", "Age of the oldest open transaction that holds readers back.", registry=REGISTRY
+CONNECTIONS = _gauge("ochub_database_connections", "Database connections.", ["pool", "state"])
+KEEPER = _gauge("ochub_keeper", "1 where the keeper is.")
+LOG_LAG = _gauge("ochub_log_lag_seconds", "Age of the oldest change that readers cannot have yet.", mode=LATEST)
+OLDEST_WRITER = _gauge(
+    "ochub_oldest_writer_seconds", "Age of the oldest open transaction that holds readers back.", mode=LATEST
 )
 
 
 def rendered() -> bytes:
-    """Give all metrics in Prometheus' text format."""
-    return generate_latest(REGISTRY)
+    """Give all metrics in Prometheus' text format: of this process, or of all workers of `ochub serve` together."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    together = CollectorRegistry()
+    MultiProcessCollector(together)
+    return generate_latest(together)

@@ -27,6 +27,7 @@ from app.cli.connect import (
     takes_settings,
     url_of,
 )
+from app.cli.workers import live_with_parent, run_workers
 from app.db.engine import Database
 from app.errors import HubError
 from app.logs import configure_logs, log_requests, masked
@@ -112,7 +113,14 @@ def up() -> None:
 
 @click.command
 @takes_settings(*SERVER_SETTINGS, *SERVER_DATABASE_SETTINGS, *SERVER_DOOR)
-def serve() -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    envvar="OCHUB_WORKERS",
+    help="Server processes on the one port. [OCHUB_WORKERS; default 1]",
+)
+def serve(workers: int) -> None:
     """Run the hub for production, without GraphiQL.
 
     \b
@@ -121,7 +129,10 @@ def serve() -> None:
 
     It never migrates: where the database is behind it refuses to start, until `ochub migrate` has run.
     """
-    _run_server(current_settings(), PRODUCTION)
+    if workers == 1:
+        _run_server(current_settings(), PRODUCTION)
+    else:
+        _run_workers(current_settings(), workers)
 
 
 @click.command("migrate")
@@ -155,6 +166,21 @@ def _run_server(settings: Settings, profile: str) -> None:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(settings, profile, dsn, listener))
+
+
+def _run_workers(settings: Settings, count: int) -> None:
+    configure_logs(settings)
+    with _listening(settings.host, settings.port) as listener, database_of(settings) as dsn:
+        asyncio.run(require_present_schema(dsn))
+        run_workers(count, _work, settings, dsn, listener)
+
+
+def _work(settings: Settings, dsn: str, listener: socket.socket) -> None:
+    """Serve, as one of several processes."""
+    live_with_parent()
+    configure_logs(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, PRODUCTION, dsn, listener))
 
 
 async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.socket) -> None:
