@@ -16,10 +16,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
+from tests.benchmarks import status
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
+PARTS = ("reads", "status")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -47,6 +49,9 @@ CLIENTS_OF_TARGETS = 8
 @click.option("--seconds", default=3.0, help="How long each time.")
 @click.option("--seed", type=int, help="Repeat an earlier run's questions. [default: by chance]")
 @click.option("--data-dir", default="var/benchmarks", type=click.Path(path_type=Path), help="Where the world is kept.")
+@click.option(
+    "--part", "parts", type=click.Choice(PARTS), multiple=True, default=PARTS, help="What to measure; may be repeated."
+)
 @click.option("--import/--no-import", "measure_import", default=True, help="Measure the import as well.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
 def main(
@@ -55,27 +60,56 @@ def main(
     seconds: float,
     seed: int | None,
     data_dir: Path,
+    parts: tuple[str, ...],
     measure_import: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure the hub's reads beside two baselines, in one run, and print the ratios.
+    """Measure the hub's reads and status uploads beside their baselines, in one run, and print the ratios.
 
     A slow answer is no failure: the exit code is 0 unless the variants' answers differ.
     """
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     console = Console(width=120)
     console.print(f"seed: --seed {seed}; load of the machine before: {os.getloadavg()[0]:.1f}")
+    figures: dict[str, Any] = {"seed": seed}
     with cluster.start(data_dir) as running:
-        console.print(f"Preparing at least {evses:,} EVSEs (made once, kept in {data_dir}) ...")
-        world = prepare_world(running.dsn, evses, measure_import)
         postmaster = int((running.home / "data" / "postmaster.pid").read_text().split()[0])
-        try:
-            sizes, results = _run(world, seed, rounds, seconds, postmaster, console)
-        except AnswersDiffer as error:
-            raise click.ClickException(f"the variants' answers differ: {error}") from None
-    _print_all(console, world, sizes, results)
+        if "status" in parts:
+            figures["status"] = _measure_status(running.dsn, rounds, seconds, postmaster, console)
+        if "reads" in parts:
+            figures |= _measure_reads(console, running.dsn, evses, measure_import, seed, rounds, seconds, postmaster)
     if json_file is not None:
-        json_file.write_bytes(orjson.dumps(_figures(seed, world, sizes, results), option=orjson.OPT_INDENT_2))
+        json_file.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+
+
+def _measure_status(dsn: str, rounds: int, seconds: float, postmaster: int, console: Console) -> Any:
+    console.print(f"Status: {status.BLOCKS * status.ITEMS:,} EVSEs, {status.ITEMS:,} items per call ...")
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Measuring", total=status.steps(rounds))
+        figures = status.run(dsn, rounds, seconds, postmaster, lambda: progress.advance(task))
+    for line in status.lines(figures):
+        console.print(line)
+    return {"times": figures.times, "hot": figures.hot, "updates": figures.updates}
+
+
+def _measure_reads(
+    console: Console,
+    dsn: str,
+    evses: int,
+    measure_import: bool,
+    seed: int,
+    rounds: int,
+    seconds: float,
+    postmaster: int,
+) -> Any:
+    console.print(f"Preparing at least {evses:,} EVSEs (made once and kept) ...")
+    world = prepare_world(dsn, evses, measure_import)
+    try:
+        sizes, results = _run(world, seed, rounds, seconds, postmaster, console)
+    except AnswersDiffer as error:
+        raise click.ClickException(f"the variants' answers differ: {error}") from None
+    _print_all(console, world, sizes, results)
+    return _figures(seed, world, sizes, results)
 
 
 def _run(

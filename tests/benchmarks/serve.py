@@ -48,11 +48,18 @@ def _orm_cached(dsn: str, _: int | None) -> App:
     return orm_app(dsn, cached=True)
 
 
+def _status_orm(dsn: str, _: int | None) -> App:
+    from tests.benchmarks.status_orm import status_app
+
+    return status_app(dsn)
+
+
 SERVERS: Mapping[str, Callable[[str, int | None], App]] = {
     "hub": _hub,
     "bare": _bare,
     "orm": _orm,
     "orm-cached": _orm_cached,
+    "status-orm": _status_orm,
 }
 
 
