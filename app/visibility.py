@@ -102,6 +102,11 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     return rule(table, sight)
 
 
+def seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Say of which operators a caller sees rows, for the indexes: where these are few, they lead to the rows."""
+    return _is_of_those_seen(table.c.operator_no, sight)
+
+
 def table_name(table: FromClause) -> str:
     """Give the name of a table, or of the one behind an alias."""
     original: Any = getattr(table, "element", None)

@@ -209,3 +209,10 @@ def connector_mask(connectors: Iterable[tuple[ConnectorStandard, ConnectorFormat
     """
     standards, formats = _bits(ConnectorStandard), _bits(ConnectorFormat)
     return sum({1 << (standards[standard] * len(formats) + formats[format_]) for standard, format_ in connectors})
+
+
+def standards_of(mask: int) -> list[str]:
+    """Give the standards of the connectors in a mask, whatever their format."""
+    formats = len(_bits(ConnectorFormat))
+    either = (1 << formats) - 1
+    return [word.value for word, bit in _bits(ConnectorStandard).items() if mask >> bit * formats & either]

@@ -7,6 +7,7 @@ Boxes and polygons are planar: degrees of longitude and latitude, as maps draw t
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from geoalchemy2 import Geography, Geometry
@@ -28,9 +29,10 @@ from sqlalchemy import (
 )
 
 from app.read.corridors import page_along
+from app.read.nearest import walk_or_find
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
-from app.visibility import Sight, visible
+from app.visibility import Sight, seen, visible
 
 Value = ColumnElement[Any]
 
@@ -47,6 +49,9 @@ class AreaKind(StrEnum):
 
 #: What an area tells of a row, beyond that it lies inside; the first gives the order.
 GIVEN = {AreaKind.NEAR: ("distance_m",), AreaKind.ROUTE: ("along_route_m", "distance_m")}
+
+#: The name, beside filters, of what a caller sees: it may be little.
+SEEN = "seen"
 
 #: Areas that hold a handful of rows or most of them: the best plan depends on the arguments.
 PLANNED = frozenset({AreaKind.BOUNDS, AreaKind.BOUNDS_ACROSS, AreaKind.POLYGON})
@@ -73,13 +78,17 @@ class AreaSearch:
     """Rows of a table inside an area that pass the named filters: nearest first, along the route, or by key.
 
     `conditions` gives the filters' conditions; `selective` filters leave so few rows that these are found first and
-    sorted, instead of walking neighbours until they turn up.
+    sorted, instead of walking neighbours until they turn up. `rare` gives a condition of a filter that an
+    index finds rows by; `rarest` is the filter, if any, that few rows pass; `many`: still thousands.
     """
 
     table: Table
     key: tuple[str, ...]
     conditions: Callable[[FromClause, Arguments], list[ColumnElement[bool]]]
     selective: frozenset[str] = frozenset()
+    rare: Callable[[FromClause, str], ColumnElement[bool]] | None = None
+    rarest: str | None = None
+    many: bool = False
     area: AreaKind = AreaKind.EVERYWHERE
     filters: frozenset[str] = frozenset()
     after: bool = False
@@ -104,11 +113,12 @@ class AreaSearch:
         return self.area in PLANNED
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
-        columns = [self.table.c[name] for name in dict.fromkeys((*names, *self.key))]
-        conditions = [visible(self.table, sight), *self.conditions(self.table, Arguments(bound=self.filters))]
+        names = list(dict.fromkeys((*names, *self.key)))
+        columns = [self.table.c[name] for name in names]
+        conditions = self._passing(sight, self.table)
         match self.area:
             case AreaKind.NEAR:
-                return self._nearest(columns, conditions)
+                return self._nearest(names, sight)
             case AreaKind.ROUTE:
                 return self._along(columns, conditions)
             case _:
@@ -125,22 +135,36 @@ class AreaSearch:
         # Boxes hold thousands: only their keys are sorted, and the wide rows of one page are read.
         return self._rows(columns, keys.subquery("page"))
 
-    def _nearest(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
+    def _nearest(self, names: Sequence[str], sight: Sight) -> Select[Any]:
         """Let the index give neighbours in order, equals together; the exact order is made outside.
 
         With the key in this order the planner would sort everything within the radius.
         """
-        geog = self.table.c.geog
-        distance = geog.op("<->", return_type=Float(53))(CENTRE)
-        conditions = [*conditions, func.ST_DWithin(geog, CENTRE, number("radius_m"), FALSE)]
-        if self.after:
-            conditions.append(tuple_(distance, *self._key_of(self.table)) > place_after(self.order, self.table))
-        shown: list[Any] = [*columns, distance.label("distance_m")]
-        rows: Any = select(*shown).where(*conditions)
+        if self.rarest is not None:
+            passing, rare = partial(self._passing, sight), partial(self._rare, self.rarest, sight)
+            page = walk_or_find(self.table, self.row, self.order, _distance, self._near, passing, rare, self.many)
+            return self._rows([self.table.c[name] for name in names], page, "distance_m")
+        distance = _distance(self.table)
+        shown: list[Any] = [*(self.table.c[name] for name in names), distance.label("distance_m")]
+        rows: Any = select(*shown).where(*self._passing(sight, self.table), *self._near(self.table))
         if self.filters & self.selective:
             few = rows.cte("few").prefix_with("materialized")
             return _paged(few, self.order)
         return rows.order_by(distance).fetch(LIMIT, with_ties=True)
+
+    def _near(self, rows: FromClause) -> list[ColumnElement[bool]]:
+        """Say which rows are near enough, and behind the place where the page begins."""
+        near: list[ColumnElement[bool]] = [func.ST_DWithin(rows.c.geog, CENTRE, number("radius_m"), FALSE)]
+        if self.after:
+            near.append(tuple_(_distance(rows), *self._key_of(rows)) > place_after(self.order, self.table))
+        return near
+
+    def _passing(self, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
+        return [visible(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
+
+    def _rare(self, name: str, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
+        assert self.rare is not None
+        return [seen(rows, sight) if name == SEEN else self.rare(rows, name)]
 
     def _along(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
         """Measure the rows of the corridor by their keys, and read the wide rows of one page."""
@@ -175,6 +199,10 @@ def _point(longitude: Value, latitude: Value) -> Value:
 
 
 CENTRE: Value = type_coerce(func.geography(_point(number("longitude"), number("latitude"))), Geography)
+
+
+def _distance(rows: FromClause) -> Value:
+    return rows.c.geog.op("<->", return_type=Float(53))(CENTRE)
 
 
 def _within(table: FromClause, area: AreaKind) -> list[ColumnElement[bool]]:

@@ -54,6 +54,14 @@ TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
+def rare_condition(evses: FromClause, name: str) -> ColumnElement[bool]:
+    """Give a filter's condition as an index finds rows by it; it may let more rows pass."""
+    given = Arguments()
+    if name == "connectors":
+        return evses.c.connector_standards.overlap(given("standards", TEXTS))
+    return FILTERS[name](evses, given)
+
+
 def filter_conditions(evses: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
     """Give the conditions of the filters that are bound."""
     return [FILTERS[name](evses, given) for name in sorted(given.bound)]
@@ -74,4 +82,5 @@ EvseSearch = partial(
     key=("evse_id",),
     conditions=filter_conditions,
     selective=frozenset({"evse_ids", "location_ids"}),
+    rare=rare_condition,
 )

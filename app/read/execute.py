@@ -6,6 +6,7 @@ from typing import Any
 
 from app.auth import Caller
 from app.db.engine import Database
+from app.read.frequencies import prepare_nearest
 from app.read.paging import decode_cursor, page_info
 from app.read.plan import Selection
 from app.read.search import Request, Search
@@ -27,7 +28,9 @@ async def read(
     Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there, or not the
     caller's to see.
     """
-    statement = await STATEMENTS.get(selection, request.search, sight_of(caller))
+    sight = sight_of(caller)
+    request = await prepare_nearest(database, request, sight)
+    statement = await STATEMENTS.get(selection, request.search, sight)
     arguments = {
         "now": now,
         **request.arguments,

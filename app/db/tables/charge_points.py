@@ -187,6 +187,9 @@ def _evse(name: str, its_location: str) -> Table:
         # Bounding boxes are planar: degrees of longitude and latitude, half-open.
         Index(f"{name}_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
         Index(None, "operator_no", "location_id"),
+        # For what few have: rare plugs, high power.
+        Index(None, "connector_standards", postgresql_using="gin", postgresql_with={"fastupdate": False}),
+        Index(None, "maximum_power_kw"),
     )
 
 
