@@ -1,4 +1,4 @@
-.PHONY: run test check pins bench
+.PHONY: run test check pins bench soak
 
 run: ## serve on loopback, with a database of its own
 	@./setup
@@ -22,3 +22,7 @@ pins: ## pin the newest packages that pyproject.toml allows
 bench: ## measure reads, the import and status uploads beside their baselines; `make bench ARGS=--help`
 	@./setup
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
+
+soak: ## let the hub run for long and look for what is lost or grows; `make soak ARGS=--help`
+	@./setup dev
+	@.venv/bin/python -m tests.soak $(ARGS)

@@ -20,7 +20,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import asyncpg
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -116,7 +115,7 @@ def serving(dsn: str, workers: int) -> Iterator[tuple[str, subprocess.Popen[byte
     """Run the hub in production; gives its URL and its first process."""
     port = free_port()
     settings = {"DATABASE_URL": dsn, "OCHUB_PORT": str(port), "OCHUB_LOG_LEVEL": "warning", **UNLIMITED}
-    command = [*OCHUB, "serve", "--workers", str(workers)]
+    command = [*OCHUB, "serve"]
     hub = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings})
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}")
@@ -132,7 +131,8 @@ UNLIMITED = {
     "OCHUB_ANONYMOUS_COST_PER_S": "0",
     "OCHUB_PARTNER_REQUESTS_PER_S": "0",
     "OCHUB_PARTNER_COST_PER_S": "0",
-    "OCHUB_SOCKETS_PER_ADDRESS": "10000",
+    "OCHUB_MAX_SOCKETS_PER_ADDRESS": "10000",
+    "OCHUB_MAX_SUBSCRIPTIONS_PER_ADDRESS": "10000",
 }
 
 
@@ -280,10 +280,16 @@ class Follower:
     held: dict[str, Any] = field(default_factory=dict[str, Any])
     cursor: str | None = None
     socket: ClientConnection | None = None
+    #: Closed, nobody comes back.
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    away: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self) -> None:
         """Follow until cancelled."""
         while True:
+            self.away.set()
+            await self.gate.wait()
+            self.away.clear()
             with contextlib.suppress(ConnectionClosed, InvalidHandshake, OSError, TimeoutError):
                 async with connect(f"ws://{self.address}/graphql", subprotocols=PROTOCOL, compression=None) as socket:
                     self.socket = socket
@@ -293,10 +299,7 @@ class Follower:
 
     async def _take(self, socket: ClientConnection) -> None:
         await socket.send('{"type":"connection_init"}')
-        initial = self.cursor is None
-        if initial:
-            self.held.clear()
-        variables = {"within": self.within, "cursor": self.cursor, "initial": initial}
+        variables = {"within": self.within, **self.beginning()}
         subscribe = {"id": "1", "type": "subscribe", "payload": {"query": SUBSCRIBE, "variables": variables}}
         await socket.send(json.dumps(subscribe))
         async for text in socket:
@@ -306,6 +309,12 @@ class Follower:
             elif message["type"] in ("error", "complete"):
                 self._begin_again(message)
                 return
+
+    def beginning(self) -> dict[str, Any]:
+        """Say where to begin: where it was cut, or with all there is."""
+        if self.cursor is None:
+            self.held.clear()
+        return {"cursor": self.cursor, "initial": self.cursor is None}
 
     def _apply(self, result: State) -> None:
         if result.get("errors"):
@@ -337,6 +346,13 @@ class Follower:
             self.figures.cuts += 1
 
 
+class Forgetful(Follower):
+    """The broken twin: it subscribes anew and does not say where it was."""
+
+    def beginning(self) -> dict[str, Any]:
+        return {"cursor": None, "initial": self.cursor is None}
+
+
 PROTOCOL: Any = ["graphql-transport-ws"]
 
 
@@ -359,9 +375,23 @@ async def shown(client: httpx.AsyncClient, within: State) -> dict[str, Any]:
         after = page["pageInfo"]["endCursor"]
 
 
-async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower]) -> None:
-    """Wait until every client holds what a list shows. Raises: Lost, when one does not within a minute."""
-    until = monotonic() + SETTLE_S
+async def push_unseen(client: httpx.AsyncClient, operator: Operator, followers: Sequence[Follower]) -> None:
+    """Change all EVSEs while nobody is there."""
+    for follower in followers:
+        follower.gate.clear()
+        follower.cut()
+    for follower in followers:
+        await follower.away.wait()
+    for major in ("NOT_AVAILABLE", "AVAILABLE"):
+        evses = [{"evseId": f"DE*SOA*E{n}", "major": major} for n in range(operator.count)]
+        await ask(client, PUSH, {"evses": evses}, operator.key)
+    for follower in followers:
+        follower.gate.set()
+
+
+async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower], settle_s: float) -> None:
+    """Wait until every client holds what a list shows. Raises: Lost, when one does not in time."""
+    until = monotonic() + settle_s
     for follower in followers:
         while (expected := await shown(client, follower.within)) != follower.held:
             if monotonic() > until:
@@ -397,7 +427,7 @@ def prepare(dsn: str, size: Size) -> Operator:
     return Operator(added["keys"][0]["secret"], size.evses)
 
 
-async def soak(dsn: str, size: Size, seed: int) -> Figures:
+async def soak(dsn: str, size: Size, seed: int, kind: type[Follower] = Follower, settle_s: float = SETTLE_S) -> Figures:
     """Let it run; `dsn` is an empty database. Raises: Lost."""
     chance, figures = random.Random(seed), Figures()
     operator = prepare(dsn, size)
@@ -405,15 +435,18 @@ async def soak(dsn: str, size: Size, seed: int) -> Figures:
         async with _client(address) as client:
             await publish(client, operator)
             followers = [
-                Follower(address, some_area(chance, size), random.Random(chance.random()), figures)
+                kind(address, some_area(chance, size), random.Random(chance.random()), figures)
                 for _ in range(size.clients)
             ]
+            for follower in followers:
+                follower.gate.set()
             async with _running(*(follower.follow() for follower in followers), watch_memory(hub.pid, figures)):
                 with replaying(dsn, size.factor):
                     await asyncio.gather(
                         push(client, operator, size, chance, figures), cut_at_random(followers, size, chance)
                     )
-                await require_equal(client, followers)
+                await push_unseen(client, operator, followers)
+                await require_equal(client, followers, settle_s)
     return figures
 
 
@@ -444,12 +477,3 @@ def require_flat(figures: Figures) -> None:
     middle, end = max(figures.memory[third : 2 * third]), max(figures.memory[2 * third :])
     if end > middle * 1.2 + (16 << 20):
         raise AssertionError(f"memory grew from {middle >> 20} to {end >> 20} MiB")
-
-
-async def make_database(dsn: str, name: str) -> str:
-    """Make an empty database on the server behind `dsn`."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(f"create database {name}")
-    await connection.close()
-    head, _, tail = dsn.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{tail}"

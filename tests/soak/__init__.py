@@ -1,0 +1,1 @@
+"""What must hold for a long time: `make soak` at full size; the tests run the same code for seconds."""

@@ -1,0 +1,50 @@
+"""The command: run the parts at full size, one after the other, each on a database of its own."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.db import cluster
+from tests.soak import live
+from tests.soak.database import make_database
+
+#: A part: takes an empty database, the seconds it may take and a seed, raises when something does not hold.
+Part = Callable[[str, float | None, int], Awaitable[Any]]
+
+
+async def _live(dsn: str, seconds: float | None, seed: int) -> live.Figures:
+    size = live.FULL if live.EVENTS.exists() else replace(live.FULL, factor=0)
+    figures = await live.soak(dsn, size if seconds is None else replace(size, seconds=seconds), seed)
+    live.require_flat(figures)
+    return figures
+
+
+PARTS: Mapping[str, Part] = {"live": _live}
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@click.option("--seconds", type=float, help="How long each part runs. [default: its full time]")
+@click.option("--seed", type=int, help="Repeat an earlier run. [default: by chance]")
+@click.option("--data-dir", default="var/soak", type=click.Path(path_type=Path), help="Where the databases are kept.")
+def main(parts: tuple[str, ...], seconds: float | None, seed: int | None, data_dir: Path) -> None:
+    """Run PARTS, or all of them; the exit code is 1 when something was lost or grew."""
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    click.echo(f"seed: --seed {seed}")
+    with cluster.start(data_dir) as running:
+        for name in parts or PARTS:
+            dsn = asyncio.run(make_database(running.dsn, f"soak_{name}"))
+            try:
+                figures = asyncio.run(PARTS[name](dsn, seconds, seed))
+            except AssertionError as error:
+                raise click.ClickException(f"{name}: {error}") from None
+            click.echo(f"{name}: {figures}")
+
+
+if __name__ == "__main__":
+    main()
