@@ -115,7 +115,7 @@ def serving(dsn: str, workers: int) -> Iterator[tuple[str, subprocess.Popen[byte
     """Run the hub in production; gives its URL and its first process."""
     port = free_port()
     settings = {"DATABASE_URL": dsn, "OCHUB_PORT": str(port), "OCHUB_LOG_LEVEL": "warning", **UNLIMITED}
-    command = [*OCHUB, "serve"]
+    command = [*OCHUB, "serve", "--workers", str(workers)]
     hub = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings})
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}")
@@ -293,7 +293,8 @@ class Follower:
             with contextlib.suppress(ConnectionClosed, InvalidHandshake, OSError, TimeoutError):
                 async with connect(f"ws://{self.address}/graphql", subprotocols=PROTOCOL, compression=None) as socket:
                     self.socket = socket
-                    await self._take(socket)
+                    if self.gate.is_set():
+                        await self._take(socket)
             self.socket = None
             await asyncio.sleep(self.chance.uniform(0, 0.3))
 
