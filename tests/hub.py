@@ -44,11 +44,19 @@ LEARNING_TYPES = ("current_setting('jit')", "typeinfo_tree", "set_config('jit'")
 class Hub:
     """A running hub with one database connection of each kind, so that every statement is seen, in order."""
 
-    def __init__(self, url: str, database: Database, loop: asyncio.AbstractEventLoop, client: httpx.Client) -> None:
+    def __init__(
+        self,
+        url: str,
+        database: Database,
+        loop: asyncio.AbstractEventLoop,
+        client: httpx.Client,
+        server: uvicorn.Server,
+    ) -> None:
         self.url = url
         self.database = database
         self.loop = loop
         self.client = client
+        self.server = server
         self.statements: list[str] = []
 
     def __repr__(self) -> str:
@@ -73,6 +81,15 @@ class Hub:
         """Run something where the hub runs."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
+    def cut(self) -> None:
+        """Cut every connection, as a broken line would."""
+
+        async def work() -> None:
+            for connection in list(self.server.server_state.connections):
+                connection.transport.abort()
+
+        self.run(work())
+
     def until(self, condition: Callable[[], bool], patience_s: float = 30) -> None:
         """Wait for what must happen sooner or later."""
         ends = time.monotonic() + patience_s
@@ -96,7 +113,7 @@ def _is_ours(statement: str) -> bool:
 
 @contextmanager
 def serve(
-    dsn: str, profile: str = "PRODUCTION", api: Mapping[str, Any] | None = None, **settings: Any
+    dsn: str, profile: str = "PRODUCTION", api: Mapping[str, Any] | None = None, port: int = 0, **settings: Any
 ) -> Iterator[Hub]:
     """Serve the database at `dsn` until the end of the block; `api`: another schema and what feeds it."""
     # Not at the top: tests of single rooms load this file too, and need not the whole hub.
@@ -107,7 +124,7 @@ def serve(
 
     told = Settings(**{"pool_size": 1, **UNLIMITED, **settings})
     app = create_app(dsn, told, Profile(profile), **({} if api is None else api))
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     cut_off_silent_peers(listener, told)
     config = uvicorn.Config(
         app,
@@ -126,7 +143,7 @@ def serve(
     try:
         _wait(server, thread)
         with httpx.Client(base_url=url, timeout=30) as client:
-            hub = Hub(url, app.state.database, loop, client)
+            hub = Hub(url, app.state.database, loop, client, server)
             hub.run(_listen(hub))
             yield hub
     finally:

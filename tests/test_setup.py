@@ -15,7 +15,8 @@ PINS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
 #: All that the script, or what a test puts beside it, needs of a machine.
 TOOLS = ("basename", "cat", "cmp", "cp", "dirname", "env", "mkdir", "chmod", "rm", "sed", "sh", "sha256sum", "tee")
 
-AUDIT = "tests/graphql-http"
+#: What tests run of npm.
+FOR_TESTS = ("tests/graphql-http", "tests/wire/clients")
 
 INSTALL = "apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300"
 
@@ -33,8 +34,9 @@ class Machine:
         self.project.mkdir()
         for name in ("setup", "pyproject.toml", "package-lock.json", *PINS):
             shutil.copy(ROOT / name, self.project)
-        (self.project / AUDIT).mkdir(parents=True)
-        shutil.copy(ROOT / AUDIT / "package-lock.json", self.project / AUDIT)
+        for name in FOR_TESTS:
+            (self.project / name).mkdir(parents=True)
+            shutil.copy(ROOT / name / "package-lock.json", self.project / name)
         for tool in TOOLS:
             found = shutil.which(tool)
             assert found
@@ -74,7 +76,7 @@ esac
 def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
     machine.has("python3", FAKE_PYTHON.replace("CALLS", str(machine.calls)))
-    machine.has("npm", f"mkdir -p node_modules {AUDIT}/node_modules")
+    machine.has("npm", f"mkdir -p node_modules {' '.join(f'{name}/node_modules' for name in FOR_TESTS)}")
     return machine
 
 
@@ -196,20 +198,21 @@ def test_installs_what_the_page_for_developers_loads_once(machine: Machine) -> N
         assert len([call for call in calls if call.startswith("npm ci --ignore-scripts")]) == installed
 
 
-def test_installs_the_audits_once_and_for_tests_only(machine: Machine) -> None:
+@pytest.mark.parametrize("name", FOR_TESTS)
+def test_installs_what_tests_run_once_and_for_tests_only(machine: Machine, name: str) -> None:
     machine.has("postgres")
     for words, installed in (((), 0), (("dev",), 1), (("dev",), 1)):
         assert machine.setup(None, *words).returncode == 0
         calls = machine.calls.read_text().splitlines()
-        assert len([call for call in calls if f"--prefix {AUDIT}" in call]) == installed
+        assert len([call for call in calls if f"--prefix {name}" in call]) == installed
 
 
-def test_does_without_the_audits_where_npm_reaches_nothing(machine: Machine) -> None:
+def test_does_without_what_tests_run_where_npm_reaches_nothing(machine: Machine) -> None:
     machine.has("postgres")
     machine.has("npm", "exit 1")
     done = machine.setup(None, "dev")
     assert done.returncode == 0
-    assert "their test is left out" in done.stderr
+    assert done.stderr.count("its tests are left out") == len(FOR_TESTS)
 
 
 def test_does_without_the_page_where_npm_reaches_nothing_and_tries_again(machine: Machine) -> None:
