@@ -65,7 +65,11 @@ def talk(hub: Hub, *protocols: str, headers: dict[str, str] | None = None, **opt
     url = f"{hub.url.replace('http', 'ws', 1)}/graphql"
     subprotocols = [Subprotocol(each) for each in protocols or (PROTOCOL,)]
     with connect(url, subprotocols=subprotocols, additional_headers=headers, compression=None, **options) as socket:
-        yield Talk(socket)
+        try:
+            yield Talk(socket)
+        finally:
+            socket.close()
+            socket.socket.close()  # the library leaves that to a thread, which may come late
 
 
 # ---------------------------------------------------------------- server-sent events
