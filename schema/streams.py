@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+from prometheus_client import Gauge
 
 from app import metrics
 from app.auth import Keys
@@ -35,8 +36,9 @@ class TooManyOpen(HubError):
 class Quota:
     """How many of something each caller has open."""
 
-    def __init__(self, what: str, per_key: int, per_address: int) -> None:
+    def __init__(self, what: str, per_key: int, per_address: int, gauge: Gauge) -> None:
         self.what = what
+        self.gauge = gauge
         self.per_key = per_key
         self.per_address = per_address
         self._counts: Counter[Subject] = Counter()
@@ -49,16 +51,14 @@ class Quota:
             whose = "key" if is_key else "address"
             raise TooManyOpen(f"{allowed} {self.what} of this {whose} are open, as many as may be", "close some first")
         self._counts[subject] += 1
+        self.gauge.inc()
 
     def give_back(self, subject: Subject) -> None:
         """Count one less."""
         self._counts[subject] -= 1
+        self.gauge.dec()
         if self._counts[subject] <= 0:
             del self._counts[subject]
-
-    def count(self) -> int:
-        """Count all of them."""
-        return self._counts.total()
 
 
 class Stream(Protocol):
@@ -79,14 +79,15 @@ class Streams:
     def __init__(self, keys: Keys, settings: Settings) -> None:
         self.keys = keys
         self.check_every_s = settings.key_check_s
-        self.sockets = Quota("sockets", settings.max_sockets_per_key, settings.max_sockets_per_address)
+        self.sockets = Quota("sockets", settings.max_sockets_per_key, settings.max_sockets_per_address, metrics.SOCKETS)
         self.subscriptions = Quota(
-            "subscriptions", settings.max_subscriptions_per_key, settings.max_subscriptions_per_address
+            "subscriptions",
+            settings.max_subscriptions_per_key,
+            settings.max_subscriptions_per_address,
+            metrics.SUBSCRIPTIONS,
         )
         self._open: set[Stream] = set()
         self._stopping = False
-        metrics.SOCKETS.set_function(self.sockets.count)
-        metrics.SUBSCRIPTIONS.set_function(self.subscriptions.count)
 
     def enter(self, stream: Stream, subject: Subject) -> None:
         """Count a socket. Raises: TooManyOpen."""
