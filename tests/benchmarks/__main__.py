@@ -17,11 +17,12 @@ from rich.table import Table
 
 from app.db import cluster
 from tests.benchmarks import status
+from tests.benchmarks.log import measure_log, told
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
-PARTS = ("reads", "status")
+PARTS = ("reads", "status", "log")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -64,7 +65,7 @@ def main(
     measure_import: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure the hub's reads and status uploads beside their baselines, in one run, and print the ratios.
+    """Measure the hub's reads, status uploads and change log beside their baselines, in one run, and print the ratios.
 
     A slow answer is no failure: the exit code is 0 unless the variants' answers differ.
     """
@@ -76,6 +77,8 @@ def main(
         postmaster = int((running.home / "data" / "postmaster.pid").read_text().split()[0])
         if "status" in parts:
             figures["status"] = _measure_status(running.dsn, rounds, seconds, postmaster, console)
+        if "log" in parts:
+            figures["log"] = _measure_log(running.dsn, rounds, console)
         if "reads" in parts:
             figures |= _measure_reads(console, running.dsn, evses, measure_import, seed, rounds, seconds, postmaster)
     if json_file is not None:
@@ -90,6 +93,14 @@ def _measure_status(dsn: str, rounds: int, seconds: float, postmaster: int, cons
     for line in status.lines(figures):
         console.print(line)
     return {"times": figures.times, "hot": figures.hot, "updates": figures.updates}
+
+
+def _measure_log(dsn: str, rounds: int, console: Console) -> Any:
+    console.print("Change log ...")
+    figures = asyncio.run(measure_log(dsn, rounds))
+    for line in told(figures):
+        console.print(line)
+    return asdict(figures)
 
 
 def _measure_reads(
