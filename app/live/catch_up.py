@@ -10,7 +10,7 @@ from app.live.interest import Interest
 from app.live.log import LogRow, read_log
 from app.live.matching import Told, changes_of, segments, touched_by, turned_changes
 from app.live.past import Past
-from app.live.turning import PAGE, Turn, turned_page
+from app.live.turning import PAGE, turn_of, turned_page
 from app.words import ChangeKind
 
 #: Rows read at once, and in all for one page: a page that found nothing among so many says where to go on.
@@ -129,10 +129,3 @@ class _Reading:
         for each in told:
             self.told.pop(each.key, None)
             self.told[each.key] = each
-
-
-def turn_of(row: LogRow) -> Turn:
-    """Give whom a row about sight is about."""
-    if row.operator_nos is not None:
-        return Turn(tuple(row.operator_nos), None, row.position, row.at)
-    return Turn((), row.entity_id, row.position, row.at)

@@ -23,10 +23,10 @@ from app.live.index import Index
 from app.live.log import LogRow, read_log, read_state
 from app.live.matching import Touched, changes_of, segments, touched_by, turned_changes
 from app.live.outlet import Outlet
-from app.live.sight import NOTHING, Seen, Viewer, differing, fetch_sights
+from app.live.sight import NOTHING, Seen, Viewer, fetch_sights, turned
 from app.live.snapshot import read_snapshot
 from app.live.subscriber import MOST_ON_PAGE, Feed, Resync, Subscriber
-from app.live.turning import Turn, turned_page
+from app.live.turning import Turn, turn_of, turned_page
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +51,8 @@ class TooManySubscriptions(HubError):
 class _Job:
     """EVSEs and spots that came into a viewer's sight or went out of it, to be gone through page by page."""
 
-    def __init__(self, turn: Turn, seen: Seen, before: Seen, subscribers: Iterable[Subscriber]) -> None:
-        self.turn, self.seen, self.before = turn, seen, before
+    def __init__(self, viewer: Viewer, turn: Turn, before: Seen, subscribers: Iterable[Subscriber]) -> None:
+        self.viewer, self.turn, self.before = viewer, turn, before
         self.subscribers = list(subscribers)
         self.after = ""
 
@@ -81,7 +81,8 @@ class Fanout:
         self._all: dict[Subscriber, None] = {}
         self._due: dict[Subscriber, None] = {}
         self._jobs: list[_Job] = []
-        self._unsure: set[Viewer] = set()
+        #: As the log has said so far, behind what is seen now.
+        self._logged: dict[Viewer, Seen] = {}
         self._renewed_at = 0.0
         self._wake = asyncio.Event()
         self._starting: asyncio.Queue[Subscriber] = asyncio.Queue()
@@ -106,7 +107,7 @@ class Fanout:
                 self.epoch, self.position = state.epoch, state.head
             if viewer not in self.sights:
                 self.sights |= await fetch_sights(self.database, [viewer])
-                self._unsure.add(viewer)
+                self._logged[viewer] = self.sights[viewer]
             place = begin(self.position)
             subscriber = Subscriber(
                 self, feed, outlet, place, max(self.position, Position(place.transaction, place.row))
@@ -135,6 +136,7 @@ class Fanout:
         if not there:
             self._viewers.pop(interest.viewer, None)
             self.sights.pop(interest.viewer, None)
+            self._logged.pop(interest.viewer, None)
         subscriber.group.members -= 1
         if subscriber.group.members == 0:
             self._groups.pop(subscriber.group.rendering.key, None)
@@ -205,7 +207,9 @@ class Fanout:
         except BaseException:
             self.position = before
             raise
-        await self._renew(self._doubtful(), None)
+        if monotonic() > self._renewed_at + SIGHTS_RENEWED_S:
+            self._renewed_at = monotonic()
+            await self._renew(self._viewers)
         await self._work_on_jobs()
         self._relieve()
         await deliver(self, self._due)
@@ -215,9 +219,7 @@ class Fanout:
         renewed: set[Viewer] = set()
         for part in segments(rows):
             if isinstance(part, LogRow):
-                viewers = {viewer for viewer in self._viewers if _concerns(part, viewer)} - renewed
-                await self._renew(viewers, part)
-                renewed |= viewers
+                await self._turn_sights(part, renewed)
                 continue
             touched = touched_by(part)
             facts = await fetch_facts(
@@ -237,7 +239,8 @@ class Fanout:
             for subscriber in self._index.find(None if each.is_spot else each.id, places):
                 interest = subscriber.feed.interest
                 seen = self.sights.get(interest.viewer, NOTHING)
-                told = changes_of(each, facts, interest, seen, seen)
+                before = self._logged.get(interest.viewer, NOTHING)
+                told = changes_of(each, facts, interest, seen, before)
                 if told:
                     for change in told:
                         subscriber.put(change)
@@ -270,37 +273,42 @@ class Fanout:
 
     # ---------------------------------------------------------------- sight
 
-    def _doubtful(self) -> list[Viewer]:
-        """Give the viewers whose sight is to be asked for, whatever the log says."""
-        if monotonic() < self._renewed_at + SIGHTS_RENEWED_S:
-            return list(self._unsure)
-        self._renewed_at = monotonic()
-        return list(self._viewers)
-
-    async def _renew(self, viewers: Iterable[Viewer], row: LogRow | None) -> None:
-        """Ask what viewers see now; whatever differs is gone through, from the row that said so on."""
+    async def _renew(self, viewers: Iterable[Viewer]) -> None:
+        """Ask what viewers see now. What comes of that they are told when the log says so."""
         listed = [viewer for viewer in viewers if viewer in self._viewers]
-        self._unsure.difference_update(listed)
         if not listed:
             return
         for viewer, seen in (await fetch_sights(self.database, listed)).items():
-            before = self.sights.get(viewer)
-            if viewer not in self._viewers or before is None or before == seen:
-                continue
-            self.sights[viewer] = seen
-            self._jobs += self._jobs_of(viewer, seen, before, row)
+            if viewer in self._viewers:
+                self._see(viewer, seen)
 
-    def _jobs_of(self, viewer: Viewer, seen: Seen, before: Seen, row: LogRow | None) -> list[_Job]:
-        operators, psos = differing(before, seen)
-        since = self.position if row is None else row.within("")
-        at = datetime.now(UTC) if row is None else row.at
-        turns = [Turn((), pso, since, at) for pso in sorted(psos)]
-        if operators:
-            turns.append(Turn(tuple(sorted(operators)), None, since, at))
+    def _see(self, viewer: Viewer, seen: Seen) -> None:
+        """Take note of a sight. Of whom a provider has contracts with the log does not speak: that is told at once."""
+        before = self.sights[viewer]
+        self.sights[viewer] = seen
+        if viewer.provider_id is None or before.evses_of is None or seen.evses_of is None:
+            return
+        differing = before.evses_of ^ seen.evses_of
+        if differing and before.spots_of == seen.spots_of:
+            self._logged[viewer] = seen
+            self._turn(viewer, Turn(tuple(sorted(differing)), None, datetime.now(UTC)), before)
+
+    async def _turn_sights(self, row: LogRow, renewed: set[Viewer]) -> None:
+        """Go by a row about sight: renew what the viewers see, and go through whom it is about."""
+        viewers = {viewer for viewer in self._viewers if _concerns(row, viewer)}
+        await self._renew(viewers - renewed)
+        renewed |= viewers
+        for viewer in viewers & self._viewers.keys():
+            logged = self._logged[viewer]
+            if not (row.existed and _still_has(self.sights[viewer], row)):
+                self._logged[viewer] = turned(logged, row.operator_nos, row.entity_id, not row.existed)
+            self._turn(viewer, turn_of(row), turned(logged, row.operator_nos, row.entity_id, row.existed))
+
+    def _turn(self, viewer: Viewer, turn: Turn, before: Seen) -> None:
         subscribers = list(self._viewers[viewer])
         for subscriber in subscribers:
-            subscriber.turns += len(turns)
-        return [_Job(turn, seen, before, subscribers) for turn in turns]
+            subscriber.turns += 1
+        self._jobs.append(_Job(viewer, turn, before, subscribers))
 
     async def _work_on_jobs(self) -> None:
         """Go through some of what came into sight or went out of it; the rest has its turn in later rounds."""
@@ -308,10 +316,11 @@ class Fanout:
         while self._jobs and monotonic() < until:
             job = self._jobs[0]
             job.subscribers = [each for each in job.subscribers if each.is_open]
-            turned, after = await turned_page(self.database, job.turn, job.after) if job.subscribers else ([], None)
-            for each in turned:
+            page, after = await turned_page(self.database, job.turn, job.after) if job.subscribers else ([], None)
+            seen = self.sights.get(job.viewer, NOTHING)
+            for each in page:
                 for subscriber in job.subscribers:
-                    for change in turned_changes(each, subscriber.feed.interest, job.seen, job.before, job.turn.at):
+                    for change in turned_changes(each, subscriber.feed.interest, seen, job.before, job.turn.at):
                         subscriber.put(change)
                         self._due[subscriber] = None
             if after is not None:
@@ -364,3 +373,10 @@ class Fanout:
 
 def _concerns(row: LogRow, viewer: Viewer) -> bool:
     return not viewer.administrator and row.role_id in (None, viewer.role_id)
+
+
+def _still_has(seen: Seen, row: LogRow) -> bool:
+    """Say whether what is out of sight by a row is seen all the same, by contract as well as by openness."""
+    if row.operator_nos is None:
+        return row.entity_id in seen.psos
+    return seen.spots_of is None or seen.spots_of.issuperset(row.operator_nos)

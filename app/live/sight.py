@@ -1,7 +1,7 @@
 """Whom a caller sees, as sets held in memory: what `app.visibility` says in SQL, for many changes at once."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.auth import Caller
@@ -79,11 +79,12 @@ def _both(one: frozenset[int] | None, other: frozenset[int]) -> frozenset[int]:
     return other if one is None else one & other
 
 
-def differing(before: Seen, now: Seen) -> tuple[frozenset[int], frozenset[str]]:
-    """Give the operators, and the PSOs, that only one of two sights has. The administrator's are all of them."""
-    operators = _differing(before.evses_of, now.evses_of) | _differing(before.spots_of, now.spots_of)
-    return operators, before.psos ^ now.psos
-
-
-def _differing(before: frozenset[int] | None, now: frozenset[int] | None) -> frozenset[int]:
-    return frozenset() if before is None or now is None else before ^ now
+def turned(seen: Seen, operator_nos: Collection[int] | None, pso: str, into_sight: bool) -> Seen:
+    """Give a sight with some operators, or without any a PSO, in it or out of it. Who sees all goes on to."""
+    if operator_nos is None:
+        return replace(seen, psos=seen.psos | {pso} if into_sight else seen.psos - {pso})
+    evses_of, spots_of = (
+        None if each is None else each.union(operator_nos) if into_sight else each.difference(operator_nos)
+        for each in (seen.evses_of, seen.spots_of)
+    )
+    return replace(seen, evses_of=evses_of, spots_of=spots_of)

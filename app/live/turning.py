@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.db.engine import Database
-from app.live.cursor import Position
 from app.live.facts import EVSE, SPOT, EvseFacts, SpotFacts, facts_of
+from app.live.log import LogRow
 from app.live.matching import Former, Turned
 
 PAGE = 500
@@ -19,12 +19,21 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Operators, or a PSO, whom somebody sees from `since` on, or sees no more."""
+    """Operators, or a PSO, whom somebody sees from `at` on, or sees no more.
+
+    An instant, not a position: lists show what is committed, whether or not the log is complete up to there.
+    """
 
     operator_nos: tuple[int, ...]
     pso: str | None
-    since: Position
     at: datetime
+
+
+def turn_of(row: LogRow) -> Turn:
+    """Give whom a row about sight is about."""
+    if row.operator_nos is not None:
+        return Turn(tuple(row.operator_nos), None, row.at)
+    return Turn((), row.entity_id, row.at)
 
 
 #: Ids begin with the party id of their operator, so those of one stand together in an index; `~` comes after them all.
@@ -44,9 +53,9 @@ select distinct on (entity_id) entity_id, existed, operator_nos, longitude, lati
 from operator cross join lateral (
     select * from change
     where kind = 'EVSE' and entity_id > greatest($2, party_id) and entity_id < party_id || '~'
-    and (transaction, id) > ($4, $5)
+    and at > $4
 ) as row
-where no = any($1) order by entity_id, transaction, id limit $3
+where no = any($1) order by entity_id, at limit $3
 """
 SPOTS_OF_EVSES: Final = f"""
 {SPOT} where parking_id in (select parking_id from evse_parking_spot where evse_id = any($1)) or parking_id = any($2)
@@ -56,13 +65,13 @@ SPOTS_OF_PSO: Final = f"""
 """
 _CHANGED_SPOTS: Final = """
 select distinct on (entity_id) entity_id, existed, operator_nos, longitude, latitude from change
-where kind = 'PARKING_SPOT' and (transaction, id) > ($1, $2)
+where kind = 'PARKING_SPOT' and at > $1
 """
-CHANGED_SPOTS_BY_ID: Final = f"{_CHANGED_SPOTS} and entity_id = any($3) order by entity_id, transaction, id"
-CHANGED_SPOTS_OF_OPERATORS: Final = f"{_CHANGED_SPOTS} and operator_nos && $3 order by entity_id, transaction, id"
+CHANGED_SPOTS_BY_ID: Final = f"{_CHANGED_SPOTS} and entity_id = any($2) order by entity_id, at"
+CHANGED_SPOTS_OF_OPERATORS: Final = f"{_CHANGED_SPOTS} and operator_nos && $2 order by entity_id, at"
 CHANGED_SPOTS_OF_PSO: Final = f"""
-{_CHANGED_SPOTS} and entity_id > greatest($4, $3) and entity_id < $3 || '~'
-order by entity_id, transaction, id limit $5
+{_CHANGED_SPOTS} and entity_id > greatest($3, $2) and entity_id < $2 || '~'
+order by entity_id, at limit $4
 """
 
 
@@ -70,10 +79,9 @@ async def turned_page(database: Database, turn: Turn, after: str, limit: int = P
     """Give the next EVSEs and spots behind an id, and where to go on; None at the end."""
     if turn.pso is not None:
         return await _pso_page(database, turn, turn.pso, after, limit)
-    since = (turn.since.transaction, turn.since.row)
     nos = list(turn.operator_nos)
     present = await database.fetch(EVSES_OF_OPERATORS, nos, after, limit)
-    changed = await database.fetch(CHANGED_EVSES, nos, after, limit, *since)
+    changed = await database.fetch(CHANGED_EVSES, nos, after, limit, turn.at)
     end = _end(limit, present, changed)
     present, changed = _until(present, end), _until(changed, end)
     evses = facts_of(present, ()).evses
@@ -83,14 +91,13 @@ async def turned_page(database: Database, turn: Turn, after: str, limit: int = P
 
 async def _spots_with(database: Database, turn: Turn, evse_ids: Sequence[str], first_page: bool) -> list[Turned]:
     """Give the spots of these EVSEs; with the first page also those that had one of them and have it no more."""
-    since = (turn.since.transaction, turn.since.row)
     gone: Sequence[Any] = ()
     if first_page:
-        gone = await database.fetch(CHANGED_SPOTS_OF_OPERATORS, *since, list(turn.operator_nos))
+        gone = await database.fetch(CHANGED_SPOTS_OF_OPERATORS, turn.at, list(turn.operator_nos))
     spots = facts_of((), await database.fetch(SPOTS_OF_EVSES, list(evse_ids), [row[0] for row in gone])).spots
     if not spots and not gone:
         return []
-    changed = await database.fetch(CHANGED_SPOTS_BY_ID, *since, [*spots, *(row[0] for row in gone)])
+    changed = await database.fetch(CHANGED_SPOTS_BY_ID, turn.at, [*spots, *(row[0] for row in gone)])
     return _turned(spots, _first(changed), is_spot=True)
 
 
@@ -98,7 +105,7 @@ async def _pso_page(
     database: Database, turn: Turn, pso: str, after: str, limit: int
 ) -> tuple[list[Turned], str | None]:
     present = await database.fetch(SPOTS_OF_PSO, pso, after, limit)
-    changed = await database.fetch(CHANGED_SPOTS_OF_PSO, turn.since.transaction, turn.since.row, pso, after, limit)
+    changed = await database.fetch(CHANGED_SPOTS_OF_PSO, turn.at, pso, after, limit)
     end = _end(limit, present, changed)
     spots = facts_of((), _until(present, end)).spots
     return _turned(spots, _first(_until(changed, end)), is_spot=True), end

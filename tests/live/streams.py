@@ -317,14 +317,13 @@ class Moving:
         await self.database.write(work)
 
     async def contract(self, party: str) -> None:
-        """Begin the NSP's contract with an operator or PSO, or end it."""
+        """Begin, or end, a contract: the NSP's with an operator, or the first operator's with the PSO."""
         if party in self.contracts:
             await end_contract(self.database, CONSOLE, self.contracts.pop(party), self.later())
             return
         now = datetime.now(UTC)
-        self.contracts[party] = await set_contract(
-            self.database, CONSOLE, self.nsp.party, self.members[party].party, now
-        )
+        one = self.members[DE] if party == "DEPRK" else self.nsp
+        self.contracts[party] = await set_contract(self.database, CONSOLE, one.party, self.members[party].party, now)
 
     async def open(self, party: str, is_open: bool) -> None:
         await set_operator_open(self.database, CONSOLE, party, is_open, self.later())
@@ -341,7 +340,7 @@ class Moving:
                 lambda: self.put_spot(chance.randrange(6)),
                 lambda: self.remove_spot(chance.randrange(6)),
                 lambda: self.say_spot(chance.randrange(6)),
-                lambda: self.contract(chance.choice([DE, DE, FR])),
+                lambda: self.contract(chance.choice([DE, DE, FR, "DEPRK"])),
                 lambda: self.open(party, chance.random() < 0.5),
             ],
             weights=[5, 2, 8, 2, 1, 2, 2, 1],

@@ -1,0 +1,283 @@
+"""What reaches subscribers, how often it is made, and what does not: bounds, sight, refusals."""
+
+import asyncio
+import random
+import tracemalloc
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+import pytest
+
+from app.db.engine import Database
+from app.errors import HubError
+from app.ingest.records import EvseParkingSpot
+from app.live import subscriber as bounds
+from app.live.fanout import Fanout, TooManySubscriptions
+from schema.subscription import ChangeSource, shown
+from tests.live.streams import (
+    CORE,
+    DE,
+    FR,
+    QUERY,
+    SUBSCRIPTION,
+    Client,
+    Collecting,
+    Moving,
+    ask,
+    running,
+    subscribe,
+    until,
+)
+
+
+@pytest.fixture
+async def world(database: Database) -> Moving:
+    return await Moving.make(database, random.Random(1))
+
+
+class Texts(Collecting):
+    """An outlet that keeps texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def page(self, result: str) -> None:
+        self.texts.append(result)
+
+
+async def connected(source: ChangeSource, client: Client) -> Client:
+    """Follow until the client is up to date."""
+    await client.connect(source)
+    await caught_up(client)
+    return client
+
+
+async def caught_up(client: Client) -> None:
+    assert client.outlet is not None
+    outlet = client.outlet
+    await until(lambda: outlet.errors or (outlet.pages and not outlet.pages[-1]["changes"]["hasMore"]), "up to date")
+    client.look()
+
+
+async def hears(client: Client, *told: tuple[str, str, str]) -> None:
+    """Wait until a client was told this, in whatever order."""
+
+    def heard() -> bool:
+        client.look()
+        return {*told} <= {(change["kind"], change["action"], change["id"]) for change in client.told}
+
+    await until(heard, f"{told}, not only {client.told},")
+
+
+async def test_tells_what_is_new_what_changed_and_what_is_gone(world: Moving):
+    async with running(world.database) as source:
+        client = await connected(source, Client(world.nsp.caller))
+        await world.put(DE, 1)
+        await hears(client, ("EVSE", "UPSERTED", "DE*8AC*E1"))
+        await world.say(DE, 1, "AVAILABLE")
+        await hears(client, ("EVSE_STATUS", "UPSERTED", "DE*8AC*E1"))
+        await world.remove(DE, 1)
+        await hears(client, ("EVSE", "REMOVED", "DE*8AC*E1"), ("EVSE_STATUS", "REMOVED", "DE*8AC*E1"))
+
+
+async def test_says_nothing_of_what_was_never_seen(world: Moving):
+    """Neither live nor to who was away, also of what came and went while it was out of sight."""
+    await world.put(DE, 1)
+    stranger, nsp, away = Client(None), Client(world.nsp.caller), Client(world.nsp.caller)
+    async with running(world.database) as source:
+        for client in (stranger, nsp, away):
+            await connected(source, client)
+        away.cut()
+        nsp.told.clear()
+        away.told.clear()
+        await world.contract(DE)  # ends it
+        await hears(nsp, ("EVSE", "REMOVED", "DE*8AC*E1"))
+        await world.put(DE, 2, parking_spots=())
+        await world.say(DE, 2, "AVAILABLE")
+        await world.remove(DE, 1)
+        await world.remove(DE, 2)
+        await world.put(FR, 7, parking_spots=())
+        for client in (stranger, nsp):
+            await hears(client, ("EVSE", "UPSERTED", "FR*A23*E7"))
+        await away.connect(source)
+        await hears(away, ("EVSE", "REMOVED", "DE*8AC*E1"), ("EVSE", "UPSERTED", "FR*A23*E7"))
+    assert {change["id"] for change in stranger.told} == {"FR*A23*E7"}
+    for client in (nsp, away):
+        assert "DE*8AC*E2" not in {change["id"] for change in client.told}
+        assert client.ids("EVSE", "EVSE_STATUS") == {"FR*A23*E7"}
+
+
+async def test_shows_what_a_contract_brings_and_takes_it_away_again(world: Moving):
+    await world.contract(DE)
+    await world.put(DE, *range(20), parking_spots=())
+    mine = {f"DE*8AC*E{number}" for number in range(20)}
+    async with running(world.database) as source:
+        client = await connected(source, Client(world.nsp.caller))
+        cursor = client.cursor
+        assert client.ids("EVSE") == set()
+        await world.contract(DE)
+        await hears(client, *(("EVSE", "UPSERTED", id_) for id_ in mine))
+        await world.contract(DE)
+        await hears(client, *(("EVSE", "REMOVED", id_) for id_ in mine))
+    asking = Client(world.nsp.caller, cursor=cursor)
+    await asking.ask_on(world.database, 3)
+    assert asking.ids("EVSE") == set()
+    await world.contract(DE)
+    await asking.ask_on(world.database, 3)
+    assert asking.ids("EVSE") == mine
+
+
+@pytest.mark.parametrize("ready", [False, True])
+async def test_bounds_what_waits_for_one_outlet(world: Moving, monkeypatch: pytest.MonkeyPatch, ready: bool):
+    """Who does not read is sent to its cursor; who does, and got too much at once, is fed from the log."""
+    monkeypatch.setattr(bounds, "MOST_PENDING", 10)
+    async with running(world.database) as source:
+        client, other = [await connected(source, Client(world.nsp.caller)) for _ in range(2)]
+        assert client.outlet is not None
+        outlet = client.outlet
+        outlet.ready = ready
+        for number in range(0, 60, 20):
+            await world.put(DE, *range(number, number + 20), parking_spots=())
+        await until(lambda: other.look() or len(other.ids("EVSE")) == 60, "the other has all")
+        if not ready:
+            await until(lambda: outlet.errors, "the end")
+            assert outlet.errors is not None
+            assert outlet.errors[0]["extensions"]["code"] == "RESYNC"
+            client.cursor = outlet.errors[0]["extensions"]["cursor"]
+            await client.connect(source)
+        await until(lambda: client.look() or len(client.ids("EVSE")) == 60, "all of it")
+        assert len(source.fanout) == 2
+
+
+async def test_keeps_the_newest_while_an_outlet_is_not_ready(world: Moving):
+    await world.put(DE, 1)
+    async with running(world.database) as source:
+        slow, quick = [await connected(source, Client(world.nsp.caller, kinds=["EVSE_STATUS"])) for _ in range(2)]
+        assert slow.outlet is not None
+        assert slow.subscription is not None
+        slow.outlet.ready = False
+        for major in ("AVAILABLE", "NOT_AVAILABLE") * 5:
+            quick.told.clear()
+            await world.say(DE, 1, major)
+            await hears(quick, ("EVSE_STATUS", "UPSERTED", "DE*8AC*E1"))
+        assert slow.outlet.pages == []
+        slow.told.clear()
+        slow.outlet.ready = True
+        slow.subscription.resume()
+        await hears(slow, ("EVSE_STATUS", "UPSERTED", "DE*8AC*E1"))
+        assert len(slow.told) == 1
+
+
+async def test_makes_a_text_once_for_all_who_ask_the_same(world: Moving):
+    async with running(world.database) as source:
+        outlets = [Texts() for _ in range(20)]
+        for outlet in outlets:
+            await subscribe(source, world.nsp.caller, "subscription { changes { cursor changes { id } } }", outlet)
+        await until(lambda: all(outlet.texts for outlet in outlets), "the first page")
+        assert len(source.fanout._groups) == 1
+        await world.put(DE, 1)
+        await until(lambda: all(len(outlet.texts) > 1 for outlet in outlets), "the change")
+        assert len({id(outlet.texts[1]) for outlet in outlets}) == 1
+
+
+async def test_shows_each_what_it_may_see_inside_a_spot(world: Moving):
+    """What everybody may see who sees the row is shared; what not everybody may see is not."""
+    query = "subscription { changes(kinds: [PARKING_SPOT]) { changes { id parkingSpot { evses { evseId } } } } }"
+    async with running(world.database) as source:
+        nsp, stranger = Collecting(), Collecting()
+        await subscribe(source, world.nsp.caller, query, nsp)
+        await subscribe(source, None, query, stranger)
+        await until(lambda: nsp.pages and stranger.pages, "the first page")
+        assert len(source.fanout._groups) == 2
+        spots = (EvseParkingSpot(parking_id="DEPRKP1"),)
+        await world.put(DE, 1, parking_spots=spots)
+        await world.put(FR, 1, parking_spots=spots)
+
+        def evses(outlet: Collecting) -> set[str]:
+            changes = [change for page in outlet.pages for change in page["changes"]["changes"]]
+            return {evse["evseId"] for evse in changes[-1]["parkingSpot"]["evses"]} if changes else set()
+
+        await until(lambda: evses(nsp) == {"DE*8AC*E1", "FR*A23*E1"}, "both")
+        await until(lambda: evses(stranger) == {"FR*A23*E1"}, "the open one")
+
+
+async def test_answers_with_its_aliases_and_words(world: Moving):
+    await world.put(DE, 1, at=(10.0, 48.0))
+    outlet = Collecting()
+    query = """subscription ($at: AreaInput) { told: changes(within: $at, initial: true, kinds: [EVSE, EVSE_STATUS]) {
+        __typename more: hasMore ids: changes { it: id __typename }
+        changes { action one: evse { evseId distanceM } two: evse { operator { partyId } } }
+    } }"""
+    near = {"near": {"latitude": 48.0, "longitude": 10.0, "radiusM": 1000}}
+    async with running(world.database) as source:
+        await subscribe(source, world.nsp.caller, query, outlet, {"at": near})
+        await until(lambda: outlet.pages, "the first page")
+        await world.say(DE, 1, "AVAILABLE")
+        await until(lambda: len(outlet.pages) > 1, "the change")
+    evse = {"one": {"evseId": "DE*8AC*E1", "distanceM": 0.0}, "two": {"operator": {"partyId": "DE8AC"}}}
+    page = {
+        "__typename": "ChangePage",
+        "more": False,
+        "ids": [{"it": "DE*8AC*E1", "__typename": "Change"}],
+        "changes": [{"action": "UPSERTED", **evse}],
+    }
+    assert outlet.pages == [{"told": page}] * 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "code"),
+    [
+        ({"filter": {"usableAt": "2026-03-02T12:00:00Z"}}, "FILTER_NOT_LIVE"),
+        ({"cursor": "nonsense"}, "BAD_INPUT"),
+        ({"within": {"near": {"latitude": 91.0, "longitude": 0.0}}}, "BAD_AREA"),
+    ],
+)
+async def test_refuses_before_it_begins(world: Moving, variables: dict[str, Any], code: str):
+    async with running(world.database) as source:
+        with pytest.raises(HubError) as refused:
+            await subscribe(source, None, SUBSCRIPTION, Collecting(), variables)
+        assert refused.value.code == code
+        assert len(source.fanout) == 0
+
+
+async def test_refuses_a_cursor_of_another_log(world: Moving):
+    page = (await ask(world.database, None, QUERY))["changes"]
+    inside = urlsafe_b64decode(page["cursor"] + "==").replace(b'["', b'["x')
+    cursor = urlsafe_b64encode(inside).decode().rstrip("=")
+    async with running(world.database) as source:
+        with pytest.raises(HubError) as refused:
+            await subscribe(source, None, SUBSCRIPTION, Collecting(), {"cursor": cursor})
+    assert refused.value.code == "CURSOR_EXPIRED"
+
+
+async def test_takes_no_more_than_it_can(world: Moving):
+    source = ChangeSource(CORE, Fanout(world.database, shown, most=2))
+    for _ in range(2):
+        await subscribe(source, None, SUBSCRIPTION, Collecting())
+    with pytest.raises(TooManySubscriptions):
+        await subscribe(source, None, SUBSCRIPTION, Collecting())
+
+
+async def test_holds_ten_thousand_subscriptions_in_bounded_memory(world: Moving, capsys: pytest.CaptureFixture[str]):
+    count, caller = 10_000, world.nsp.caller
+    async with running(world.database) as source:
+        outlets: list[Collecting] = []
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(count):
+            at = {"latitude": 40 + number % 200 / 20, "longitude": number // 200 / 5, "radiusM": 5_000.0}
+            outlets.append(Collecting())
+            await subscribe(source, caller, SUBSCRIPTION, outlets[-1], {"within": {"near": at}})
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        async with asyncio.timeout(120):
+            await until(lambda: all(outlet.pages for outlet in outlets), "all begin")
+        each = (after - before) / count
+        with capsys.disabled():
+            print(f"\n{each / 1024:.1f} KiB per subscription")  # noqa: T201
+        assert each < 20 * 1024
+        await world.put(DE, 1, at=(9.8, 45.0))
+        near = outlets[49 * 200 + 100]
+        await until(lambda: len(near.pages) > 1, "the change")
+        assert sum(len(outlet.pages) > 1 for outlet in outlets) <= 4
