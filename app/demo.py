@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.db.engine import Database
 from app.demo_stations import OPERATORS, Operator, charge_points
+from app.demo_status import push_all
 from app.errors import HubError
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import list_contracts, set_contract
@@ -28,6 +29,8 @@ ROLES: Mapping[str, RoleName] = {
     PROVIDER: RoleName(Role.EVSP, "DEDMO"),
     PARKING: RoleName(Role.PSO, "DEDPS"),
 }
+
+PARTY_IDS = tuple(role.party_id for role in ROLES.values() if role.party_id is not None)
 
 #: The navigation service sees the open operator, three by contract and the fast chargers through the provider, but not
 #: Demo Charging South: there is something to see of what visibility does.
@@ -79,6 +82,7 @@ async def fill(
         evses = await _upload(database, operator, partners[operator.name], seed, now)
         if progress is not None:
             progress(operator.name, evses)
+    await push_all(database, PARTY_IDS, seed, now)
     # Last, for they tell that everything else is there.
     await _set_contracts(database, partners, now)
     return Filled(_ids(partners.values()), keys, await _count(database))

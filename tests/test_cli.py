@@ -71,14 +71,15 @@ def test_has_the_commands_that_the_readme_promises() -> None:
 
 @EVERY_COMMAND
 def test_shows_an_example_that_can_be_pasted(path: tuple[str, ...]) -> None:
-    example = re.search(r"Example:\n +((?:[A-Z_]+=\S+ )*)ochub (.+)", _help(*path))
-    assert example is not None
-    words = shlex.split(example[2])
-    assert tuple(words[: len(path)]) == path
+    examples = re.findall(r"^ +(?:[A-Z_]+=\S+ )*ochub (.+)$", _help(*path), re.MULTILINE)
+    assert examples
     command = COMMANDS[path]
-    # Refuses options that the command does not have, and too many arguments.
-    _, left, _ = command.make_parser(click.Context(command)).parse_args(words[len(path) :])
-    assert left == []
+    for example in examples:
+        words = shlex.split(example)
+        assert tuple(words[: len(path)]) == path
+        # Refuses options that the command does not have, and too many arguments.
+        _, left, _ = command.make_parser(click.Context(command)).parse_args(words[len(path) :])
+        assert left == []
 
 
 @EVERY_COMMAND

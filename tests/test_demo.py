@@ -1,7 +1,8 @@
 """Synthetic data: believable, made by a seed, and let in by the hub's own pipeline."""
 
+import asyncio
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from app.cli.data import EXAMPLE_PLACE
 from app.db.engine import Database
-from app.demo import CONTRACTS, NAVIGATION, ROLES, NotEmpty, fill
+from app.demo import CONTRACTS, NAVIGATION, PARTY_IDS, ROLES, NotEmpty, fill
 from app.demo_stations import EVSES, OPERATORS, Input, charge_points, known_places
+from app.demo_status import keep_pushing
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import end_contract, list_contracts
 from app.exchange.keys import list_keys
@@ -19,7 +21,7 @@ from app.exchange.roles import RoleName
 from app.ids import normalise_evse_id, party_of
 from app.ingest.charge_point_input import read_charge_point
 from app.ingest.records import ChargePoint
-from app.words import Role
+from app.words import MajorStatus, Role
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
@@ -132,6 +134,33 @@ async def test_changes_nothing_when_its_data_is_there(database: Database) -> Non
     assert (again.partner_ids, again.evses) == (first.partner_ids, first.evses)
     assert len(await list_keys(database, CONSOLE)) == len(ROLES)
     assert len(await list_partners(database, CONSOLE)) == len(ROLES)
+
+
+async def test_says_of_most_evses_and_spots_what_is_with_them(database: Database) -> None:
+    await fill(database, 5, NOW)
+    said = await database.fetch(
+        "select major, count(*) from evse_status where at is not null group by major union all "
+        "select 'spot ' || status, count(*) from parking_status where at is not null group by status"
+    )
+    counts = {row[0]: row[1] for row in said}
+    assert sum(counts[major] for major in MajorStatus) == EVSES
+    assert counts["AVAILABLE"] > EVSES / 2
+    assert {"spot AVAILABLE", "spot NOT_AVAILABLE"} <= counts.keys()
+
+
+async def test_goes_on_changing_it(database: Database) -> None:
+    await fill(database, 5, NOW)
+    new: list[int] = []
+
+    def told(changed: int) -> None:
+        new.append(changed)
+        if sum(new) > 50:
+            raise asyncio.CancelledError
+
+    later = NOW + timedelta(minutes=1)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(keep_pushing(database, PARTY_IDS, 200, lambda: later, told), 60)
+    assert sum(new) > 50
 
 
 async def test_goes_on_where_it_was_interrupted(database: Database) -> None:

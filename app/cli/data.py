@@ -19,8 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.cli.connect import DATABASE_SETTINGS, current_settings, run_with_database, takes_settings, url_of
 from app.db.engine import Database
-from app.demo import NAVIGATION, Filled, fill
+from app.demo import NAVIGATION, PARTY_IDS, Filled, fill
 from app.demo_stations import Place, known_places
+from app.demo_status import keep_pushing
 from app.exchange.keys import IssuedKey
 from app.ingest.checks import MEANINGS
 from app.ingest.imports import ImportReport, Register, import_register
@@ -215,13 +216,17 @@ def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 @click.command
 @click.option("--seed", type=int, help="Make the same data again; chosen by chance otherwise, and printed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all partners and their keys.")
+@click.option(
+    "--live", type=click.IntRange(1, 10_000), help="Then go on changing so many states a second, until Ctrl-C."
+)
 @takes_settings(*DATABASE_SETTINGS, "host", "port")
-def demo(seed: int | None, as_json: bool) -> None:
+def demo(seed: int | None, as_json: bool, live: int | None) -> None:
     """Fill an empty hub with synthetic data.
 
     \b
     Example:
       ochub demo --seed 1
+      ochub demo --live 20
 
     About 3,000 EVSEs of six invented operators in 94 real places of Europe, a navigation service that sees five of
     the operators, a mobility provider and a parking spot operator. It prints a key and a query to paste. Beside a
@@ -239,6 +244,11 @@ def demo(seed: int | None, as_json: bool) -> None:
     else:
         click.echo(f"The demo data is there already: {filled.evses:,} EVSEs. Nothing was changed.")
         click.echo(f"Another key for its navigation service: ochub key issue {shlex.quote(NAVIGATION)}")
+    if live is not None:
+        click.echo(f"Changing {live} states a second now; stop with Ctrl-C.")
+        run_with_database(
+            lambda database: keep_pushing(database, PARTY_IDS, live, lambda: datetime.now(UTC), lambda _: None)
+        )
 
 
 def _tell_operator(name: str, evses: int) -> None:

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 
@@ -37,54 +38,7 @@ from app.settings import Settings
 #: Requests under way get so long when the hub is told to stop.
 GRACE_S = 3
 DEVELOPMENT, PRODUCTION = "DEVELOPMENT", "PRODUCTION"
-SERVER_SETTINGS = ("host", "port", "database_url", "data_dir", "log_level", "log_format")
-SERVER_DATABASE_SETTINGS = ("runtime_role", "pool_size", "read_timeout_s", "write_timeout_s")
-SERVER_LIMITS = ("key_cache_s", "refusals_kept")
-SERVER_LOG = ("nats_url", "relay_interval_s", "change_days", "status_history_days")
-SERVER_BODIES = ("max_body_bytes", "max_anonymous_body_bytes", "body_timeout_s", "gzip_from_bytes")
-SERVER_DOCUMENTS = (
-    "max_document_characters",
-    "max_document_tokens",
-    "max_depth",
-    "max_fields",
-    "max_aliases",
-    "max_directives",
-    "max_root_fields",
-    "max_definitions",
-    "max_cost",
-    "max_values",
-)
-SERVER_BUDGETS = (
-    "partner_requests_per_s",
-    "partner_cost_per_s",
-    "anonymous_requests_per_s",
-    "anonymous_cost_per_s",
-    "budget_burst_s",
-)
-SERVER_SOCKETS = (
-    "max_sockets_per_key",
-    "max_sockets_per_address",
-    "max_subscriptions_per_socket",
-    "max_subscriptions_per_key",
-    "max_subscriptions_per_address",
-    "max_message_bytes",
-    "messages_per_s",
-    "init_timeout_s",
-    "keepalive_s",
-    "send_timeout_s",
-    "socket_buffer_bytes",
-    "key_check_s",
-)
-SERVER_NETWORK = ("cors_origins", "trusted_proxies")
-SERVER_DOOR = (
-    *SERVER_LIMITS,
-    *SERVER_LOG,
-    *SERVER_BODIES,
-    *SERVER_DOCUMENTS,
-    *SERVER_BUDGETS,
-    *SERVER_SOCKETS,
-    *SERVER_NETWORK,
-)
+SERVER_SETTINGS = tuple(each.name for each in fields(Settings))
 
 
 log = structlog.get_logger("ochub")
@@ -97,7 +51,7 @@ class CannotListen(HubError):
 
 
 @click.command
-@takes_settings(*SERVER_SETTINGS, *SERVER_DATABASE_SETTINGS, *SERVER_DOOR)
+@takes_settings(*SERVER_SETTINGS)
 def up() -> None:
     """Run the hub for development, with GraphiQL.
 
@@ -112,7 +66,7 @@ def up() -> None:
 
 
 @click.command
-@takes_settings(*SERVER_SETTINGS, *SERVER_DATABASE_SETTINGS, *SERVER_DOOR)
+@takes_settings(*SERVER_SETTINGS)
 @click.option(
     "--workers",
     type=click.IntRange(1),
