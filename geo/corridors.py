@@ -15,7 +15,7 @@ from geo.routes import Piece
 
 #: Cells are twice as wide as the corridor reaches, but not tiny: each takes a search of its own.
 CELL_TIMES_CORRIDOR = 2
-SMALLEST_CELL_M = 4_000
+SMALLEST_CELL_M = 10_000
 #: What a cell's map and box may be wrong by: parts of the route a little farther off than the corridor are kept too.
 SLACK = 1.02
 #: Pieces near one place, times the corridor in metres: what measuring a city's rows may cost.
@@ -85,7 +85,8 @@ class _Box:
     def add(self, number: int, sides: Sides) -> None:
         self.numbers.append(number)
         west, south, east, north = self.sides
-        self.sides = (min(west, sides[0]), min(south, sides[1]), max(east, sides[2]), max(north, sides[3]))
+        if sides[0] < west or sides[1] < south or sides[2] > east or sides[3] > north:
+            self.sides = (min(west, sides[0]), min(south, sides[1]), max(east, sides[2]), max(north, sides[3]))
 
 
 class _Grid:
@@ -94,8 +95,15 @@ class _Grid:
     def __init__(self, cell_m: float) -> None:
         self.bands = max(1, floor(pi * EARTH_RADIUS_M / cell_m))
         self.height = 180 / self.bands
+        self._columns: dict[int, int] = {}
 
     def columns(self, band: int) -> int:
+        """Give the number of columns, of which each piece asks for several bands."""
+        if band not in self._columns:
+            self._columns[band] = self._count(band)
+        return self._columns[band]
+
+    def _count(self, band: int) -> int:
         south = band * self.height - 90
         widest = 0.0 if south < 0 < south + self.height else min(abs(south), abs(south + self.height))
         return max(1, floor(360 * cos(radians(widest)) / self.height))
@@ -115,7 +123,8 @@ class _Grid:
                 turn, at = divmod(column, count)
                 left, right = at * width - 180, (at + 1) * width - 180
                 if last - first < count:  # what goes all the way round is not worth cutting
-                    left, right = max(west - turn * 360, left), min(east - turn * 360, right)
+                    left = west - turn * 360 if west - turn * 360 > left else left
+                    right = east - turn * 360 if east - turn * 360 < right else right
                 yield (band, at), (left, low, right, high)
 
 

@@ -16,13 +16,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
-from tests.benchmarks import status
+from tests.benchmarks import growth, status
 from tests.benchmarks.log import measure_log, told
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
-PARTS = ("reads", "status", "log")
+PARTS = ("reads", "growth", "status", "log")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -42,6 +42,9 @@ class Target:
 
 TARGETS = (Target("a", "orm", 20), Target("a", "bare", 0.75), Target("b", "orm", 40), Target("b", "bare", 0.7))
 CLIENTS_OF_TARGETS = 8
+#: The questions that the mapper answers too, and that are asked with a key as well.
+WITH_ALL_BASELINES = ("a", "b")
+BESIDE_BARE = ("c", "d", "e")
 
 
 @click.command(context_settings={"show_default": True})
@@ -81,6 +84,8 @@ def main(
             figures["log"] = _measure_log(running.dsn, rounds, console)
         if "reads" in parts:
             figures |= _measure_reads(console, running.dsn, evses, measure_import, seed, rounds, seconds, postmaster)
+        if "growth" in parts:
+            figures["growth"] = _measure_growth(running.dsn, seed, rounds, seconds, postmaster, console)
     if json_file is not None:
         json_file.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
 
@@ -101,6 +106,18 @@ def _measure_log(dsn: str, rounds: int, console: Console) -> Any:
     for line in told(figures):
         console.print(line)
     return asdict(figures)
+
+
+def _measure_growth(
+    dsn: str, seed: int, rounds: int, seconds: float, postmaster: int, console: Console
+) -> Mapping[str, float]:
+    console.print(f"Growth: {growth.SMALL:,} and {growth.LARGE:,} EVSEs (made once, in minutes, and kept) ...")
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Measuring", total=growth.steps(rounds))
+        times = growth.run(dsn, seed, rounds, seconds, postmaster, lambda: progress.advance(task))
+    for line in growth.lines(times):
+        console.print(line)
+    return times
 
 
 def _measure_reads(
@@ -147,13 +164,17 @@ def _run(
 
 def _variants(question: Question, servers: Mapping[str, Any], key: str) -> list[Variant]:
     asked, bare = graphql_requests(question), bare_requests(question)
-    with_key = graphql_requests(question, key)
-    return [
+    variants = [
         Variant(question.name, "hub", servers["hub"], asked),
         Variant(question.name, "bare", servers["bare"], bare, like="hub"),
+    ]
+    if question.name[0] not in WITH_ALL_BASELINES:
+        return variants
+    return [
+        *variants,
         Variant(question.name, "orm", servers["orm"], asked, like="hub", statements=ORM_STATEMENTS),
         Variant(question.name, "orm, cached", servers["orm, cached"], asked, like="hub", statements=ORM_STATEMENTS),
-        Variant(question.name, "hub, key", servers["hub"], with_key),
+        Variant(question.name, "hub, key", servers["hub"], graphql_requests(question, key)),
         Variant(question.name, "bare, key", servers["bare, key"], bare, like="hub, key"),
     ]
 
@@ -202,9 +223,10 @@ def _verdicts(results: Sequence[Result]) -> list[str]:
     targets = [_verdict(results, target) for target in TARGETS]
     others = [
         f"({letter}) {_ratios(results, letter, name, baseline)}"
-        for letter in ("a", "b")
+        for letter in WITH_ALL_BASELINES
         for name, baseline in (("hub", "orm, cached"), ("hub, key", "bare, key"), ("hub, key", "hub"))
     ]
+    others += [f"({letter}) {_ratios(results, letter, 'hub', 'bare')}" for letter in BESIDE_BARE]
     return [f"At {CLIENTS_OF_TARGETS} clients, medians of the rounds' ratios:", *targets, *others]
 
 

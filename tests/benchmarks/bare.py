@@ -4,6 +4,7 @@ Nothing that answers these questions with this SQL can be much faster, so the hu
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,25 +13,46 @@ from graphql.execution.values import get_argument_values, get_variable_values
 
 from app.db.engine import Database
 from app.ids import normalise_evse_id, separated_evse_id
+from app.read.frequencies import prepare_nearest
 from app.read.paging import encode_cursor
+from app.read.plan import Selection
+from app.read.search import Request
 from app.read.statement import Statement, compile_statement
 from app.settings import Settings
 from app.visibility import Sight
 from app.words import AuthMethod, words_of
+from schema.areas import area_of
 from schema.build import schema
 from schema.documents import Documents
-from tests.benchmarks.questions import NEAREST, ONE
+from tests.benchmarks.questions import CITY, NEAREST, ONE, RARE_PLUG, ROUTE
 
 Row = Any
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
-#: Variables of the right kinds; the statement depends on nothing else.
-SAMPLE_NEAREST = {"near": {"longitude": 0.0, "latitude": 0.0, "radiusM": 1.0}, "first": 1}
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """A list of EVSEs: its document, variables of the right kinds, and the variable that is the area, by its kind."""
+
+    document: str
+    area: str
+    sample: Mapping[str, Any]
+    order: tuple[str, ...]
+
+
+NEAR = {"longitude": 0.0, "latitude": 0.0, "radiusM": 1.0}
+BOX = {"minimumLongitude": 0.0, "minimumLatitude": 0.0, "maximumLongitude": 1.0, "maximumLatitude": 1.0}
+LISTS = {
+    "/nearest": List(NEAREST, "near", NEAR, ("distance_m", "evse_id")),
+    "/city": List(CITY, "bounds", BOX, ("evse_id",)),
+    "/route": List(ROUTE, "route", {"polyline": "????_ibE_ibE"}, ("along_route_m", "evse_id")),
+    "/rare": List(RARE_PLUG, "near", NEAR, ("distance_m", "evse_id")),
+}
 SAMPLE_ONE = {"evseId": "DE*8AC*E1"}
 
 
-def hub_statement(text: str, sample: Mapping[str, Any], sight: Sight) -> Statement:
-    """Give the statement that the hub answers a document's only root field with."""
+def hub_request(text: str, sample: Mapping[str, Any]) -> tuple[Selection, Request]:
+    """Give what the hub reads to answer a document's only root field."""
     core = schema._schema  # pyright: ignore[reportPrivateUsage]
     operation = Documents(core).get(text).operation(None)
     variables = get_variable_values(core, operation.node.variable_definitions or (), dict(sample))
@@ -42,20 +64,17 @@ def hub_statement(text: str, sample: Mapping[str, Any], sight: Sight) -> Stateme
     assert root.requested is not None
     assert root.selected is not None
     request = root.requested(get_argument_values(root.field, root.node, variables), None)
-    assert request is not None
-    return compile_statement(root.selected.plain, request.search, sight)
+    assert isinstance(request, Request)
+    return root.selected.plain, request
 
 
 class BareRoute:
-    """POST /nearest and POST /evse, anonymous, or as a role when one is given."""
+    """POST /evse and the lists, anonymous, or as a role when one is given."""
 
     def __init__(self, dsn: str, role_id: int | None = None) -> None:
         self.dsn = dsn
         self.caller = {} if role_id is None else {"caller_role_id": role_id}
-        sight = Sight.STRANGER if role_id is None else Sight.PARTNER
-        self.nearest_statement = hub_statement(NEAREST, SAMPLE_NEAREST, sight)
-        self.one_statement = hub_statement(ONE, SAMPLE_ONE, sight)
-        self.database: Database | None = None
+        self.sight = Sight.STRANGER if role_id is None else Sight.PARTNER
         self.answers: Mapping[str, Answer] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -75,37 +94,53 @@ class BareRoute:
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
-        self.database = database = await Database.open(self.dsn, Settings())
+        database = await Database.open(self.dsn, Settings())
+        selection, one = hub_request(ONE, SAMPLE_ONE)
+        statement = compile_statement(selection, one.search, self.sight)
+        lists = {path: await self._prepare(database, list_) for path, list_ in LISTS.items()}
         self.answers = {
-            "/nearest": partial(self._nearest, database, await _positions(database, self.nearest_statement)),
-            "/evse": partial(self._one, database, await _positions(database, self.one_statement)),
+            "/evse": partial(self._one, database, statement, await _positions(database, statement)),
+            **lists,
         }
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await database.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _nearest(self, database: Database, at: Mapping[str, int], asked: Mapping[str, Any]) -> Any:
-        near, first = asked["near"], asked["first"]
-        arguments = {
-            "longitude": near["longitude"],
-            "latitude": near["latitude"],
-            "radius_m": near["radiusM"],
-            "limit": first + 1,
-            **self.caller,
-        }
-        rows = await database.fetch(self.nearest_statement.sql, *self.nearest_statement.bind(arguments))
+    async def _prepare(self, database: Database, list_: List) -> Answer:
+        """Prepare a list: filters, and how the few that pass are looked for, are the same for all questions."""
+        selection, request = hub_request(list_.document, {list_.area: list_.sample, "first": 1})
+        request = await prepare_nearest(database, request, self.sight)
+        statement = compile_statement(selection, request.search, self.sight)
+        at = await _positions(database, statement)
+        return partial(self._list, database, statement, at, list_, request.arguments)
+
+    async def _list(
+        self,
+        database: Database,
+        statement: Statement,
+        at: Mapping[str, int],
+        list_: List,
+        fixed: Mapping[str, Any],
+        asked: Mapping[str, Any],
+    ) -> Any:
+        _, area = area_of({list_.area: asked[list_.area]})
+        first = asked["first"]
+        arguments = {**fixed, **area, "limit": first + 1, **self.caller}
+        rows = await database.fetch(statement.sql, *statement.bind(arguments), planned=statement.planned)
         shown = rows[:first]
-        last = [shown[-1][at[name]] for name in ("distance_m", "evse_id")] if shown else None
+        last = [shown[-1][at[name]] for name in list_.order] if shown else None
         page = {
             "hasNextPage": len(rows) > first,
-            "endCursor": None if last is None else encode_cursor("distance_m+evse_id", *last),
+            "endCursor": None if last is None else encode_cursor("+".join(list_.order), *last),
         }
-        return {"evses": {"nodes": [_nearby(row, **at) for row in shown], "pageInfo": page}}
+        return {"evses": {"nodes": [_listed(row, at) for row in shown], "pageInfo": page}}
 
-    async def _one(self, database: Database, at: Mapping[str, int], asked: Mapping[str, Any]) -> Any:
+    async def _one(
+        self, database: Database, statement: Statement, at: Mapping[str, int], asked: Mapping[str, Any]
+    ) -> Any:
         arguments = {"evse_id": normalise_evse_id(asked["evseId"]), **self.caller}
-        rows = await database.fetch(self.one_statement.sql, *self.one_statement.bind(arguments))
+        rows = await database.fetch(statement.sql, *statement.bind(arguments))
         return {"evse": _detailed(rows[0], **at) if rows else None}
 
 
@@ -116,15 +151,23 @@ async def _positions(database: Database, statement: Statement) -> Mapping[str, i
         return {attribute.name: place for place, attribute in enumerate(prepared.get_attributes())}
 
 
-def _nearby(
-    row: Row, *, evse_id: int, distance_m: int, latitude: int, longitude: int, charge_point_type: int,
+#: What only some lists show, by the column.
+METRES = {"distance_m": "distanceM", "along_route_m": "alongRouteM"}
+
+
+def _listed(row: Row, at: Mapping[str, int]) -> Any:
+    metres = {shown: round(row[at[name]], 1) for name, shown in METRES.items() if name in at}
+    return metres | _listed_everywhere(row, **{name: place for name, place in at.items() if name not in METRES})
+
+
+def _listed_everywhere(
+    row: Row, *, evse_id: int, latitude: int, longitude: int, charge_point_type: int,
     static_status: int, party_id: int, name: int, location_id: int, location_name: int, location_type: int,
     address: int, city: int, zip_code: int, country: int, connector_standards: int, connector_formats: int,
     maximum_power_kw: int, auth_methods: int, telephone_number: int, updated_at: int,
 ) -> Any:  # fmt: skip
     return {
         "evseId": separated_evse_id(row[evse_id]),
-        "distanceM": round(row[distance_m], 1),
         "position": {"latitude": row[latitude], "longitude": row[longitude]},
         "chargePointType": row[charge_point_type],
         "staticStatus": row[static_status] or "UNKNOWN",

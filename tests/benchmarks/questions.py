@@ -1,23 +1,33 @@
-"""What is asked of every variant: two documents, with other variables each time, all from one seed."""
+"""What is asked of every variant: a few documents, with other variables each time, all from one seed."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import cos, degrees, pi, radians, sin
 from typing import Any
 
 import orjson
+
+from geo.areas import EARTH_RADIUS_M
+from geo.polyline import encode_polyline
 
 FIRST = 50
 RADIUS_M = 25_000.0
 #: Centres lie so many degrees (standard deviation) beside an EVSE.
 BESIDE_DEGREES = 0.01
 
-NEAREST = """
-query Nearest($near: NearInput!, $first: Int!) {
-  evses(within: {near: $near}, first: $first) {
-    nodes {
+#: Half the sides of a city's box, in degrees: some 11 by 11 km in the middle of France.
+CITY_DEGREES = (0.075, 0.05)
+ROUTE_M, STEP_M, CORRIDOR_M = 200_000.0, 400.0, 2_000.0
+#: Standard deviation of a road's turn at each step, in radians.
+TURN = 0.08
+ROUTES = 200
+#: A plug that hardly anybody has; `tests.benchmarks.world` gives it to a few.
+RARE = "IEC_62196_T3C"
+RARE_RADIUS_M = 100_000.0
+
+NODE = """
       evseId
-      distanceM
       position { latitude longitude }
       chargePointType
       staticStatus
@@ -28,11 +38,26 @@ query Nearest($near: NearInput!, $first: Int!) {
       authMethods
       telephoneNumber
       updatedAt
-    }
-    pageInfo { hasNextPage endCursor }
-  }
-}
 """
+
+
+def _list_of(variables: str, arguments: str, more: str) -> str:
+    return f"""
+query List({variables}, $first: Int!) {{
+  evses({arguments}, first: $first) {{
+    nodes {{ {more} {NODE} }}
+    pageInfo {{ hasNextPage endCursor }}
+  }}
+}}
+"""
+
+
+NEAREST = _list_of("$near: NearInput!", "within: {near: $near}", "distanceM")
+CITY = _list_of("$bounds: BoundsInput!", "within: {bounds: $bounds}", "")
+ROUTE = _list_of("$route: RouteInput!", "within: {route: $route}", "distanceM alongRouteM")
+RARE_PLUG = _list_of(
+    "$near: NearInput!", f"within: {{near: $near}}, filter: {{connectorStandards: [{RARE}]}}", "distanceM"
+)
 
 ONE = """
 query One($evseId: EvseId!) {
@@ -73,22 +98,51 @@ class Question:
     variables: Sequence[Mapping[str, Any]]
 
 
-def questions(spots: Sequence[Spot], seed: int) -> tuple[Question, Question]:
-    """Give (a) the nearest EVSEs of each spot's surroundings and (b) each spot's EVSE."""
+def questions(spots: Sequence[Spot], seed: int) -> Sequence[Question]:
+    """Give what is asked: (a) to (e), around each of the spots."""
     chance = random.Random(seed)
     return (
-        Question("a: 50 nearest", NEAREST, "/nearest", [_near(chance, spot) for spot in spots]),
+        Question("a: 50 nearest", NEAREST, "/nearest", [_near(chance, spot, RADIUS_M) for spot in spots]),
         Question("b: one by id", ONE, "/evse", [{"evseId": spot.evse_id} for spot in spots]),
+        Question("c: a city's box", CITY, "/city", [_city(chance, spot) for spot in spots]),
+        Question("d: a 200 km route", ROUTE, "/route", [_route(chance, spot) for spot in spots[:ROUTES]]),
+        Question("e: a rare plug", RARE_PLUG, "/rare", [_near(chance, spot, RARE_RADIUS_M) for spot in spots]),
     )
 
 
-def _near(chance: random.Random, spot: Spot) -> Mapping[str, Any]:
-    near = {
-        "longitude": round(spot.longitude + chance.gauss(0, BESIDE_DEGREES), 6),
-        "latitude": round(spot.latitude + chance.gauss(0, BESIDE_DEGREES), 6),
-        "radiusM": RADIUS_M,
+def _near(chance: random.Random, spot: Spot, radius_m: float) -> Mapping[str, Any]:
+    longitude, latitude = _beside(chance, spot)
+    return {"near": {"longitude": longitude, "latitude": latitude, "radiusM": radius_m}, "first": FIRST}
+
+
+def _beside(chance: random.Random, spot: Spot) -> tuple[float, float]:
+    beside = (place + chance.gauss(0, BESIDE_DEGREES) for place in (spot.longitude, spot.latitude))
+    longitude, latitude = (round(place, 6) for place in beside)
+    return longitude, latitude
+
+
+def _city(chance: random.Random, spot: Spot) -> Mapping[str, Any]:
+    (longitude, latitude), (wide, high) = _beside(chance, spot), CITY_DEGREES
+    bounds = {
+        "minimumLongitude": longitude - wide,
+        "maximumLongitude": longitude + wide,
+        "minimumLatitude": latitude - high,
+        "maximumLatitude": latitude + high,
     }
-    return {"near": near, "first": FIRST}
+    return {"bounds": bounds, "first": FIRST}
+
+
+def _route(chance: random.Random, spot: Spot) -> Mapping[str, Any]:
+    """Drive from a spot, turning a little all the time, as roads do."""
+    longitude, latitude = spot.longitude, spot.latitude
+    points, towards = [(longitude, latitude)], chance.uniform(0, 2 * pi)
+    for _ in range(round(ROUTE_M / STEP_M)):
+        towards += chance.gauss(0, TURN)
+        latitude += degrees(STEP_M / EARTH_RADIUS_M) * cos(towards)
+        longitude += degrees(STEP_M / EARTH_RADIUS_M) * sin(towards) / cos(radians(latitude))
+        points.append((longitude, latitude))
+    route = {"polyline": encode_polyline(points), "precision": 5, "corridorM": CORRIDOR_M}
+    return {"route": route, "first": FIRST}
 
 
 def graphql_requests(question: Question, key: str | None = None) -> list[bytes]:

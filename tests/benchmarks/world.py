@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,31 @@ from app.auth import hash_secret, new_secret, shown_prefix
 from app.db.cluster import DATABASE
 from app.db.tables import evse, location
 from app.settings import Settings
-from app.words import AuthMethod
-from tests.benchmarks.questions import Spot
+from app.words import AuthMethod, ConnectorFormat, ConnectorStandard, connector_mask
+from tests.benchmarks.questions import RARE, Spot
 
 HERE = Path(__file__).parent
 REGISTER = Path(__file__).parents[3] / "shared" / "data" / "irve" / "irve-static-fr.csv.gz"
 WORLD, IMPORTED = "world", "imported"
 NSP = "Benchmark NSP"
 #: Another number makes kept worlds be made anew.
-LAYOUT = 1
+LAYOUT = 2
 
+#: In the ids of copies.
+COPIED = "EB"
 #: How a copy differs from its original; in SQL, `copy` is its number and `nth` the number of the EVSE.
-SHIFTED = {
-    "evse_id": "left(evse_id, 5) || 'EB' || copy || 'B' || nth",
-    "evse_id_as_sent": "left(evse_id, 5) || 'EB' || copy || 'B' || nth",
+RENAMED = {
+    "evse_id": f"left(evse_id, 5) || '{COPIED}' || copy || 'B' || nth",
+    "evse_id_as_sent": f"left(evse_id, 5) || '{COPIED}' || copy || 'B' || nth",
     "location_id": "location_id || '-B' || copy",
+}
+#: Copies a few kilometres further make cities denser.
+DENSER = RENAMED | {
     "longitude": "least(longitude + copy * 0.037, 180)",
     "latitude": "least(latitude + copy * 0.023, 90)",
 }
+#: Copies far to the east are more countries, with cities like the first one's.
+WIDER = RENAMED | {"longitude": "(longitude + copy * 16 + 180)::numeric % 360 - 180"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +74,32 @@ def prepare_world(dsn: str, size: int, measure_import: bool) -> World:
 
     Raises: subprocess.CalledProcessError when the import fails.
     """
-    kept = asyncio.run(_is_kept(dsn, size))
+    kept = asyncio.run(_is_kept(dsn, WORLD, size))
     imported = _import(dsn) if measure_import or not kept else None
     if not kept:
         asyncio.run(_make_world(dsn, size))
     return asyncio.run(_describe(_dsn_of(dsn, WORLD), imported))
+
+
+def prepare_grown(dsn: str, size: int) -> str:
+    """Give the kept database with exactly so many EVSEs, as wide as there are many, or make it from the import's."""
+    name = f"grown_{size}"
+    if not asyncio.run(_is_kept(dsn, name, size)):
+        asyncio.run(_make_grown(dsn, name, size))
+    return _dsn_of(dsn, name)
+
+
+async def _make_grown(dsn: str, name: str, size: int) -> None:
+    await _administer(dsn, f"drop database if exists {name}")
+    await _administer(dsn, f"create database {name} template {IMPORTED}")
+    connection = await asyncpg.connect(_dsn_of(dsn, name), server_settings={"synchronous_commit": "off"})
+    try:
+        there = await connection.fetchval("select count(*) from evse")
+        await connection.execute(_copying_sql(there, size, WIDER, exactly=True))
+        await connection.execute("vacuum analyze")
+        await connection.execute(f"comment on database {name} is '{_description(size)}'")
+    finally:
+        await connection.close()
 
 
 async def _describe(world_dsn: str, imported: Import | None) -> World:
@@ -131,9 +159,9 @@ def _ochub(dsn: str, *arguments: str) -> float:
 # ---------------------------------------------------------------- the world
 
 
-async def _is_kept(dsn: str, size: int) -> bool:
+async def _is_kept(dsn: str, name: str, size: int) -> bool:
     comment = "select shobj_description(oid, 'pg_database') from pg_database where datname = $1"
-    return await _administer(dsn, comment, WORLD) == _description(size)
+    return await _administer(dsn, comment, name) == _description(size)
 
 
 def _description(size: int) -> str:
@@ -147,7 +175,8 @@ async def _make_world(dsn: str, size: int) -> None:
     connection = await asyncpg.connect(_dsn_of(dsn, WORLD), server_settings={"synchronous_commit": "off"})
     try:
         there = await connection.fetchval("select count(*) from evse")
-        await connection.execute(_copying_sql(max(0, -(-size // there) - 1)))
+        await connection.execute(_copying_sql(there, size, DENSER, exactly=False))
+        await connection.execute(_partners_sql())
         await connection.execute(_normalising_sql())
         await connection.execute("vacuum analyze")
         await connection.execute(f"comment on database {WORLD} is '{_description(size)}'")
@@ -155,19 +184,25 @@ async def _make_world(dsn: str, size: int) -> None:
         await connection.close()
 
 
-def _copying_sql(copies: int) -> str:
+def _copying_sql(there: int, size: int, shifted: Mapping[str, str], exactly: bool) -> str:
+    """Give the SQL that makes copies until there are at least, or exactly, so many EVSEs."""
     return (
-        (HERE / "world.sql")
+        (HERE / "copies.sql")
         .read_text()
         .format(
-            copies=copies,
-            nsp=NSP,
+            copies=max(0, -(-size // there) - 1),
+            missing=max(0, size - there) if exactly else "all",
             location_columns=", ".join(_stored(location)),
-            location_copies=", ".join(SHIFTED.get(name, name) for name in _stored(location)),
+            location_copies=", ".join(shifted.get(name, name) for name in _stored(location)),
             evse_columns=", ".join(_stored(evse)),
-            evse_copies=", ".join(SHIFTED.get(name, name) for name in _stored(evse)),
+            evse_copies=", ".join(shifted.get(name, name) for name in _stored(evse)),
         )
     )
+
+
+def _partners_sql() -> str:
+    rare_mask = connector_mask([(ConnectorStandard(RARE), ConnectorFormat.SOCKET)])
+    return (HERE / "world.sql").read_text().format(nsp=NSP, rare=RARE, rare_mask=rare_mask)
 
 
 def _stored(table: Table) -> list[str]:

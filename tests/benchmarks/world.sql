@@ -1,13 +1,9 @@
--- More of the same: copies of all imported rows with their own ids, each a few kilometres further.
+-- A plug that hardly anybody has, at one EVSE in a thousand.
 
-insert into location ({location_columns})
-select {location_copies}
-from location cross join generate_series(1, {copies}) as copy;
-
-insert into evse ({evse_columns})
-select {evse_copies}
-from (select row_number() over (order by evse_id) as nth, evse.* from evse) as evse
-cross join generate_series(1, {copies}) as copy;
+update evse
+set connector_standards = array['{rare}'], connector_formats = array['SOCKET'], connector_tariff_ids = array[null::text],
+    connector_mask = {rare_mask}
+where abs(hashtext(evse_id)) % 1000 = 0;
 
 -- An NSP with contracts with twenty operators, every other one of which is not open to everybody.
 
