@@ -39,7 +39,8 @@ async function start() {
   const isFirstVisit = storage.getItem("graphiql:tabState") === null;
   ReactDOM.createRoot(document.getElementById("graphiql")).render(
     h(GraphiQL, {
-      fetcher: GraphiQL.createFetcher({ url: "/graphql" }),
+      // Subscriptions go over a socket; what the headers pane holds then goes into connection_init.
+      fetcher: GraphiQL.createFetcher({ url: "/graphql", subscriptionUrl: `${location.origin.replace("http", "ws")}/graphql` }),
       defaultTabs: examples.map(({ query, variables, headers }) => ({ query, variables, headers })),
       // Of the tab shown first GraphiQL takes only the query from there.
       variables: isFirstVisit ? examples[0].variables : undefined,
