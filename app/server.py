@@ -1,10 +1,17 @@
 """The server: uvicorn, told what else has to end."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
 
 import uvicorn
+
+
+def allow_many_connections() -> None:
+    """Let the process have as many files and sockets open as it may have: the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Server(uvicorn.Server):

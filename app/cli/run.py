@@ -32,7 +32,7 @@ from app.cli.workers import live_with_parent, run_workers
 from app.db.engine import Database
 from app.errors import HubError
 from app.logs import configure_logs, log_requests, masked
-from app.server import Server
+from app.server import Server, allow_many_connections
 from app.settings import Settings
 
 #: Requests under way get so long when the hub is told to stop.
@@ -157,6 +157,7 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
             log.info("serving", url=url)
 
     cut_off_silent_peers(listener, settings)
+    allow_many_connections()
     config = uvicorn.Config(
         log_requests(application),
         http=bounded_http(settings),

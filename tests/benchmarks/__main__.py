@@ -16,13 +16,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
-from tests.benchmarks import growth, status
+from tests.benchmarks import growth, sockets, status
 from tests.benchmarks.log import measure_log, told
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
-PARTS = ("reads", "growth", "status", "log")
+PARTS = ("reads", "growth", "status", "log", "sockets")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -68,7 +68,7 @@ def main(
     measure_import: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure the hub's reads, status uploads and change log beside their baselines, in one run, and print the ratios.
+    """Measure reads, status uploads, change log and sockets beside their baselines, in one run; print the ratios.
 
     A slow answer is no failure: the exit code is 0 unless the variants' answers differ.
     """
@@ -82,6 +82,8 @@ def main(
             figures["status"] = _measure_status(running.dsn, rounds, seconds, postmaster, console)
         if "log" in parts:
             figures["log"] = _measure_log(running.dsn, rounds, console)
+        if "sockets" in parts:
+            figures["sockets"] = _measure_sockets(running.dsn, console)
         if "reads" in parts:
             figures |= _measure_reads(console, running.dsn, evses, measure_import, seed, rounds, seconds, postmaster)
         if "growth" in parts:
@@ -104,6 +106,14 @@ def _measure_log(dsn: str, rounds: int, console: Console) -> Any:
     console.print("Change log ...")
     figures = asyncio.run(measure_log(dsn, rounds))
     for line in told(figures):
+        console.print(line)
+    return asdict(figures)
+
+
+def _measure_sockets(dsn: str, console: Console) -> Any:
+    console.print(f"Sockets: opening {sockets.SOCKETS:,} on each of two servers ...")
+    figures = sockets.run(dsn)
+    for line in sockets.lines(figures):
         console.print(line)
     return asdict(figures)
 

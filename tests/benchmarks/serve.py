@@ -25,9 +25,32 @@ def _hub(dsn: str, _: int | None) -> App:
 
     # One caller asks as much here as thousands would.
     unlimited = Settings(
-        partner_requests_per_s=0, partner_cost_per_s=0, anonymous_requests_per_s=0, anonymous_cost_per_s=0
+        partner_requests_per_s=0,
+        partner_cost_per_s=0,
+        anonymous_requests_per_s=0,
+        anonymous_cost_per_s=0,
+        max_sockets_per_address=1_000_000,
+        max_subscriptions_per_address=1_000_000,
+        # Clients that measure memory answer no pings.
+        keepalive_s=3600,
     )
     return create_app(dsn, unlimited, Profile.PRODUCTION)
+
+
+def _bare_sockets(_: str, __: int | None) -> App:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": scope["subprotocols"][0]})
+        while (await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": '{"type":"connection_ack"}'})
+
+    return application
 
 
 def _bare(dsn: str, role_id: int | None) -> App:
@@ -57,16 +80,28 @@ def _status_orm(dsn: str, _: int | None) -> App:
 SERVERS: Mapping[str, Callable[[str, int | None], App]] = {
     "hub": _hub,
     "bare": _bare,
+    "bare-sockets": _bare_sockets,
     "orm": _orm,
     "orm-cached": _orm_cached,
     "status-orm": _status_orm,
 }
 
 
+def _as_served() -> Mapping[str, Any]:
+    """Give what `ochub serve` makes connections of."""
+    from app.connections import bounded_http
+    from app.settings import Settings
+    from app.sockets import bounded_sockets
+
+    settings = Settings(keepalive_s=3600)
+    return {"http": bounded_http(settings), **bounded_sockets(settings)}
+
+
 def main() -> None:
     listener, name, dsn, *role_id = sys.argv[1:]
     app = SERVERS[name](dsn, int(role_id[0]) if role_id else None)
-    config = uvicorn.Config(app, http="httptools", access_log=False, log_level="warning", lifespan="on")
+    options = _as_served() if name == "hub" else {"http": "httptools", "ws_ping_interval": None}
+    config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="on", **options)
     gc.collect()
     gc.freeze()  # as `ochub serve` does
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
