@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.soak import live
 from tests.soak.database import make_database
 
 #: A part: takes an empty database, the seconds it may take and a seed, raises when something does not hold.
-Part = Callable[[str, float | None, int], Awaitable[Any]]
+Part = Callable[[str, float | None, int], Coroutine[Any, Any, Any]]
 
 
 async def _live(dsn: str, seconds: float | None, seed: int) -> live.Figures:
