@@ -77,6 +77,18 @@ def _status_orm(dsn: str, _: int | None) -> App:
     return status_app(dsn)
 
 
+def _fanout_strawberry(_: str, __: int | None) -> App:
+    from tests.benchmarks.fanout_baselines import strawberry_app
+
+    return strawberry_app()
+
+
+def _fanout_raw(_: str, __: int | None) -> App:
+    from tests.benchmarks.fanout_baselines import BroadcastApp
+
+    return BroadcastApp()
+
+
 SERVERS: Mapping[str, Callable[[str, int | None], App]] = {
     "hub": _hub,
     "bare": _bare,
@@ -84,6 +96,8 @@ SERVERS: Mapping[str, Callable[[str, int | None], App]] = {
     "orm": _orm,
     "orm-cached": _orm_cached,
     "status-orm": _status_orm,
+    "fanout-strawberry": _fanout_strawberry,
+    "fanout-raw": _fanout_raw,
 }
 
 

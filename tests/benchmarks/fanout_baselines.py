@@ -1,0 +1,151 @@
+"""What the fan-out is measured against: Strawberry's own subscriptions, and a bare broadcast of equal bytes.
+
+Both are told by POST /publish?count=N to publish N changes, one for each area in turn; neither asks a database.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from itertools import count
+from typing import Any
+
+import orjson
+import strawberry
+from fastapi import FastAPI
+from strawberry.fastapi import GraphQLRouter
+
+from tests.benchmarks.fanout_questions import AREAS, change_of, page_of
+
+
+class Published:
+    """Who follows which area."""
+
+    def __init__(self) -> None:
+        self.areas: list[dict[Any, None]] = [{} for _ in range(AREAS)]
+        self.numbers = count()
+
+    def next(self) -> tuple[int, Any]:
+        number = next(self.numbers)
+        return number % AREAS, change_of(number % AREAS, number)
+
+
+@strawberry.type
+class Operator:
+    party_id: str
+    name: str
+
+
+@strawberry.type
+class Point:
+    latitude: float
+    longitude: float
+
+
+@strawberry.type
+class Status:
+    major: str
+    minor: str | None
+
+
+@strawberry.type
+class Evse:
+    evse_id: str
+    operator: Operator
+    position: Point
+    status: Status
+
+
+@strawberry.type
+class Change:
+    kind: str
+    action: str
+    id: str
+    evse: Evse
+
+
+@strawberry.type
+class ChangePage:
+    cursor: str
+    has_more: bool
+    changes: list[Change]
+
+
+def _typed(change: Any) -> Change:
+    evse = change["evse"]
+    its = Evse(
+        evse_id=evse["evseId"],
+        operator=Operator(party_id=evse["operator"]["partyId"], name=evse["operator"]["name"]),
+        position=Point(**evse["position"]),
+        status=Status(**evse["status"]),
+    )
+    return Change(kind=change["kind"], action=change["action"], id=change["id"], evse=its)
+
+
+def strawberry_app() -> FastAPI:
+    """Make a hub as Strawberry's documentation does: a queue and an execution for each subscriber."""
+    published = Published()
+
+    @strawberry.type
+    class Query:
+        nothing: str = ""
+
+    @strawberry.type
+    class Subscription:
+        @strawberry.subscription
+        async def changes(self, area: int) -> AsyncGenerator[ChangePage, None]:
+            queue: asyncio.Queue[Change] = asyncio.Queue()
+            published.areas[area][queue] = None
+            while True:
+                yield ChangePage(cursor="c" * 40, has_more=False, changes=[await queue.get()])
+
+    app = FastAPI()
+    schema = strawberry.Schema(Query, subscription=Subscription)
+    app.include_router(GraphQLRouter(schema, subscription_protocols=["graphql-transport-ws"]), prefix="/graphql")
+
+    @app.post("/publish")
+    async def publish(count: int) -> int:
+        for _ in range(count):
+            area, change = published.next()
+            for queue in published.areas[area]:
+                queue.put_nowait(_typed(change))
+        return count
+
+    return app
+
+
+class BroadcastApp:
+    """Sends each change as text to all sockets of its area, and knows no GraphQL but the few words of the protocol."""
+
+    def __init__(self) -> None:
+        self.published = Published()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "websocket":
+            await self._follow(receive, send)
+        else:
+            await self._publish(int(scope["query_string"].partition(b"=")[2]))
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"1"})
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        for step in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{step}.complete"})
+
+    async def _follow(self, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": "graphql-transport-ws"})
+        while (message := await receive())["type"] == "websocket.receive":
+            asked = orjson.loads(message["text"])
+            if asked["type"] == "connection_init":
+                await send({"type": "websocket.send", "text": '{"type":"connection_ack"}'})
+            else:
+                self.published.areas[asked["payload"]["variables"]["area"]][send] = None
+
+    async def _publish(self, count: int) -> None:
+        for _ in range(count):
+            area, change = self.published.next()
+            text = f'{{"id":"1","type":"next","payload":{orjson.dumps(page_of([change])).decode()}}}'
+            for send in self.published.areas[area]:
+                await send({"type": "websocket.send", "text": text})
