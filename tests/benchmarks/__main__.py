@@ -16,13 +16,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
-from tests.benchmarks import growth, sockets, status
+from tests.benchmarks import fanout, growth, sockets, status
 from tests.benchmarks.log import measure_log, told
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
-PARTS = ("reads", "growth", "status", "log", "sockets")
+PARTS = ("reads", "growth", "status", "log", "sockets", "fanout")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -68,7 +68,7 @@ def main(
     measure_import: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure reads, status uploads, change log and sockets beside their baselines, in one run; print the ratios.
+    """Measure reads, status uploads, log, sockets and fan-out beside their baselines, in one run; print the ratios.
 
     A slow answer is no failure: the exit code is 0 unless the variants' answers differ.
     """
@@ -84,6 +84,8 @@ def main(
             figures["log"] = _measure_log(running.dsn, rounds, console)
         if "sockets" in parts:
             figures["sockets"] = _measure_sockets(running.dsn, console)
+        if "fanout" in parts:
+            figures["fanout"] = _measure_fanout(running.dsn, console)
         if "reads" in parts:
             figures |= _measure_reads(console, running.dsn, evses, measure_import, seed, rounds, seconds, postmaster)
         if "growth" in parts:
@@ -128,6 +130,14 @@ def _measure_growth(
     for line in growth.lines(times):
         console.print(line)
     return times
+
+
+def _measure_fanout(dsn: str, console: Console) -> Any:
+    console.print("Fan-out: 1,000 subscribers, each change reaches 100 ...")
+    reached = asyncio.run(fanout.measure_fanout(dsn))
+    for line in fanout.told(reached):
+        console.print(line)
+    return {name: asdict(each) for name, each in reached.items()}
 
 
 def _measure_reads(
