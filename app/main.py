@@ -20,6 +20,7 @@ from app.auth import Keys
 from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
+from app.ingest.rounds import make_rounds
 from app.live.bus import Bus
 from app.live.expiry import sweep
 from app.live.fanout import Fanout
@@ -99,6 +100,7 @@ def create_app(
                 Bus.open(dsn, settings) as bus,
                 _running(keep(dsn, settings, bus, [sweep])),
                 _running(fanout.run(bus.wait)),
+                _running(make_rounds(database)),
             ):
                 app.state.bus, app.state.fanout = bus, fanout
                 yield
@@ -172,7 +174,7 @@ async def readyz(request: Request) -> Response:
 async def metrics_page(request: Request) -> Response:
     """Give Prometheus what was counted."""
     database: Database = request.app.state.database
-    for name, pool in (("reads", database.reads), ("planned", database.planned), ("writes", database.writes)):
+    for name, pool in vars(database).items():
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
         metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())
     await _measure_log(database)

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    and_,
     bindparam,
     false,
     func,
@@ -35,11 +34,14 @@ from app.db.tables import (
     budget,
     change,
     contract,
+    evse,
     evse_parking_spot,
     evse_status,
+    list_out_of_force,
     list_part,
     listed_evse,
     listed_parking_spot,
+    location,
     log_mark,
     log_state,
     operator,
@@ -50,8 +52,6 @@ from app.db.tables import (
     partner,
     partner_role,
     refusal,
-    shown_evse,
-    shown_location,
     sight_due,
     status_expiry,
     status_history,
@@ -104,7 +104,7 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 def seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     """Say of which operators a caller sees rows, for the indexes: where these are few, they lead to the rows."""
-    return _is_of_those_seen(table.c.operator_no, sight)
+    return _is_of_lists_seen(table, sight)
 
 
 def table_name(table: FromClause) -> str:
@@ -119,14 +119,19 @@ def _of_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     return true() if sight is Sight.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.no, sight))
 
 
-def _by_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Rows in force of operators seen."""
-    numbers = select(operator.c.no).where(operator.c.ahead).scalar_subquery()
-    is_ahead = table.c.operator_no == func.any(func.array(numbers, type_=ARRAY(Integer)))
-    in_force = table.c.ahead == is_ahead
-    if sight is Sight.ADMINISTRATOR:
-        return _mostly(in_force)
-    return _mostly(and_(_is_of_those_seen(table.c.operator_no, sight), in_force))
+def _by_list(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Rows of the lists in force of operators seen."""
+    return _mostly(_is_of_lists_seen(table, sight))
+
+
+def _is_of_lists_seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    lists = select(operator.c.list_no)
+    if sight is Sight.STRANGER:
+        lists = lists.where(operator.c.open, ~operator.c.suspended)
+    elif sight is Sight.PARTNER:
+        shown = func.visible_operators(ROLE_ID).table_valued("no", name="shown").render_derived()
+        lists = lists.join(shown, operator.c.no == shown.c.no)
+    return table.c.list_no == func.any(func.array(lists.scalar_subquery(), type_=ARRAY(Integer)))
 
 
 def _mostly(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -188,12 +193,12 @@ def _nobody(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 
 RULES: Mapping[str, Rule] = {
-    shown_evse.name: _by_operator,
-    shown_location.name: _by_operator,
+    evse.name: _by_list,
+    location.name: _by_list,
     operator.name: _of_operator,
     parking_spot.name: _of_spot,
     **dict.fromkeys((evse_parking_spot.name, upload_list.name, list_part.name), _nobody),
-    **dict.fromkeys((listed_evse.name, listed_parking_spot.name), _nobody),
+    **dict.fromkeys((list_out_of_force.name, listed_evse.name, listed_parking_spot.name), _nobody),
     **dict.fromkeys((evse_status.name, parking_status.name, status_expiry.name, status_history.name), _nobody),
     **dict.fromkeys((change.name, log_mark.name, log_state.name), _nobody),
     **dict.fromkeys((operator_sight.name, parking_sight.name, sight_due.name), _nobody),

@@ -21,6 +21,7 @@ from app.ingest.parking_spot_input import read_parking_spot
 from app.ingest.parking_spot_lists import set_parking_spots
 from app.ingest.parking_spots import ReadSpot, remove_parking_spots, update_parking_spots
 from app.ingest.records import ChargePoint, ParkingSpot, Read
+from app.ingest.slices import sliced
 from app.ingest.status import update_status
 from app.ingest.status_input import Hearing, read_evse_statuses, read_parking_statuses
 from app.ingest.uploads import Owner
@@ -84,7 +85,7 @@ class Mutation:
         owner = _own(_operator(info), operator_id)
         report = await set_charge_points(
             info.context.database,
-            _charge_points(info),
+            await _charge_points(info),
             owner,
             _part(part),
             confirm_removals,
@@ -106,7 +107,7 @@ class Mutation:
         owner = _operator(info)
         report = await update_charge_points(
             info.context.database,
-            _charge_points(info),
+            await _charge_points(info),
             owner,
             info.context.now,
             refusals_kept=info.context.settings.refusals_kept,
@@ -129,7 +130,7 @@ class Mutation:
     # ---------------------------------------------------------------- parking spot operators
 
     @strawberry.mutation(
-        description="Replaces a PSO's whole list; big lists come in parts, in force at once with the last. "
+        description="Replaces a PSO's whole list; big lists come in parts, in force with the last, spot by spot. "
         "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
         "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept."
     )
@@ -146,7 +147,7 @@ class Mutation:
         owner = _own(_parking_operator(info), pso_id)
         report = await set_parking_spots(
             info.context.database,
-            _parking_spots(info),
+            await _parking_spots(info),
             owner,
             _part(part),
             confirm_removals,
@@ -166,7 +167,7 @@ class Mutation:
         owner = _parking_operator(info)
         report = await update_parking_spots(
             info.context.database,
-            _parking_spots(info),
+            await _parking_spots(info),
             owner,
             info.context.now,
             refusals_kept=info.context.settings.refusals_kept,
@@ -418,17 +419,17 @@ def _part(part: ListPart | None) -> Part | None:
     return None if part is None else checked_part(str(part.list_id), part.number, part.last)
 
 
-def _charge_points(info: Info) -> list[Read]:
+async def _charge_points(info: Info) -> list[Read]:
     items: list[Read] = []
-    for index, raw in enumerate(uploaded(info, "chargePoints")):
+    async for index, raw in sliced(enumerate(uploaded(info, "chargePoints"))):
         read = read_charge_point(raw, index)
         items += [read] if isinstance(read, ChargePoint) else read
     return items
 
 
-def _parking_spots(info: Info) -> list[ReadSpot]:
+async def _parking_spots(info: Info) -> list[ReadSpot]:
     items: list[ReadSpot] = []
-    for index, raw in enumerate(uploaded(info, "parkingSpots")):
+    async for index, raw in sliced(enumerate(uploaded(info, "parkingSpots"))):
         read = read_parking_spot(raw, index)
         items += [read] if isinstance(read, ParkingSpot) else read
     return items

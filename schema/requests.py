@@ -11,12 +11,12 @@ from app.db.tables import (
     api_key,
     audit_log,
     contract,
+    evse,
     operator,
     parking_spot,
     partner,
     partner_role,
     refusal,
-    shown_evse,
 )
 from app.errors import HubError
 from app.ids import normalise_location_id
@@ -44,7 +44,7 @@ class BadFilter(HubError):
 # ---------------------------------------------------------------- EVSEs
 
 ONE_LOCATION = OneLocation()
-ONE_EVSE = ById(shown_evse, ("evse_id",))
+ONE_EVSE = ById(evse, ("evse_id",))
 
 
 def one_evse(arguments: Arguments, caller: Caller | None) -> Request:

@@ -167,8 +167,9 @@ def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 
 async def _listen(hub: Hub) -> None:
-    """Hear of every statement; one that does not run on the ordinary connection says so."""
-    for name, pool in vars(hub.database).items():
+    """Hear of every statement of a request; one that does not run on the ordinary connection says so."""
+    pools = {name: pool for name, pool in vars(hub.database).items() if name != "sessions"}
+    for name, pool in pools.items():
         note = "" if name == "reads" else f"-- on a connection of the pool `{name}`\n"
         async with pool.acquire() as connection:
             connection.add_query_logger(lambda record, note=note: hub.statements.append(note + record.query))

@@ -113,7 +113,7 @@ def test_goes_on_when_its_connections_were_cut(cluster: Cluster, template: str) 
 
 def test_says_nothing_of_its_insides_when_it_fails(cluster: Cluster, template: str) -> None:
     with scratch_database(cluster.dsn, template, f"broken_{uuid4().hex}") as dsn, serve(dsn) as hub:
-        run(execute(dsn, "alter view shown_evse rename column evse_id to something_else"))
+        run(execute(dsn, "alter table evse rename column evse_id to something_else"))
         response: httpx.Response = hub.post(ONE)
         assert response.status_code == 200
         [error] = response.json()["errors"]

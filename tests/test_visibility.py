@@ -11,8 +11,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, true
 
 from app import visibility
 from app.db.cluster import Cluster
-from app.db.tables import metadata, shown_evse
-from app.db.tables.base import views
+from app.db.tables import evse, metadata
 from app.read.plan import Column as Leaf
 from app.read.plan import Field, Selection, ToMany, ToOne
 from app.read.search import ById, Listing
@@ -103,12 +102,11 @@ def test_compiles_no_table_without_a_rule(sight: Sight) -> None:
 def test_compiles_no_nested_table_without_a_rule(relation: ToOne | ToMany) -> None:
     selection = Selection((Field("x", relation, (LEAF,)),))
     with pytest.raises(NoVisibilityRule, match="unruled"):
-        compile_statement(selection, ById(shown_evse, ("evse_id",)), Sight.ADMINISTRATOR)
+        compile_statement(selection, ById(evse, ("evse_id",)), Sight.ADMINISTRATOR)
 
 
 def test_has_a_rule_for_every_table() -> None:
-    behind_views = {f"{name.removeprefix('shown_')}{part}" for name in views.tables for part in ("", "_ahead")}
-    assert RULES.keys() == {*metadata.tables, *views.tables} - behind_views
+    assert RULES.keys() == set(metadata.tables)
 
 
 def test_knows_which_tables_are_private(database_url: str, hub: Hub) -> None:
@@ -226,7 +224,7 @@ def broken_rule(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Non
     STATEMENTS.clear()
 
 
-@pytest.mark.parametrize("table", [shown_evse.name, "partner"])
+@pytest.mark.parametrize("table", [evse.name, "partner"])
 def test_would_notice_a_rule_that_lets_everybody_pass(
     twin: Matrix, broken_rule: Callable[[str], None], table: str
 ) -> None:

@@ -254,16 +254,16 @@ values ($1, $2, 'a', 's', 'i', '{}', $3)
 """
 ADD_OPERATOR = "insert into operator (party_id, name, role_id) values ($1, $1, $2)"
 ADD_EVSE = """
-with known as (select no from operator where party_id = $1), place as (
-    insert into location (operator_no, location_id, longitude, latitude, address, country, location_name,
+with known as (select no, list_no from operator where party_id = $1), place as (
+    insert into location (list_no, operator_no, location_id, longitude, latitude, address, country, location_name,
         location_name_language, location_type, updated_at)
-    select no, $3, $4, $5, 'Weg', 'DEU', $2, 'DEU', 'OTHER', now() from known returning *
+    select list_no, no, $3, $4, $5, 'Weg', 'DEU', $2, 'DEU', 'OTHER', now() from known returning *
 )
-insert into evse (evse_id, evse_id_as_sent, operator_no, location_id, longitude, latitude, address, country,
+insert into evse (evse_id, evse_id_as_sent, list_no, operator_no, location_id, longitude, latitude, address, country,
     location_name, location_name_language, location_type, updated_at, charge_point_type, connector_mask,
     connector_standards, connector_formats, connector_tariff_ids, content_hash)
-select $2, $2, operator_no, location_id, longitude, latitude, address, country, location_name, location_name_language,
-    location_type, updated_at, 'AC', 1, '{CHADEMO}', '{CABLE}', '{NULL}', '' from place
+select $2, $2, list_no, operator_no, location_id, longitude, latitude, address, country, location_name,
+    location_name_language, location_type, updated_at, 'AC', 1, '{CHADEMO}', '{CABLE}', '{NULL}', '' from place
 """
 
 

@@ -1,10 +1,14 @@
-"""The hub's connections, all as the runtime role, which owns nothing: two pools that only read, one that writes.
+"""The hub's connections, all as the runtime role, which owns nothing: two pools that only read, two that write.
 
 A prepared statement is planned once for all its arguments, or anew for each call. The planner's own guess which is
 better goes wrong both ways (the nearest EVSEs 70 times slower, boxes 500 times), so each search says which it wants.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -19,6 +23,10 @@ T = TypeVar("T")
 Connection = asyncpg.pool.PoolConnectionProxy
 WRITE_ATTEMPTS = 4
 
+#: How long a write waits for what it must not disturb, and how long between two looks.
+PATIENCE_S = 60.0
+LOOK_AGAIN_S = 0.05
+
 #: PostGIS takes a place for nearer than its index said, by the last bit: at exactly 0 degrees and at the antimeridian,
 #: which is -180 and 180. The same statement finds and then sorts, where it may not walk the index in order.
 WRONG_ORDER = "index returned tuples in wrong order"
@@ -30,13 +38,47 @@ class StatementTimeout(HubError):
     code = "TIMEOUT"
 
 
+class Busy(HubError):
+    """Something that must end first did not end in time."""
+
+    code = "BUSY"
+
+
+class Later(Exception):
+    """Something else must end first. Nothing was written; the work is done anew when it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connection for several short transactions. What it locks for the session is free again at its end."""
+
+    connection: Connection
+    partner: UUID | None
+
+    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run `work` in one short transaction, as `Database.write` does."""
+        attempt = 1
+        while True:
+            try:
+                async with self.connection.transaction():
+                    await identify(self.connection, self.partner, administrator=False)
+                    return await work(self.connection)
+            except (SerializationError, DeadlockDetectedError):
+                if attempt == WRITE_ATTEMPTS:
+                    raise
+                attempt += 1
+
+
 class Database:
     """Read sets, write in short transactions."""
 
-    def __init__(self, reads: asyncpg.Pool, planned: asyncpg.Pool, writes: asyncpg.Pool) -> None:
+    def __init__(
+        self, reads: asyncpg.Pool, planned: asyncpg.Pool, writes: asyncpg.Pool, sessions: asyncpg.Pool
+    ) -> None:
         self.reads = reads
         self.planned = planned
         self.writes = writes
+        self.sessions = sessions
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> "Database":
@@ -45,10 +87,11 @@ class Database:
             await _pool(dsn, settings, reads_only=True, plans="force_generic_plan"),
             await _pool(dsn, settings, reads_only=True, plans="force_custom_plan"),
             await _pool(dsn, settings, reads_only=False, plans="auto"),
+            await _pool(dsn, settings, reads_only=False, plans="force_custom_plan"),
         )
 
     async def close(self) -> None:
-        for pool in (self.reads, self.planned, self.writes):
+        for pool in (self.reads, self.planned, self.writes, self.sessions):
             await pool.close()
 
     def terminate(self) -> None:
@@ -84,9 +127,9 @@ class Database:
     ) -> T:
         """Run `work` in one short transaction; it is run again when it lost a race, so it must have no other effects.
 
-        Raises: what `work` raises; the driver's error after three retries.
+        Raises: what `work` raises; the driver's error after three retries; Busy.
         """
-        attempt = 1
+        attempt, until = 1, time.monotonic() + PATIENCE_S
         while True:
             try:
                 async with self.writes.acquire() as connection, connection.transaction():
@@ -96,6 +139,24 @@ class Database:
                 if attempt == WRITE_ATTEMPTS:
                     raise
                 attempt += 1
+            except Later as reason:
+                await look_again(until, reason)
+
+    @asynccontextmanager
+    async def session(self, partner: UUID | None = None) -> AsyncGenerator[Session]:
+        """Give a connection for several transactions; no more than one to a caller, or callers wait in a circle.
+
+        From a pool of its own: what takes long must not keep short writes waiting.
+        """
+        async with self.sessions.acquire() as connection:
+            yield Session(connection, partner)
+
+
+async def look_again(until: float, reason: Later) -> None:
+    """Wait a moment, without a connection, or give up. Raises: Busy."""
+    if time.monotonic() > until:
+        raise Busy(str(reason), "try again in a minute") from reason
+    await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def connect(dsn: str, settings: Settings, name: str, **server_settings: str) -> asyncpg.Connection:

@@ -4,7 +4,7 @@ A staging table is temporary: every connection makes its own once, a commit empt
 has the columns of its table but for those the database computes; documents are text there, since COPY is binary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,10 @@ def stored_columns(table: Table) -> tuple[Column[Any], ...]:
     return tuple(column for column in table.columns if column.computed is None)
 
 
-def staging_of(table: Table) -> Staging:
-    """Describe the staging table of a table."""
+def staging_of(table: Table, without: Collection[str] = ()) -> Staging:
+    """Describe the staging table of a table, `without` columns that are known only when its rows are merged."""
     name = f"staged_{table.name}"
-    columns = stored_columns(table)
+    columns = [column for column in stored_columns(table) if column.name not in without]
     definitions = ", ".join(f"{quoted(column.name)} {_staged_type(column)}" for column in columns)
     return Staging(
         name=name,

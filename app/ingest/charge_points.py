@@ -1,24 +1,30 @@
 """What becomes of uploaded charge points: who may write them, which go in, and what is said of the others.
 
-One upload is one short transaction. Everything that needs no database is computed before it; in it the operator is
-locked, so that the agreement of locations is judged on a state that nobody else changes.
+A small upload is one short transaction, a big one several, location after location. What needs no database is computed
+before. The operator is locked, so that the agreement of locations is judged on a state that nobody else changes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from app.db.engine import Connection, Database
+from app.db.engine import Connection, Database, Session
 from app.ids import separated_party_id
 from app.ingest import evse_tables
 from app.ingest.checks import RefusalCode
 from app.ingest.evse_rows import content_of, hash_of, place_of
 from app.ingest.evse_tables import StoredEvse, StoredLocation
+from app.ingest.operator_locks import OPERATOR, holding, lock_operators, share
+from app.ingest.pace import Pace
 from app.ingest.places import LocationKey, Spot, Standing, describe_mismatch, find_mismatches
-from app.ingest.records import ChargePoint, Read
+from app.ingest.records import ChargePoint, Read, Refusal
 from app.ingest.refusals import REFUSALS_KEPT, keep_refusals, note_upload
+from app.ingest.slices import sliced
 from app.ingest.uploads import CHARGE_POINTS, NotItsOperator, Owner, Reason, Report, by_index, read_ids, sort_out
+
+#: How many EVSEs one transaction takes.
+AT_ONCE: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +60,9 @@ async def update_charge_points(
     """
     operator_no = await operator_no_of(database, owner)
     own, refused = sort_out(items, owner, CHARGE_POINTS)
-    wanted = {charge_point.evse_id: item_of(charge_point, index, operator_no) for index, charge_point in own.items()}
+    wanted = {each.evse_id: item_of(each, index, operator_no) async for index, each in sliced(own.items())}
 
-    async def work(connection: Connection) -> Report:
-        await begin(connection, operator_no, owner, now)
-        outcome = await put(connection, wanted, now)
+    async def finish(connection: Connection, outcome: Outcome) -> Report:
         late = [
             CHARGE_POINTS.refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()
         ]
@@ -66,7 +70,33 @@ async def update_charge_points(
         await keep_refusals(connection, owner.partner_id, "updateChargePointList", ordered, now, refusals_kept)
         return Report(outcome.accepted, outcome.unchanged, 0, ordered)
 
-    return await database.write(work, partner=owner.partner_id)
+    async def work(connection: Connection) -> Report:
+        await begin(connection, operator_no, owner, now)
+        return await finish(connection, await put(connection, wanted, now))
+
+    if len(wanted) <= AT_ONCE:
+        return await database.write(work, owner.partner_id)
+    async with holding(database, OPERATOR, operator_no, owner.partner_id) as session:
+        await session.write(lambda connection: begin(connection, operator_no, owner, now))
+        outcome = await _put_much(session, wanted, now)
+        return await session.write(lambda connection: finish(connection, outcome))
+
+
+async def _put_much(session: Session, wanted: Mapping[str, Item], now: datetime) -> Outcome:
+    """Write EVSEs of an operator that is held: decide about all by reading, then write location after location."""
+    before, reasons = await decide(session.connection, wanted)
+    accepted = [evse_id for evse_id in wanted if evse_id not in reasons]
+    changed = [evse_id for evse_id in accepted if _says_something_new(wanted[evse_id], before.get(evse_id))]
+    changed.sort(key=lambda evse_id: wanted[evse_id].spot.location)
+    written, pace = 0, Pace()
+    for piece in pace.slices(changed, group=lambda evse_id: wanted[evse_id].spot.location):
+        some = {evse_id: wanted[evse_id] for evse_id in piece}
+        with pace.timing(len(piece)):
+            outcome = await session.write(
+                lambda connection, some=some: write_changed(connection, some, before, {}, now)
+            )
+        written += outcome.accepted
+    return Outcome(written, len(accepted) - written, reasons)
 
 
 async def remove_charge_points(
@@ -83,16 +113,24 @@ async def remove_charge_points(
     """
     operator_no = await operator_no_of(database, owner)
     named, malformed = read_ids(evse_ids, CHARGE_POINTS)
+    removed: set[str] = set()
+    refused: tuple[Refusal, ...] = ()
+    for ids in Pace(AT_ONCE).slices(sorted(set(named.values()))):
 
-    async def work(connection: Connection) -> Report:
+        async def work(connection: Connection, ids: Sequence[str] = ids) -> set[str]:
+            await begin(connection, operator_no, owner, now)
+            return await evse_tables.delete(connection, ids, [operator_no], now)
+
+        removed |= await database.write(work, owner.partner_id)
+
+    async def finish(connection: Connection) -> None:
         await begin(connection, operator_no, owner, now)
-        removed = await evse_tables.delete(connection, set(named.values()), [operator_no], now)
-        absent = [CHARGE_POINTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
-        refused = by_index((*malformed, *absent))
         await keep_refusals(connection, owner.partner_id, "removeChargePoints", refused, now, refusals_kept)
-        return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), refused)
 
-    return await database.write(work, partner=owner.partner_id)
+    absent = [CHARGE_POINTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+    refused = by_index((*malformed, *absent))
+    await database.write(finish, owner.partner_id)
+    return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), refused)
 
 
 def item_of(charge_point: ChargePoint, index: int, operator_no: int, source: str | None = None) -> Item:
@@ -104,12 +142,17 @@ def item_of(charge_point: ChargePoint, index: int, operator_no: int, source: str
 
 async def put(connection: Connection, wanted: Mapping[str, Item], now: datetime) -> Outcome:
     """Write EVSEs of an operator that is locked, but for those at odds with their locations."""
+    before, reasons = await decide(connection, wanted)
+    return await write_changed(connection, wanted, before, reasons, now)
+
+
+async def decide(connection: Connection, wanted: Mapping[str, Item]) -> tuple[dict[str, StoredEvse], dict[str, Reason]]:
+    """Say what stands of these EVSEs, and which are at odds with their locations, and why."""
     before = await evse_tables.find_evses(connection, wanted)
     moving = moving_spots(wanted, before)
     locations = await evse_tables.find_locations(connection, {spot.location for spot in moving.values()}, wanted, None)
     spots = {evse_id: stored.spot for evse_id, stored in before.items()}
-    mismatches = find_mismatches(moving, spots, standing(locations))
-    return await write_changed(connection, wanted, before, mismatch_reasons(moving, mismatches), now)
+    return before, mismatch_reasons(moving, find_mismatches(moving, spots, standing(locations)))
 
 
 def moving_spots(wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]) -> dict[str, Spot]:
@@ -173,8 +216,10 @@ async def operator_no_of(database: Database, owner: Owner) -> int:
 
 async def begin(connection: Connection, operator_no: int, owner: Owner, now: datetime) -> None:
     """Begin an upload of an operator: be its only writer. Raises: NotItsOperator."""
+    # Nothing is written, and no transaction id taken, before it is sure that no list of theirs is on its way.
+    await share(connection, OPERATOR, [operator_no])
     await note_upload(connection, owner.partner_id, now)
-    roles = await evse_tables.lock_operators(connection, [operator_no])
+    roles = await lock_operators(connection, [operator_no])
     if roles.get(operator_no) != owner.role_id:
         raise _not_its_operator(owner)
 

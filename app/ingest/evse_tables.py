@@ -4,7 +4,7 @@ A location shows the words of its most recently updated EVSE (of several, the on
 long as it has one; its address and position are those of all its EVSEs.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -19,17 +19,40 @@ from app.ingest.evse_rows import PLACE_COLUMNS, Place
 from app.ingest.parking_tables import NAMED_EVSES, refresh_touched, relink, touch_links
 from app.ingest.places import LocationKey, Spot
 
-STAGED_EVSES: Final = staging_of(evse)
+STAGED_EVSES: Final = staging_of(evse, without={"list_no"})
 
 #: What a location takes over from one of its EVSEs.
 _WORDS: Final = tuple(column for column in stored_columns(location) if column.name != "updated_at")
+LOCATION_WORDS: Final = tuple(column.name for column in _WORDS if column.name != "list_no")
 
 _PLACE: Final = ", ".join(PLACE_COLUMNS)
-_TOUCHED: Final = "unnest($1::int[], $2::text[]) as touched (operator_no, location_id)"
+
+# All that writers see and change is of the lists in force: of those that have the operators, who are locked.
+_TOUCHED: Final = """(
+    select list_no, operator_no, location_id from unnest($1::int[], $2::text[]) as named (operator_no, location_id)
+    join operator on operator.no = operator_no
+) as touched"""
+
+#: The staged EVSEs, each in its operator's list in force.
+_STAGED: Final = f"""(
+    select staged.*, operator.list_no from {STAGED_EVSES.name} as staged join operator on operator.no = operator_no
+) as staged"""
 
 # Lists of ids are excluded with NOT IN, which is always one hash table: where the planner takes a list or a staging
 # table for a few rows, NOT EXISTS compares each with each (400 ms instead of 15 for 2,000 rows). And they are excluded
 # from a materialized set: else the planner fears to make that hash table anew for each location, and reads all EVSEs.
+
+
+def differing(one: str, other: str) -> str:
+    """Compare the words of two rows of locations. JSON has no equality of its own; as text it is what was written."""
+    left, right = (", ".join(f"{row}.{name}::text" for name in LOCATION_WORDS) for row in (one, other))
+    return f"({left}) is distinct from ({right})"
+
+
+def staged_rows() -> str:
+    """Select the staged EVSEs as rows of their table, by id."""
+    columns = ", ".join(unstaged(column, "staged") for column in stored_columns(evse))
+    return f"select {columns} from {_STAGED} order by evse_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +72,9 @@ class StoredLocation:
     staying: str | None
 
 
-#: These statements take 1 row or 20,000, into tables that may have been empty when the connection was made: a plan kept
-#: from then can be a hundred times too slow. Planning anew costs less than a millisecond.
-_PLAN_ANEW: Final = "set local plan_cache_mode = force_custom_plan"
-
-_LOCK_OPERATORS: Final = "select no, role_id from operator where no = any($1) order by no for no key update"
-
-
-async def lock_operators(connection: Connection, operator_nos: Iterable[int]) -> dict[int, int | None]:
-    """Become, until the transaction's end, the only writer of these operators' EVSEs; give the role that holds each.
-
-    Everybody locks in the order of the numbers, so that writers of several operators never wait in a circle. The lock
-    also holds off whoever claims or releases an operator; reading goes on.
-    """
-    await connection.execute(_PLAN_ANEW)
-    rows = await connection.fetch(_LOCK_OPERATORS, list(set(operator_nos)))
-    return {row["no"]: row["role_id"] for row in rows}
-
-
 _FIND_EVSES: Final = f"""
-select evse_id, operator_no, location_id, source, content_hash, {_PLACE} from evse where evse_id = any($1)
+select evse_id, operator_no, location_id, evse.source, content_hash, {_PLACE}
+from evse join operator using (list_no) where evse_id = any($1)
 """
 
 
@@ -85,15 +91,16 @@ async def find_evses(connection: Connection, evse_ids: Collection[str]) -> dict[
 
 _FIND_LOCATIONS: Final = f"""
 with there as materialized (
-    select operator_no, location_id, evse_id, source from {_TOUCHED} join evse using (operator_no, location_id)
+    select touched.operator_no, location_id, evse_id, source from {_TOUCHED} join evse using (list_no, location_id)
 ), staying as (
     select operator_no, location_id, min(evse_id) as evse_id from there
     where evse_id not in (select unnest($3::text[]))
     and ($4::text is null or source is distinct from $4)
     group by operator_no, location_id
 )
-select operator_no, location_id, evse_id, {_PLACE}
-from {_TOUCHED} join location using (operator_no, location_id) left join staying using (operator_no, location_id)
+select touched.operator_no, touched.location_id, evse_id, {_PLACE}
+from {_TOUCHED} join location using (list_no, location_id)
+left join staying on staying.operator_no = touched.operator_no and staying.location_id = touched.location_id
 """
 
 
@@ -111,8 +118,8 @@ _MOVE_ALONG: Final = f"""
 update evse set {", ".join(f"{name} = moved.{name}" for name in PLACE_COLUMNS)}, content_hash = '', updated_at = $11
 from unnest(
     $1::int[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
-) as moved (operator_no, location_id, {_PLACE})
-where evse.operator_no = moved.operator_no and evse.location_id = moved.location_id and evse.source = $10
+) as moved (operator_no, location_id, {_PLACE}) join operator on operator.no = operator_no
+where evse.list_no = operator.list_no and evse.location_id = moved.location_id and evse.source = $10
 returning evse_id
 """
 
@@ -132,38 +139,25 @@ _MERGE_LOCATIONS: Final = merge_statement(
     f"""
     with there as materialized (
         select {", ".join(f"evse.{column.name}" for column in _WORDS)}, updated_at as said_at, evse_id
-        from {_TOUCHED} join evse using (operator_no, location_id)
+        from {_TOUCHED} join evse using (list_no, location_id)
     )
-    select distinct on (operator_no, location_id) {", ".join(column.name for column in _WORDS)}, $3::timestamptz
+    select distinct on (list_no, location_id) {", ".join(column.name for column in _WORDS)}, $3::timestamptz
     from (
         select * from there where evse_id not in (select evse_id from {STAGED_EVSES.name})
         union all
         select {", ".join(unstaged(column, "staged") for column in _WORDS)}, updated_at, evse_id
-        from {STAGED_EVSES.name} as staged
+        from {_STAGED}
     ) as said
-    order by operator_no, location_id, said_at desc, evse_id""",
-    # JSON has no equality of its own; as text it is what was written.
-    "("
-    + ", ".join(f"location.{column.name}::text" for column in _WORDS)
-    + ") is distinct from ("
-    + ", ".join(f"excluded.{column.name}::text" for column in _WORDS)
-    + ")",
+    order by list_no, location_id, said_at desc, evse_id""",
+    differing("location", "excluded"),
 )
 
-_MERGE_EVSES: Final = merge_statement(
-    evse,
-    f"""
-    select {", ".join(unstaged(column, "staged") for column in stored_columns(evse))}
-    from {STAGED_EVSES.name} as staged order by evse_id""",
-    "evse.content_hash is distinct from excluded.content_hash",
-)
+_MERGE_EVSES: Final = merge_statement(evse, staged_rows(), "evse.content_hash is distinct from excluded.content_hash")
 
 _DELETE_EMPTY_LOCATIONS: Final = f"""
 delete from location using {_TOUCHED}
-where location.operator_no = touched.operator_no and location.location_id = touched.location_id
-and not exists (
-    select from evse where evse.operator_no = location.operator_no and evse.location_id = location.location_id
-)
+where location.list_no = touched.list_no and location.location_id = touched.location_id
+and not exists (select from evse where evse.list_no = location.list_no and evse.location_id = location.location_id)
 """
 
 
@@ -198,11 +192,13 @@ async def merge(
     return written
 
 
-_OF_OPERATORS: Final = "select evse_id from evse where evse_id = any($1) and operator_no = any($2)"
+_OF_OPERATORS: Final = """
+select evse_id from evse join operator using (list_no) where evse_id = any($1) and operator_no = any($2)
+"""
 
 _DELETE_EVSES: Final = """
 delete from evse using operator
-where evse_id = any($1) and operator_no = operator.no and operator_no = any($2)
+where evse_id = any($1) and evse.list_no = operator.list_no and operator_no = any($2)
 and ($3::text is null or (evse.source = $3 and operator.role_id is null))
 returning evse_id, operator_no, location_id
 """

@@ -39,12 +39,14 @@ from app.ingest.charge_points import (
 )
 from app.ingest.checks import RefusalCode
 from app.ingest.evse_tables import StoredEvse
+from app.ingest.operator_locks import lock_operators
 from app.ingest.places import find_mismatches
 from app.ingest.records import Read, Refusal
 
 T = TypeVar("T")
 
-BATCH: Final = 2_000
+#: About a tenth of a second of writing: readers of the change log wait for the oldest transaction.
+BATCH: Final = 500
 
 
 class TooManyRemovals(HubError):
@@ -211,7 +213,7 @@ def _named_by(refusal: Refusal) -> Iterator[str]:
 async def _put(connection: Connection, batch: _Batch, source: str, now: datetime) -> Outcome:
     """Write a batch, but for what the register may not touch and what is at odds with locations of others."""
     wanted = batch.wanted
-    roles = await evse_tables.lock_operators(connection, {each.spot.location.operator_no for each in wanted.values()})
+    roles = await lock_operators(connection, {each.spot.location.operator_no for each in wanted.values()})
     before = await evse_tables.find_evses(connection, wanted)
     held = _held(wanted, before, roles, source)
     free = {evse_id: item for evse_id, item in wanted.items() if evse_id not in held}
@@ -256,12 +258,12 @@ async def _remove(database: Database, source: str, evse_ids: Collection[str], no
 async def _remove_part(connection: Connection, source: str, evse_ids: list[str], now: datetime) -> set[str]:
     before = await evse_tables.find_evses(connection, evse_ids)
     operator_nos = {stored.spot.location.operator_no for stored in before.values()}
-    await evse_tables.lock_operators(connection, operator_nos)
+    await lock_operators(connection, operator_nos)
     return await evse_tables.delete(connection, evse_ids, operator_nos, now, source)
 
 
 _FIND_STANDING: Final = """
-select evse_id from evse join operator on operator.no = operator_no
+select evse_id from evse join operator using (list_no)
 where evse.source = $1 and operator.role_id is null
 """
 
@@ -282,7 +284,7 @@ where operator.role_id is null
 and (operator.name, operator.source, operator.licence)
     is distinct from (excluded.name, excluded.source, excluded.licence)
 and (operator.source is not distinct from excluded.source
-    or not exists (select from evse where evse.operator_no = operator.no))
+    or not exists (select from evse where evse.list_no = operator.list_no))
 """
 
 

@@ -1,22 +1,22 @@
 """Whole lists in parts: each part is checked and staged on its own; the list goes into force when all of it is there.
 
-A part is one short transaction. The list goes into force in one more, which writes only what differs from what stands:
-readers see the old list or the new one. The same part again replaces itself. A list that is not complete a day after it
-began is forgotten with the party's next upload.
+However much there is of anything, it is written in many short transactions. The same part again replaces itself. A list
+that is not complete a day after it began is forgotten.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import Table
 
-from app.db.engine import Connection, Database
+from app.db.engine import Connection, Database, Session
 from app.db.tables import listed_evse, listed_parking_spot
 from app.errors import BadInput, HubError
 from app.ids import InvalidId, party_of
+from app.ingest.pace import Pace
 from app.ingest.records import Refusal
 from app.ingest.uploads import CHARGE_POINTS, PARKING_SPOTS, Noun, Owner
 
@@ -70,11 +70,12 @@ class Kind:
     @property
     def columns(self) -> tuple[str, ...]:
         """Give the columns of an item's row; those before say where in the list it stands."""
-        return tuple(column.name for column in self.table.columns)[3:]
+        return tuple(column.name for column in self.table.columns)[2:]
 
 
 CHARGE_POINT_LIST: Final = Kind("setChargePointList", CHARGE_POINTS, listed_evse)
 PARKING_SPOT_LIST: Final = Kind("setParkingSpotList", PARKING_SPOTS, listed_parking_spot)
+KINDS: Final = (CHARGE_POINT_LIST, PARKING_SPOT_LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,22 @@ returning no
 
 _COUNT_OTHERS: Final = """
 select coalesce(sum(items), 0) from list_part join upload_list on upload_list.no = list_no
-where role_id = $1 and (list_no, number) <> ($2, $3)
+where role_id = $1 and complete and (list_no, number) <> ($2, $3)
 """
+
+_BEGIN_PART: Final = """
+insert into list_part (list_no, number, last, items, refused, kept_ids) values ($1, $2, $3, $4, $5, $6) returning no
+"""
+
+_RETIRE: Final = "update list_part set complete = false where list_no = $1 and number = $2 and complete returning no"
+
+#: Begins a transaction of an uploader, who is locked until its end.
+Begin = Callable[[Connection], Awaitable[None]]
 
 
 async def stage_part(
-    connection: Connection,
+    session: Session,
+    begin: Begin,
     kind: Kind,
     owner: Owner,
     part: Part,
@@ -135,30 +146,52 @@ async def stage_part(
     refused: Sequence[Refusal],
     now: datetime,
 ) -> Staged:
-    """Keep a part until its list is complete; the uploader is locked. Raises: BadInput; ListTooLarge."""
+    """Keep a part until its list is complete; the uploader is held. Raises: BadInput; ListTooLarge; as `begin`."""
+
+    async def announce(connection: Connection) -> tuple[int, int]:
+        await begin(connection)
+        list_no = await _find_list(connection, kind, owner, part, len(rows), now)
+        kept = kept_ids(refused, kind.noun, owner)
+        row = (list_no, part.number, part.last, len(rows), len(refused), kept)
+        return list_no, await connection.fetchval(_BEGIN_PART, *row)
+
+    async def complete(connection: Connection) -> tuple[Staged, list[int]]:
+        await begin(connection)
+        retired = [row["no"] for row in await connection.fetch(_RETIRE, list_no, part.number)]
+        await connection.execute("update list_part set complete = true where no = $1", part_no)
+        return Staged(list_no, await missing_parts(connection, list_no)), retired
+
+    list_no, part_no = await session.write(announce)
+    pace = Pace()
+    for some in pace.slices(rows):
+        records = [(part_no, index, *(row[name] for name in kind.columns)) for index, row in some]
+        with pace.timing(len(some)):
+            await session.write(lambda connection, records=records: _copy(connection, kind, records))
+    staged, retired = await session.write(complete)
+    for no in retired:
+        await _forget_part(session, kind, no)
+    return staged
+
+
+async def _find_list(connection: Connection, kind: Kind, owner: Owner, part: Part, items: int, now: datetime) -> int:
     list_no = await connection.fetchval(
         _FIND_OR_MAKE, owner.partner_id, owner.role_id, kind.operation, part.list_id, now
     )
-    known = await connection.fetch("select number, last from list_part where list_no = $1", list_no)
+    known = await connection.fetch("select number, last from list_part where list_no = $1 and complete", list_no)
     _check_place(part, {row["number"]: row["last"] for row in known if row["number"] != part.number})
     others = await connection.fetchval(_COUNT_OTHERS, owner.role_id, list_no, part.number)
-    if others + len(rows) > MOST_LISTED:
+    if others + items > MOST_LISTED:
         raise ListTooLarge(
-            f"{others + len(rows)} items in your lists that are not complete; at most {MOST_LISTED} are possible",
+            f"{others + items} items in your lists that are not complete; at most {MOST_LISTED} are possible",
             "finish the others first, or wait a day until they are forgotten",
         )
-    await connection.execute("delete from list_part where list_no = $1 and number = $2", list_no, part.number)
-    await connection.execute(
-        "insert into list_part (list_no, number, last, items, refused, kept_ids) values ($1, $2, $3, $4, $5, $6)",
-        *(list_no, part.number, part.last, len(rows), len(refused), kept_ids(refused, kind.noun, owner)),
+    return list_no
+
+
+async def _copy(connection: Connection, kind: Kind, records: Sequence[tuple[Any, ...]]) -> None:
+    await connection.copy_records_to_table(
+        kind.table.name, records=records, columns=("part_no", "place", *kind.columns)
     )
-    if rows:
-        await connection.copy_records_to_table(
-            kind.table.name,
-            records=[(list_no, part.number, index, *(row[name] for name in kind.columns)) for index, row in rows],
-            columns=("list_no", "part", "place", *kind.columns),
-        )
-    return Staged(list_no, await missing_parts(connection, list_no))
 
 
 def _check_place(part: Part, others: dict[int, bool]) -> None:
@@ -171,7 +204,7 @@ def _check_place(part: Part, others: dict[int, bool]) -> None:
 
 async def missing_parts(connection: Connection, list_no: int) -> tuple[int, ...] | None:
     """Give the numbers that a list lacks; None while nobody knows how many it has."""
-    rows = await connection.fetch("select number, last from list_part where list_no = $1", list_no)
+    rows = await connection.fetch("select number, last from list_part where list_no = $1 and complete", list_no)
     here = {row["number"] for row in rows}
     last = next((row["number"] for row in rows if row["last"]), None)
     return None if last is None else tuple(number for number in range(1, last + 1) if number not in here)
@@ -195,27 +228,51 @@ def check_removals(standing: int, dropped: int, confirmed: bool, noun: Noun[Any]
         )
 
 
-_BEGIN_FLIP: Final = "update upload_list set list_id = null where no = $1 and list_id is not null returning no"
-
-
-async def begin_flip(connection: Connection, list_no: int) -> bool:
-    """Take a list that is still complete out of the way of its parts; say whether it is there."""
-    if await missing_parts(connection, list_no) != ():
-        return False
-    return await connection.fetchval(_BEGIN_FLIP, list_no) is not None
+async def note_in_force(connection: Connection, list_no: int) -> None:
+    """Take a list out of the way of its parts: it is in force with this transaction."""
+    await connection.execute("update upload_list set list_id = null where no = $1", list_no)
 
 
 async def has_refusals(connection: Connection, list_no: int) -> bool:
     """Say whether items of a list were refused."""
     return await connection.fetchval(
-        "select exists (select from list_part where list_no = $1 and refused > 0)", list_no
+        "select exists (select from list_part where list_no = $1 and complete and refused > 0)", list_no
     )
 
 
-async def forget_list(database: Database, list_no: int) -> None:
+# ---------------------------------------------------------------- forgetting
+
+#: A list in parts that is not complete by then is forgotten.
+LISTS_LAST: Final = timedelta(days=1)
+
+_OVER: Final = """
+select no, operation from upload_list
+where (begun_at < $1 or list_id is null) and ($2::int is null or role_id = $2)
+"""
+
+
+async def forget_lists(database: Database, now: datetime, role_id: int | None = None) -> None:
+    """Forget lists that did not become complete in a day, of one role or of all."""
+    async with database.session() as session:
+        for row in await session.connection.fetch(_OVER, now - LISTS_LAST, role_id):
+            kind = next(kind for kind in KINDS if kind.operation == row["operation"])
+            await forget_list(session, kind, row["no"])
+
+
+async def forget_list(session: Session, kind: Kind, list_no: int) -> None:
     """Forget a list that is done with."""
+    for row in await session.connection.fetch("select no from list_part where list_no = $1", list_no):
+        await _forget_part(session, kind, row["no"])
+    await session.write(lambda connection: connection.execute("delete from upload_list where no = $1", list_no))
 
-    async def work(connection: Connection) -> None:
-        await connection.execute("delete from upload_list where no = $1", list_no)
 
-    await database.write(work)
+async def _forget_part(session: Session, kind: Kind, part_no: int) -> None:
+    table = kind.table.name
+    beyond = await session.connection.fetchval(f"select max(place) + 1 from {table} where part_no = $1", part_no)
+    pace = Pace()
+    for places in pace.slices(range(beyond or 0)):
+        delete = f"delete from {table} where part_no = $1 and place >= $2 and place <= $3"
+        args = (part_no, places[0], places[-1])
+        with pace.timing(len(places)):
+            await session.write(lambda connection, args=args, delete=delete: connection.execute(delete, *args))
+    await session.write(lambda connection: connection.execute("delete from list_part where no = $1", part_no))

@@ -1,4 +1,4 @@
-"""What becomes of uploaded parking spots. One upload is one short transaction, as with charge points."""
+"""What becomes of uploaded parking spots. A small upload is one short transaction, a big one several."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,9 +10,12 @@ import orjson
 
 from app.db.engine import Connection, Database
 from app.ids import separated_party_id
+from app.ingest.operator_locks import PARKING_OPERATOR, share
+from app.ingest.pace import Pace
 from app.ingest.parking_tables import NAMED_SPOTS, columns_of, merge_spots, unpublish
 from app.ingest.records import ParkingSpot, Refusal
 from app.ingest.refusals import REFUSALS_KEPT, keep_refusals, note_upload
+from app.ingest.slices import sliced
 from app.ingest.uploads import PARKING_SPOTS, NotItsOperator, Owner, Report, by_index, read_ids, sort_out
 from app.words import Restriction, mask_of
 
@@ -20,6 +23,9 @@ ReadSpot = ParkingSpot | Refusal
 
 #: Count up when the same spot must be written again because its row came to mean something else.
 LAYOUT: Final = 1
+
+#: How many spots one transaction takes.
+AT_ONCE: Final = 1_000
 
 
 async def update_parking_spots(
@@ -36,14 +42,35 @@ async def update_parking_spots(
     Raises: NotItsOperator.
     """
     own, refused = sort_out(items, owner, PARKING_SPOTS)
-    rows = [row_of(spot) for spot in own.values()]
+    rows = [row_of(spot) async for spot in sliced(own.values())]
+    rows.sort(key=lambda row: row["parking_id"])
+    written = 0
+    for some in Pace(AT_ONCE).slices(rows):
+
+        async def work(connection: Connection, some: Sequence[dict[str, Any]] = some) -> int:
+            await begin(connection, owner, now)
+            return await merge_spots(connection, now, NAMED_SPOTS, *columns_of(some))
+
+        written += await database.write(work, partner=owner.partner_id)
+    return await _finish(
+        database,
+        "updateParkingSpotList",
+        owner,
+        Report(written, len(rows) - written, 0, by_index(refused)),
+        now,
+        refusals_kept,
+    )
+
+
+async def _finish(
+    database: Database, operation: str, owner: Owner, report: Report, now: datetime, refusals_kept: int
+) -> Report:
+    """Note an upload and what was refused of it. Raises: NotItsOperator."""
 
     async def work(connection: Connection) -> Report:
         await begin(connection, owner, now)
-        written = await merge_spots(connection, now, NAMED_SPOTS, *columns_of(rows)) if rows else 0
-        ordered = by_index(refused)
-        await keep_refusals(connection, owner.partner_id, "updateParkingSpotList", ordered, now, refusals_kept)
-        return Report(written, len(rows) - written, 0, ordered)
+        await keep_refusals(connection, owner.partner_id, operation, report.refused, now, refusals_kept)
+        return report
 
     return await database.write(work, partner=owner.partner_id)
 
@@ -62,18 +89,19 @@ async def remove_parking_spots(
     Raises: NotItsOperator.
     """
     named, malformed = read_ids(parking_ids, PARKING_SPOTS)
-    prefix = owner.party_id
+    own = sorted({parking_id for parking_id in named.values() if parking_id.startswith(owner.party_id)})
+    removed: set[str] = set()
+    for some in Pace(AT_ONCE).slices(own):
 
-    async def work(connection: Connection) -> Report:
-        await begin(connection, owner, now)
-        own = {parking_id for parking_id in named.values() if parking_id.startswith(prefix)}
-        removed = await unpublish(connection, list(own))
-        absent = [PARKING_SPOTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
-        refused = by_index((*malformed, *absent))
-        await keep_refusals(connection, owner.partner_id, "removeParkingSpots", refused, now, refusals_kept)
-        return Report(0, len(parking_ids) - len(refused) - len(removed), len(removed), refused)
+        async def work(connection: Connection, some: Sequence[str] = some) -> set[str]:
+            await begin(connection, owner, now)
+            return await unpublish(connection, some)
 
-    return await database.write(work, partner=owner.partner_id)
+        removed |= await database.write(work, partner=owner.partner_id)
+    absent = [PARKING_SPOTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+    refused = by_index((*malformed, *absent))
+    report = Report(0, len(parking_ids) - len(refused) - len(removed), len(removed), refused)
+    return await _finish(database, "removeParkingSpots", owner, report, now, refusals_kept)
 
 
 def row_of(spot: ParkingSpot) -> dict[str, Any]:
@@ -99,6 +127,7 @@ select from partner_role where id = $1 and role = 'PSO' and party_id = $2 and re
 async def begin(connection: Connection, owner: Owner, now: datetime) -> None:
     """Begin an upload of a PSO, whose role nobody can revoke meanwhile. Raises: NotItsOperator."""
     await connection.execute("set local plan_cache_mode = force_custom_plan")
+    await share(connection, PARKING_OPERATOR, [owner.role_id])
     await note_upload(connection, owner.partner_id, now)
     if not await connection.fetch(_HOLDS, owner.role_id, owner.party_id):
         party_id = separated_party_id(owner.party_id)

@@ -28,10 +28,11 @@ async def touch_links(connection: Connection, evses: str, *args: Any) -> bool:
     A spot that is new is made. `evses` is a SELECT of `evse_id`s, `args` are its parameters.
     """
     linking = f"""
-        select parking_id, operator_no from ({evses}) as chosen join evse_parking_spot using (evse_id)
-        join evse using (evse_id)
+        select parking_id, operator.no as operator_no from ({evses}) as chosen join evse_parking_spot using (evse_id)
+        join operator using (list_no)
         union all
-        select unnest(parking_ids), operator_no from ({evses}) as chosen join evse using (evse_id)
+        select unnest(parking_ids), operator.no from ({evses}) as chosen join evse using (evse_id)
+        join operator using (list_no)
     """
     return await touch_spots(connection, linking, *args)
 
@@ -67,26 +68,30 @@ async def relink(connection: Connection, evses: str, *args: Any) -> None:
 
 def _unlink(evses: str) -> str:
     return f"""
-    delete from evse_parking_spot using ({evses}) as chosen, evse
-    where chosen.evse_id = evse_parking_spot.evse_id and evse.evse_id = chosen.evse_id
-    and parking_id <> all(parking_ids)
+    delete from evse_parking_spot as link using ({evses}) as chosen, evse, operator
+    where chosen.evse_id = link.evse_id and evse.evse_id = chosen.evse_id and evse.list_no = link.list_no
+    and operator.list_no = link.list_no and parking_id <> all(parking_ids)
     """
 
 
 def _link(evses: str) -> str:
     return f"""
-    insert into evse_parking_spot (evse_id, parking_id)
-    select evse_id, unnest(parking_ids) from ({evses}) as chosen join evse using (evse_id)
+    insert into evse_parking_spot (evse_id, list_no, parking_id)
+    select evse_id, list_no, unnest(parking_ids) from ({evses}) as chosen join evse using (evse_id)
+    join operator using (list_no)
     on conflict do nothing
     """
 
 
+# Links of lists that are not yet in force count: what they name is there before they are, and visible when they are. Of
+# several rows of an EVSE the one of the older list, which is the one in force, says where the spot is.
 _LINKED: Final = """
 select touched.parking_id,
     coalesce(array_agg(distinct operator_no) filter (where operator_no is not null), '{}') as nos,
-    (array_agg(longitude order by evse_id))[1] as longitude, (array_agg(latitude order by evse_id))[1] as latitude
+    (array_agg(longitude order by evse_id, list_no))[1] as longitude,
+    (array_agg(latitude order by evse_id, list_no))[1] as latitude
 from (select distinct parking_id from touched_spot) as touched
-left join evse_parking_spot using (parking_id) left join evse using (evse_id)
+left join evse_parking_spot using (parking_id) left join evse using (evse_id, list_no)
 group by touched.parking_id
 """
 

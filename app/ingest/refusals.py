@@ -1,7 +1,7 @@
 """When a partner uploaded last, and what was refused of it: the newest refusals, for the partner to look at later."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -26,19 +26,9 @@ and id <= (select id from refusal where partner_id = $1 order by id desc offset 
 """
 
 
-_FORGET_LISTS: Final = "delete from upload_list where partner_id = $1 and begun_at < $2"
-
-#: A list in parts that is not complete by then is forgotten.
-LISTS_LAST: Final = timedelta(days=1)
-
-
 async def note_upload(connection: Connection, partner_id: UUID, now: datetime) -> None:
-    """Note that a partner uploads now, and forget what it left unfinished.
-
-    Locks the partner; everybody does that before locking an operator.
-    """
+    """Note that a partner uploads now. Locks the partner; everybody does that before locking an operator."""
     await connection.execute(_NOTE_UPLOAD, partner_id, now)
-    await connection.execute(_FORGET_LISTS, partner_id, now - LISTS_LAST)
 
 
 async def keep_refusals(

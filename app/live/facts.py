@@ -48,7 +48,7 @@ EVSE: Final = """
 select evse.evse_id, operator_no, party_id, location_id, longitude, latitude, connector_mask, charge_point_type,
     maximum_power_kw, auth_methods, location_type, restrictions,
     major = 'AVAILABLE' and expires_at > now() and coalesce(blocked_until <= now(), true)
-from shown_evse as evse join operator on (operator.no, operator.ahead) = (evse.operator_no, evse.ahead)
+from evse join operator using (list_no)
 join evse_status on evse_status.evse_id = evse.evse_id
 """
 SPOT: Final = "select parking_id, party_id, operator_nos, longitude, latitude from parking_spot"

@@ -40,9 +40,9 @@ def turn_of(row: LogRow) -> Turn:
 EVSES_OF_OPERATORS: Final = f"""
 {EVSE} where evse.evse_id in (
     select behind.evse_id from operator cross join lateral (
-        select evse_id from shown_evse as evse
+        select evse_id from evse
         where evse_id > greatest($2, party_id) and evse_id < party_id || '~'
-        and (operator_no, evse.ahead) = (no, operator.ahead)
+        and evse.list_no = operator.list_no
         order by evse_id limit $3
     ) as behind
     where no = any($1) order by behind.evse_id limit $3

@@ -23,7 +23,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    true,
     tuple_,
     type_coerce,
 )
@@ -63,7 +62,6 @@ WEST_END: Value = literal_column("-180::float8")
 EAST_END: Value = literal_column("180::float8")
 SOUTH_END: Value = literal_column("-90::float8")
 NORTH_END: Value = literal_column("90::float8")
-ONE: Value = literal_column("1")
 TURN: Value = literal_column("360")
 
 ROOT = Arguments()
@@ -97,8 +95,8 @@ class AreaSearch:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """What finds a row again: the key, and in which of two tables it stands."""
-        return (*self.key, "ahead") if "ahead" in self.table.c else self.key
+        """What finds a row again: the key, and its list, where rows are of lists."""
+        return (*self.key, "list_no") if "list_no" in self.table.c else self.key
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -172,10 +170,9 @@ class AreaSearch:
         return self._rows(columns, page, "distance_m", "along_route_m")
 
     def _rows(self, columns: list[Any], page: FromClause, *measured: str) -> Select[Any]:
-        """Read the wide rows of a page, one by one: that a key names one row of a view the planner does not know."""
-        here = [self.table.c[name] == page.c[name] for name in self.row]
-        row = select(*columns).where(*here).correlate(page).limit(ONE).lateral("row")
-        rows: Any = select(*row.c, *(page.c[name] for name in measured)).join_from(page, row, true())
+        """Read the wide rows of a page."""
+        on = and_(*(self.table.c[name] == page.c[name] for name in self.row))
+        rows: Any = select(*columns, *(page.c[name] for name in measured)).join_from(self.table, page, on)
         return rows
 
     def _row_of(self, rows: FromClause) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, exists, func, select
 
-from app.db.tables import operator, shown_evse, shown_location
+from app.db.tables import evse, location, operator
 from app.read.areas import AreaSearch
 from app.read.evses import filter_conditions
 from app.read.live import available_now
@@ -16,15 +16,15 @@ from app.visibility import Sight, visible
 
 KEY = ("operator_no", "location_id")
 
-#: What EVSEs and their location have in common in `shown_evse` and `shown_location`, of whichever version.
-ROW = (*KEY, "ahead")
+#: What finds the row of a location: its EVSEs are of the same list.
+ROW = ("list_no", "location_id")
 
 
 @dataclass(frozen=True, slots=True)
 class OneLocation:
     """The location of an operator, named by its party id, and a location id."""
 
-    table: Table = shown_location
+    table: Table = location
     order: tuple[str, ...] = ()
     descending: bool = False
     given: frozenset[str] = frozenset()
@@ -32,11 +32,10 @@ class OneLocation:
     planned: bool = False
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
-        location = shown_location
-        its_operator = select(operator.c.no).where(operator.c.party_id == bindparam("operator_id")).scalar_subquery()
+        its_list = select(operator.c.list_no).where(operator.c.party_id == bindparam("operator_id")).scalar_subquery()
         return select(*(location.c[name] for name in names)).where(
             visible(location, sight),
-            location.c.operator_no == its_operator,
+            location.c.list_no == its_list,
             location.c.location_id == bindparam("location_id"),
         )
 
@@ -48,14 +47,12 @@ def has_matching_evses(locations: FromClause, given: Arguments) -> list[ColumnEl
     """Keep locations with an EVSE that passes the filters, if there are any; or with so many that are available now."""
     if not given.bound:
         return []
-    here = of_location(shown_evse, *(locations.c[name] for name in ROW))
+    here = of_location(evse, *(locations.c[name] for name in ROW))
     filters = replace(given, bound=given.bound - {MIN_AVAILABLE})
-    matching = [here, *filter_conditions(shown_evse, filters)]
+    matching = [here, *filter_conditions(evse, filters)]
     if MIN_AVAILABLE not in given.bound:
         return [exists().where(*matching).correlate(locations)]
-    count = (
-        select(func.count()).where(*matching, available_now(shown_evse)).select_from(shown_evse).correlate(locations)
-    )
+    count = select(func.count()).where(*matching, available_now(evse)).select_from(evse).correlate(locations)
     return [count.scalar_subquery() >= given(MIN_AVAILABLE, Integer)]
 
 
@@ -65,4 +62,4 @@ def of_location(evses: FromClause, *row: ColumnElement[Any]) -> Any:
 
 
 #: Locations of an area with EVSEs that pass the named filters.
-LocationSearch = partial(AreaSearch, table=shown_location, key=KEY, conditions=has_matching_evses)
+LocationSearch = partial(AreaSearch, table=location, key=KEY, conditions=has_matching_evses)

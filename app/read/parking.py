@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Text, any_, select
+from sqlalchemy import Column, ColumnElement, FromClause, Text, any_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.db.tables import evse_parking_spot, parking_spot
@@ -21,9 +21,10 @@ def spot_conditions(spots: FromClause, given: Arguments) -> list[ColumnElement[b
 
 def served_by(evses: FromClause, parking_id: Column[Any]) -> Any:
     """Say which EVSEs a spot serves."""
-    linked = select(evse_parking_spot.c.evse_id).where(evse_parking_spot.c.parking_id == parking_id)
+    links = evse_parking_spot.c
+    linked = select(links.evse_id, links.list_no).where(links.parking_id == parking_id)
     # Said aloud: a select this deep does not correlate by itself, and every spot would get all EVSEs.
-    return evses.c.evse_id.in_(linked.correlate(parking_id.table))
+    return tuple_(evses.c.evse_id, evses.c.list_no).in_(linked.correlate(parking_id.table))
 
 
 #: Spots of an area; one without a position of its own is found where its EVSEs are.

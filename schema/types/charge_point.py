@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import Column, ColumnElement
 
-from app.db.tables import operator, parking_spot, shown_evse, shown_location
+from app.db.tables import evse, location, operator, parking_spot
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
@@ -72,6 +72,7 @@ from schema.types.live import (
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
 SHARED_WITH_LOCATION = frozenset(
     {
+        "operator_no",
         *ROW,
         *(c.name for c in (*address_columns(), *position_columns()) if isinstance(c, Column)),
     }
@@ -181,7 +182,7 @@ class ParkingSpot:
         "Where it is: as its PSO says, else where its EVSEs are; null: neither is known.", present="longitude"
     )
     evses: list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]] = to_many(
-        shown_evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)
+        evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)
     )
 
 
@@ -215,7 +216,7 @@ class Location:
     along_route_m: float | None = along_route()
 
     @to_many_where(
-        shown_evse,
+        evse,
         parent_columns=ROW,
         on=of_location,
         order=("evse_id",),
@@ -240,7 +241,7 @@ class Evse:
     evse_id_as_sent: str = column(description="The id in the spelling of its operator or register.")
     operator: Operator = its_operator()
     location: Location = to_one(
-        shown_location,
+        location,
         "The station or pool it belongs to.",
         parent_columns=ROW,
         columns=ROW,

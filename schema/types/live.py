@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import ColumnElement, FromClause
 
-from app.db.tables import shown_evse, status_history
+from app.db.tables import evse, status_history
 from app.read.live import COUNTED_COLUMNS, TO_SPOT_STATUS, availability
 from app.read.locations import ROW, of_location
 from app.read.plan import Arguments, ToMany, Via
@@ -86,7 +86,7 @@ class Availability:
 
 
 def availability_of_location() -> Any:
-    evses = ToMany(shown_evse, ROW, of_location, ("evse_id",), visible_with_parent=True)
+    evses = ToMany(evse, ROW, of_location, ("evse_id",), visible_with_parent=True)
     return counted(evses, COUNTED_COLUMNS, availability, "Its EVSEs, counted by what can be done with them now.")
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from app.db.engine import Database
 from app.errors import BadInput
-from app.ingest import lists
+from app.ingest import charge_point_lists, lists, pace
 from app.ingest.charge_point_lists import set_charge_points
 from app.ingest.charge_points import update_charge_points
-from app.ingest.lists import EmptyList, ListIncomplete, ListTooLarge, Part, TooManyRemovals, checked_part
+from app.ingest.lists import EmptyList, ListIncomplete, ListTooLarge, Part, TooManyRemovals, checked_part, forget_lists
 from app.ingest.parking_spot_lists import set_parking_spots
 from app.ingest.records import ChargePoint, EvseParkingSpot, Read, Refusal
 from app.ingest.uploads import Owner, Report
@@ -36,6 +36,15 @@ from tests.ingest.world import (
 @pytest.fixture
 async def world(database: Database) -> World:
     return await make_world(database)
+
+
+@pytest.fixture(autouse=True, params=["in one transaction", "as a new list"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Put lists in force both ways, whatever their size; new lists in small pieces."""
+    if request.param == "as a new list":
+        monkeypatch.setattr(charge_point_lists, "AT_ONCE", 0)
+        monkeypatch.setattr(pace, "MOST", 20)
+    return request.param
 
 
 def evses(*numbers: int, **more: Any) -> list[ChargePoint]:
@@ -168,9 +177,9 @@ async def test_refuses_evses_of_one_location_that_disagree_and_keeps_them_where_
 
 async def test_forgets_an_unfinished_list_after_a_day(world: World):
     await send(world, evses(1), Part("a", 1, False))
-    await update_charge_points(world.database, evses(2), world.german, MONDAY + timedelta(hours=23))
+    await forget_lists(world.database, MONDAY + timedelta(hours=23))
     assert await staged(world) == [1, 1, 1, 0]
-    await update_charge_points(world.database, evses(3), world.german, MONDAY + timedelta(hours=25))
+    await forget_lists(world.database, MONDAY + timedelta(hours=25))
     assert await staged(world) == [0, 0, 0, 0]
 
 
@@ -304,21 +313,3 @@ async def test_lets_four_partners_replace_their_lists_at_once(world: World):
     assert await spot_contradictions(world.database) == []
     assert await contradictions(world.database) == []
     assert await deadlocks(world.database) == 0
-
-
-async def test_shows_readers_the_old_list_or_the_new_one(world: World):
-    await send(world, evses(*range(200), max_reservation_minutes=1))
-    seen: set[tuple[int, int | None, int | None]] = set()
-    done = asyncio.Event()
-
-    async def watch() -> None:
-        query = "select count(*), min(max_reservation_minutes), max(max_reservation_minutes) from evse"
-        while not done.is_set():
-            seen.add(tuple((await world.database.fetch(query))[0]))
-
-    async def replace() -> None:
-        await send(world, evses(*range(100, 250), max_reservation_minutes=2))
-        done.set()
-
-    await asyncio.gather(watch(), replace())
-    assert seen <= {(200, 1, 1), (150, 2, 2)}

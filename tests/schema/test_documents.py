@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.db.tables import shown_evse
+from app.db.tables import evse
 from app.read import statements
 from app.read.plan import Constant, Field, Selection
 from app.read.search import ById
@@ -60,7 +60,7 @@ def few_statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
 
 
 def asked(key: str) -> tuple[Selection, ById, Sight]:
-    return Selection((Field(key, Constant(1)),)), ById(shown_evse, ("evse_id",)), Sight.STRANGER
+    return Selection((Field(key, Constant(1)),)), ById(evse, ("evse_id",)), Sight.STRANGER
 
 
 async def test_remembers_the_statements_run_last(few_statements: Statements) -> None:

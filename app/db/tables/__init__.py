@@ -2,15 +2,7 @@
 
 from app.db.tables.base import metadata
 from app.db.tables.budget import budget
-from app.db.tables.charge_points import (
-    evse,
-    evse_ahead,
-    location,
-    location_ahead,
-    operator,
-    shown_evse,
-    shown_location,
-)
+from app.db.tables.charge_points import evse, list_out_of_force, location, operator
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
 from app.db.tables.live import evse_status, parking_status, status_expiry, status_history
 from app.db.tables.log import change, log_mark, log_state
@@ -25,14 +17,13 @@ __all__ = [
     "change",
     "contract",
     "evse",
-    "evse_ahead",
     "evse_parking_spot",
     "evse_status",
+    "list_out_of_force",
     "list_part",
     "listed_evse",
     "listed_parking_spot",
     "location",
-    "location_ahead",
     "log_mark",
     "log_state",
     "metadata",
@@ -44,8 +35,6 @@ __all__ = [
     "partner",
     "partner_role",
     "refusal",
-    "shown_evse",
-    "shown_location",
     "sight_due",
     "status_expiry",
     "status_history",

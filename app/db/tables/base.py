@@ -15,9 +15,6 @@ metadata = MetaData(
     }
 )
 
-#: What is declared here for reading only; migrations make it.
-views = MetaData()
-
 Instant = DateTime(timezone=True)
 
 #: Ids compare by byte, everywhere alike, whatever locale a database was made with.

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Sequence,
     Table,
     Text,
     text,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE, TSTZMULTIRANGE
 from sqlalchemy.schema import SchemaItem
 
-from app.db.tables.base import Document, Id, Instant, each_of, mask_within, metadata, one_of, views
+from app.db.tables.base import Document, Id, Instant, each_of, mask_within, metadata, one_of
 from app.words import (
     AuthMethod,
     ChargePointStatus,
@@ -51,10 +52,9 @@ operator = Table(
     Column("source", Text),
     Column("licence", Text),
     Column("role_id", Integer, ForeignKey("partner_role.id"), unique=True),
-    # Its whole list stands in `evse_ahead` and is shown from there.
-    Column("ahead", Boolean, nullable=False, server_default=text("false")),
+    # The list in force: of its EVSEs and locations those with this number are there, for readers and writers alike.
+    Column("list_no", Integer, nullable=False, unique=True, server_default=text("nextval('list_number')")),
     CheckConstraint("party_id ~ '^[A-Z]{2}[A-Z0-9]{3}$'", name="party_id"),
-    Index("operator_ahead_idx", "no", postgresql_where=text("ahead")),
 )
 
 
@@ -98,120 +98,109 @@ def place_columns() -> tuple[SchemaItem, ...]:
     )
 
 
-def _location(name: str) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("operator_no", Integer, ForeignKey("operator.no"), primary_key=True),
-        Column("location_id", Id, primary_key=True),
-        *position_columns(),
-        *address_columns(),
-        *place_columns(),
-        Column("updated_at", Instant, nullable=False),
-        Index(None, "geog", postgresql_using="gist"),
-        Index(f"{name}_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
-    )
-
-
-def _evse(name: str, its_location: str) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("evse_id", Id, primary_key=True),
-        Column("evse_id_as_sent", Text, nullable=False),
-        Column("operator_no", Integer, nullable=False),
-        Column("location_id", Id, nullable=False),
-        *position_columns(),
-        *address_columns(),
-        *place_columns(),
-        Column("timestamp", Instant),
-        Column("opening_times", Document),
-        Column("static_status", Text),
-        Column("status_schedule", Document, nullable=False, server_default=NO_DOCUMENTS),
-        # What `app.read.usable` asks of the four columns above: sets of instants, and of minutes of the local week.
-        Column("clock_zone", Text),
-        Column("regular_minutes", INT4MULTIRANGE),
-        Column("exceptional_openings", TSTZMULTIRANGE, nullable=False, server_default=NO_WORDS),
-        Column("exceptional_closings", TSTZMULTIRANGE, nullable=False, server_default=NO_WORDS),
-        Column("operative_at", TSTZMULTIRANGE, nullable=False, server_default=ALWAYS),
-        Column("telephone_number", Text),
-        Column("restrictions", Integer, nullable=False, server_default=text("0")),
-        Column("auth_methods", Integer, nullable=False, server_default=text("0")),
-        Column("charge_point_type", Text, nullable=False),
-        Column("connector_mask", BigInteger, nullable=False),
-        Column("connector_standards", ARRAY(Text), nullable=False),
-        Column("connector_formats", ARRAY(Text), nullable=False),
-        Column("connector_tariff_ids", ARRAY(Text), nullable=False),
-        Column("maximum_power_kw", Float(53)),
-        Column("guaranteed_power_kw", Float(53)),
-        Column("nominal_voltage_v", Integer),
-        Column("parking_ids", ARRAY(Text), nullable=False, server_default=NO_WORDS),
-        Column("parking_restrictions", ARRAY(Integer), nullable=False, server_default=NO_WORDS),
-        Column("parking_floor_levels", ARRAY(Text), nullable=False, server_default=NO_WORDS),
-        Column("parking_numbers", ARRAY(Text), nullable=False, server_default=NO_WORDS),
-        Column("images", Document, nullable=False, server_default=NO_DOCUMENTS),
-        Column("related_resources", Document, nullable=False, server_default=NO_DOCUMENTS),
-        Column("user_interface_languages", ARRAY(Text), nullable=False, server_default=NO_WORDS),
-        Column("max_reservation_minutes", Integer),
-        # Null: uploaded by the operator itself; else the register it came from.
-        Column("source", Text),
-        # Of everything above: an upload that says the same again changes nothing.
-        Column("content_hash", LargeBinary, nullable=False),
-        Column("updated_at", Instant, nullable=False),
-        ForeignKeyConstraint(
-            ["operator_no", "location_id"], [f"{its_location}.operator_no", f"{its_location}.location_id"]
-        ),
-        one_of("static_status", ChargePointStatus),
-        one_of("charge_point_type", ChargePointType),
-        each_of("connector_standards", ConnectorStandard),
-        each_of("connector_formats", ConnectorFormat),
-        mask_within("restrictions", Restriction),
-        mask_within("auth_methods", AuthMethod),
-        CheckConstraint(
-            "cardinality(connector_standards) > 0"
-            " and cardinality(connector_formats) = cardinality(connector_standards)"
-            " and cardinality(connector_tariff_ids) = cardinality(connector_standards)",
-            name="connectors",
-        ),
-        CheckConstraint(
-            "cardinality(parking_restrictions) = cardinality(parking_ids)"
-            " and cardinality(parking_floor_levels) = cardinality(parking_ids)"
-            " and cardinality(parking_numbers) = cardinality(parking_ids)",
-            name="parking_spots",
-        ),
-        CheckConstraint(
-            "maximum_power_kw is not null or (guaranteed_power_kw is null and nominal_voltage_v is null)",
-            name="ratings",
-        ),
-        Index(None, "geog", postgresql_using="gist"),
-        # Bounding boxes are planar: degrees of longitude and latitude, half-open.
-        Index(f"{name}_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
-        Index(None, "operator_no", "location_id"),
-        # For what few have: rare plugs, high power.
-        Index(None, "connector_standards", postgresql_using="gin", postgresql_with={"fastupdate": False}),
-        Index(None, "maximum_power_kw"),
-    )
-
+#: Numbers of whole lists; later ones are higher.
+list_number = Sequence("list_number", metadata=metadata)
 
 #: Station or pool: address and position are common to its EVSEs.
-location = _location("location")
+location = Table(
+    "location",
+    metadata,
+    Column("list_no", Integer, primary_key=True),
+    Column("location_id", Id, primary_key=True),
+    Column("operator_no", Integer, ForeignKey("operator.no"), nullable=False),
+    *position_columns(),
+    *address_columns(),
+    *place_columns(),
+    Column("updated_at", Instant, nullable=False),
+    Index(None, "geog", postgresql_using="gist"),
+    Index("location_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
+    Index(None, "operator_no", "location_id"),
+)
 
 #: One row answers the common read alone: what belongs to the EVSE's connectors and spots stands in parallel arrays, its
 #: address and position beside those of its location. Live status lives elsewhere and is joined after the limit.
-evse = _evse("evse", "location")
+evse = Table(
+    "evse",
+    metadata,
+    Column("evse_id", Id, primary_key=True),
+    Column("list_no", Integer, primary_key=True),
+    Column("evse_id_as_sent", Text, nullable=False),
+    Column("operator_no", Integer, nullable=False),
+    Column("location_id", Id, nullable=False),
+    *position_columns(),
+    *address_columns(),
+    *place_columns(),
+    Column("timestamp", Instant),
+    Column("opening_times", Document),
+    Column("static_status", Text),
+    Column("status_schedule", Document, nullable=False, server_default=NO_DOCUMENTS),
+    # What `app.read.usable` asks of the four columns above: sets of instants, and of minutes of the local week.
+    Column("clock_zone", Text),
+    Column("regular_minutes", INT4MULTIRANGE),
+    Column("exceptional_openings", TSTZMULTIRANGE, nullable=False, server_default=NO_WORDS),
+    Column("exceptional_closings", TSTZMULTIRANGE, nullable=False, server_default=NO_WORDS),
+    Column("operative_at", TSTZMULTIRANGE, nullable=False, server_default=ALWAYS),
+    Column("telephone_number", Text),
+    Column("restrictions", Integer, nullable=False, server_default=text("0")),
+    Column("auth_methods", Integer, nullable=False, server_default=text("0")),
+    Column("charge_point_type", Text, nullable=False),
+    Column("connector_mask", BigInteger, nullable=False),
+    Column("connector_standards", ARRAY(Text), nullable=False),
+    Column("connector_formats", ARRAY(Text), nullable=False),
+    Column("connector_tariff_ids", ARRAY(Text), nullable=False),
+    Column("maximum_power_kw", Float(53)),
+    Column("guaranteed_power_kw", Float(53)),
+    Column("nominal_voltage_v", Integer),
+    Column("parking_ids", ARRAY(Text), nullable=False, server_default=NO_WORDS),
+    Column("parking_restrictions", ARRAY(Integer), nullable=False, server_default=NO_WORDS),
+    Column("parking_floor_levels", ARRAY(Text), nullable=False, server_default=NO_WORDS),
+    Column("parking_numbers", ARRAY(Text), nullable=False, server_default=NO_WORDS),
+    Column("images", Document, nullable=False, server_default=NO_DOCUMENTS),
+    Column("related_resources", Document, nullable=False, server_default=NO_DOCUMENTS),
+    Column("user_interface_languages", ARRAY(Text), nullable=False, server_default=NO_WORDS),
+    Column("max_reservation_minutes", Integer),
+    # Null: uploaded by the operator itself; else the register it came from.
+    Column("source", Text),
+    # Of everything above: an upload that says the same again changes nothing.
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    ForeignKeyConstraint(["list_no", "location_id"], ["location.list_no", "location.location_id"]),
+    one_of("static_status", ChargePointStatus),
+    one_of("charge_point_type", ChargePointType),
+    each_of("connector_standards", ConnectorStandard),
+    each_of("connector_formats", ConnectorFormat),
+    mask_within("restrictions", Restriction),
+    mask_within("auth_methods", AuthMethod),
+    CheckConstraint(
+        "cardinality(connector_standards) > 0"
+        " and cardinality(connector_formats) = cardinality(connector_standards)"
+        " and cardinality(connector_tariff_ids) = cardinality(connector_standards)",
+        name="connectors",
+    ),
+    CheckConstraint(
+        "cardinality(parking_restrictions) = cardinality(parking_ids)"
+        " and cardinality(parking_floor_levels) = cardinality(parking_ids)"
+        " and cardinality(parking_numbers) = cardinality(parking_ids)",
+        name="parking_spots",
+    ),
+    CheckConstraint(
+        "maximum_power_kw is not null or (guaranteed_power_kw is null and nominal_voltage_v is null)", name="ratings"
+    ),
+    Index(None, "geog", postgresql_using="gist"),
+    # Bounding boxes are planar: degrees of longitude and latitude, half-open.
+    Index("evse_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
+    Index(None, "list_no", "location_id"),
+    # For what few have: rare plugs, high power.
+    Index(None, "connector_standards", postgresql_using="gin", postgresql_with={"fastupdate": False}),
+    Index(None, "maximum_power_kw"),
+)
 
-#: A whole list that goes into force: written here bit by bit, then shown at once (`operator.ahead`) in place of what
-#: the operator has in the two tables above, until these hold it too. Empty but for these moments.
-location_ahead = _location("location_ahead")
-evse_ahead = _evse("evse_ahead", "location_ahead")
-
-
-def _shown(table: Table) -> Table:
-    """Declare the view over a table and the one beside it; `ahead` tells where a row is from."""
-    columns = [Column[Any](column.name, column.type, nullable=column.nullable) for column in table.columns]
-    return Table(f"shown_{table.name}", views, *columns, Column("ahead", Boolean, nullable=False))
-
-
-#: What reads look at. Of the two versions that an operator may have here `app.visibility` chooses the one in force.
-shown_location = _shown(location)
-shown_evse = _shown(evse)
+#: Lists whose rows are still there, but not in force. `told_to`: up to which EVSE the change log knows what came in its
+#: place; null: it never was in force.
+list_out_of_force = Table(
+    "list_out_of_force",
+    metadata,
+    Column("list_no", Integer, primary_key=True),
+    Column("operator_no", Integer, ForeignKey("operator.no"), nullable=False),
+    Column("told_to", Id),
+)

@@ -6,7 +6,6 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -14,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.schema import SchemaItem
@@ -35,29 +35,32 @@ upload_list = Table(
     Index(None, "partner_id"),
 )
 
-#: `kept_ids`: of refused items, whose previous records stay.
+#: `complete`: all of its items are here, and no later copy took its place. `kept_ids`: of refused items, whose previous
+#: records stay.
 list_part = Table(
     "list_part",
     metadata,
-    Column("list_no", Integer, ForeignKey("upload_list.no", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),
+    Column("no", Integer, Identity(always=True), primary_key=True),
+    Column("list_no", Integer, ForeignKey("upload_list.no", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("complete", Boolean, nullable=False, server_default=text("false")),
     Column("last", Boolean, nullable=False),
     Column("items", Integer, nullable=False),
     Column("refused", Integer, nullable=False),
     Column("kept_ids", ARRAY(Text), nullable=False),
+    Index("list_part_complete_key", "list_no", "number", unique=True, postgresql_where=text("complete")),
+    Index(None, "list_no"),
 )
 
 
 def _place_in_list() -> tuple[SchemaItem, ...]:
     return (
-        Column("list_no", Integer, primary_key=True),
-        Column("part", Integer, primary_key=True),
+        Column("part_no", Integer, ForeignKey("list_part.no", ondelete="CASCADE"), primary_key=True),
         Column("place", Integer, primary_key=True),
-        ForeignKeyConstraint(["list_no", "part"], ["list_part.list_no", "list_part.number"], ondelete="CASCADE"),
     )
 
 
-#: Rows of `evse` but for their time; documents as text, since COPY is binary.
+#: Rows of `evse` but for their list and time; documents as text, since COPY is binary.
 listed_evse = Table(
     "listed_evse",
     metadata,
@@ -65,7 +68,7 @@ listed_evse = Table(
     *(
         Column(column.name, Text() if isinstance(column.type, JSON) else column.type, nullable=column.nullable)
         for column in evse.columns
-        if column.computed is None and column.name != "updated_at"
+        if column.computed is None and column.name not in ("list_no", "updated_at")
     ),
 )
 

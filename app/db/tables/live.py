@@ -43,7 +43,7 @@ def _said_whole() -> CheckConstraint:
 evse_status = Table(
     "evse_status",
     metadata,
-    # Triggers do for the tables of EVSEs, of which there are two, what a foreign key does for one.
+    # Triggers do what a foreign key cannot: an EVSE may have several rows, each in another list.
     Column("evse_id", Id, primary_key=True),
     Column("major", Text, nullable=False, server_default=text("'UNKNOWN'")),
     Column("minor", Text),

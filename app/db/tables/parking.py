@@ -6,6 +6,7 @@ from sqlalchemy import (
     Computed,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -56,7 +57,9 @@ parking_spot = Table(
 evse_parking_spot = Table(
     "evse_parking_spot",
     metadata,
-    Column("evse_id", Id, ForeignKey("evse.evse_id", ondelete="CASCADE"), primary_key=True),
+    Column("evse_id", Id, primary_key=True),
+    Column("list_no", Integer, primary_key=True),
     Column("parking_id", Id, ForeignKey("parking_spot.parking_id"), primary_key=True),
+    ForeignKeyConstraint(["evse_id", "list_no"], ["evse.evse_id", "evse.list_no"], ondelete="CASCADE"),
     Index(None, "parking_id"),
 )

@@ -1,20 +1,16 @@
 SELECT found.distance_m, found.evse_id, found.connector_standards
-FROM (SELECT shown_evse.connector_standards AS connector_standards, shown_evse.evse_id AS evse_id, shown_evse.geog <-> geography(ST_SetSRID(ST_MakePoint($1::FLOAT(53), $2::FLOAT(53)), 4326)) AS distance_m
-FROM shown_evse
-WHERE coalesce(shown_evse.operator_no = any(array((SELECT anon_1
-FROM visible_operators($3::INTEGER) AS anon_1))) AND shown_evse.ahead = (shown_evse.operator_no = any(array((SELECT operator.no
-FROM operator
-WHERE operator.ahead)))), false) AND ST_DWithin(shown_evse.geog, geography(ST_SetSRID(ST_MakePoint($1::FLOAT(53), $2::FLOAT(53)), 4326)), $4::FLOAT(53), false) ORDER BY shown_evse.geog <-> geography(ST_SetSRID(ST_MakePoint($1::FLOAT(53), $2::FLOAT(53)), 4326))
+FROM (SELECT evse.connector_standards AS connector_standards, evse.evse_id AS evse_id, evse.geog <-> geography(ST_SetSRID(ST_MakePoint($1::FLOAT(53), $2::FLOAT(53)), 4326)) AS distance_m
+FROM evse
+WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
+FROM operator JOIN visible_operators($3::INTEGER) AS anon_1(no) ON operator.no = anon_1.no))), false) AND ST_DWithin(evse.geog, geography(ST_SetSRID(ST_MakePoint($1::FLOAT(53), $2::FLOAT(53)), 4326)), $4::FLOAT(53), false) ORDER BY evse.geog <-> geography(ST_SetSRID(ST_MakePoint($1::FLOAT(53), $2::FLOAT(53)), 4326))
  FETCH FIRST ($5::BIGINT) ROWS WITH TIES) AS found ORDER BY found.distance_m, found.evse_id
  LIMIT $5::BIGINT;
 
 SELECT found.evse_id
-FROM (SELECT shown_evse.evse_id AS evse_id
-FROM shown_evse
-WHERE coalesce(shown_evse.operator_no = any(array((SELECT anon_1
-FROM visible_operators($1::INTEGER) AS anon_1))) AND shown_evse.ahead = (shown_evse.operator_no = any(array((SELECT operator.no
-FROM operator
-WHERE operator.ahead)))), false) AND shown_evse.evse_id = $2::VARCHAR COLLATE "C") AS found;
+FROM (SELECT evse.evse_id AS evse_id
+FROM evse
+WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
+FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no = anon_1.no))), false) AND evse.evse_id = $2::VARCHAR COLLATE "C") AS found;
 
 -- row-level security knows who is asking
 SELECT found.role, partner_1.name, (SELECT coalesce(json_agg(json_build_array(contract_1.status) ORDER BY contract_1.created_at, contract_1.id), '[]') AS coalesce_1

@@ -1,6 +1,6 @@
 SELECT found.along_route_m, found.distance_m, found.parking_id
-FROM (SELECT row.parking_id AS parking_id, page.distance_m AS distance_m, page.along_route_m AS along_route_m
-FROM (SELECT row.parking_id AS parking_id, row.distance_m AS distance_m, row.along_route_m AS along_route_m
+FROM (SELECT parking_spot.parking_id AS parking_id, page.distance_m AS distance_m, page.along_route_m AS along_route_m
+FROM parking_spot JOIN (SELECT row.parking_id AS parking_id, row.distance_m AS distance_m, row.along_route_m AS along_route_m
 FROM (SELECT 0 + ($1::FLOAT(53) - 0) * share.low AS low_m, 0 + ($1::FLOAT(53) - 0) * share.high AS high_m
 FROM (VALUES (0.0::float8, 0.00390625::float8), (0.00390625::float8, 0.015625::float8), (0.015625::float8, 0.0625::float8), (0.0625::float8, 0.25::float8), (0.25::float8, 1.0::float8)) AS share (low, high) ORDER BY share.low) AS stretch JOIN LATERAL (SELECT found.parking_id AS parking_id, found.distance_m AS distance_m, found.along_route_m AS along_route_m
 FROM (SELECT measured.parking_id AS parking_id, measured.distance_m AS distance_m, ST_InterpolatePoint(measured.line, measured.point) AS along_route_m
@@ -19,8 +19,5 @@ WHERE measured.distance_m <= $11::FLOAT(53)
  LIMIT ALL OFFSET 0) AS found
 WHERE found.along_route_m >= stretch.low_m AND found.along_route_m < stretch.high_m ORDER BY found.along_route_m, found.parking_id
  LIMIT $12::BIGINT) AS row ON true
- LIMIT $12::BIGINT) AS page JOIN LATERAL (SELECT parking_spot.parking_id AS parking_id
-FROM parking_spot
-WHERE parking_spot.parking_id = page.parking_id
- LIMIT 1) AS row ON true) AS found ORDER BY found.along_route_m, found.parking_id
+ LIMIT $12::BIGINT) AS page ON parking_spot.parking_id = page.parking_id) AS found ORDER BY found.along_route_m, found.parking_id
  LIMIT $12::BIGINT;

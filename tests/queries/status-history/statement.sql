@@ -7,10 +7,8 @@ FROM (SELECT status_history_2.evse_id AS evse_id, status_history_2.at AS at, sta
 FROM status_history AS status_history_2
 WHERE status_history_2.evse_id = found.evse_id AND status_history_2.at >= $2::TIMESTAMP WITH TIME ZONE AND status_history_2.at < $3::TIMESTAMP WITH TIME ZONE ORDER BY status_history_2.at DESC, status_history_2.recorded_at DESC
  LIMIT 1000) AS anon_4) AS anon_3
-FROM (SELECT shown_evse.evse_id AS evse_id
-FROM shown_evse
-WHERE coalesce(shown_evse.operator_no = any(array((SELECT operator.no
+FROM (SELECT evse.evse_id AS evse_id
+FROM evse
+WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
 FROM operator
-WHERE operator.open AND NOT operator.suspended))) AND shown_evse.ahead = (shown_evse.operator_no = any(array((SELECT operator.no
-FROM operator
-WHERE operator.ahead)))), false) AND shown_evse.evse_id = $4::VARCHAR COLLATE "C") AS found;
+WHERE operator.open AND NOT operator.suspended))), false) AND evse.evse_id = $4::VARCHAR COLLATE "C") AS found;

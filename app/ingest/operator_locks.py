@@ -1,0 +1,65 @@
+"""Who may write an operator's EVSEs when: short writers one after the other, or a whole list for as long as it takes.
+
+Short writers lock the operator's row for their transaction. A list takes many transactions, and none may be long, so it
+holds a lock of its session, which costs no transaction id; writers that find it do not wait on a connection, but look
+again a little later.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+from uuid import UUID
+
+from app.db.engine import PATIENCE_S, Connection, Database, Later, Session, look_again
+
+#: Kinds of advisory locks, each followed by a number of that kind.
+OPERATOR: Final = 1
+PARKING_OPERATOR: Final = 2
+
+
+#: These statements take 1 row or 20,000, into tables that may have been empty when the connection was made: a plan kept
+#: from then can be a hundred times too slow. Planning anew costs less than a millisecond.
+_PLAN_ANEW: Final = "set local plan_cache_mode = force_custom_plan"
+
+_SHARE: Final = """
+select coalesce(bool_and(pg_try_advisory_xact_lock_shared($1, no)), true) from unnest($2::int[]) as no
+"""
+
+_LOCK: Final = "select no, role_id from operator where no = any($1) order by no for no key update"
+
+
+async def lock_operators(connection: Connection, operator_nos: Iterable[int]) -> dict[int, int | None]:
+    """Become, until the transaction's end, the only writer of these operators' EVSEs; give the role that holds each.
+
+    Everybody locks in the order of the numbers, so that writers of several operators never wait in a circle. The lock
+    also holds off whoever claims or releases an operator; reading goes on. Raises: Later.
+    """
+    await connection.execute(_PLAN_ANEW)
+    numbers = sorted(set(operator_nos))
+    await share(connection, OPERATOR, numbers)
+    rows = await connection.fetch(_LOCK, numbers)
+    return {row["no"]: row["role_id"] for row in rows}
+
+
+async def share(connection: Connection, kind: int, numbers: Sequence[int]) -> None:
+    """Hold off whole lists of these parties until the transaction's end. Raises: Later."""
+    if not await connection.fetchval(_SHARE, kind, numbers):
+        raise Later("a whole list of yours is being put in force")
+
+
+@asynccontextmanager
+async def holding(
+    database: Database, kind: int, number: int, partner: UUID | None, patience_s: float = PATIENCE_S
+) -> AsyncGenerator[Session]:
+    """Be the only writer of an operator's EVSEs, or of a PSO's spots, for several transactions. Raises: Busy."""
+    until = time.monotonic() + patience_s
+    while True:
+        async with database.session(partner) as session:
+            if await session.connection.fetchval("select pg_try_advisory_lock($1, $2)", kind, number):
+                try:
+                    yield session
+                finally:
+                    await session.connection.fetchval("select pg_advisory_unlock($1, $2)", kind, number)
+                return
+        await look_again(until, Later("something else of yours is being written"))

@@ -1,0 +1,98 @@
+"""What is left to do when a whole list is in force: the change log is told what is different, the old rows go.
+
+It goes from EVSE to EVSE in the order of their ids, and notes in each transaction how far it came, so that a process
+that dies leaves nothing out and tells nothing twice.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from app.db.engine import Busy, Connection, Database, Session
+from app.ingest.operator_locks import OPERATOR, holding
+from app.ingest.pace import Pace, in_pieces
+from app.ingest.parking_tables import refresh_touched, touch_spots
+
+_OVER: Final = """
+select out.list_no, operator.list_no as in_force, out.told_to, operator.party_id
+from list_out_of_force as out join operator on operator.no = out.operator_no
+where operator_no = $1 order by out.list_no
+"""
+
+# Ids of an operator's EVSEs begin with its party id.
+_NEXT: Final = """
+select max(evse_id) from (
+    select distinct evse_id from evse where evse_id > $1 and evse_id >= $2 and evse_id < $2 || '~'
+    and list_no = any($3) order by evse_id limit $4
+) as next
+"""
+
+_TELL: Final = """
+insert into change (kind, entity_id, existed, operator_nos, longitude, latitude)
+select 'EVSE', evse_id, stale.evse_id is not null,
+    case when stale.evse_id is not null then array[stale.operator_no] end, stale.longitude, stale.latitude
+from (select * from evse where list_no = $1 and evse_id > $3 and evse_id <= $4) as stale
+full join (select * from evse where list_no = $2 and evse_id > $3 and evse_id <= $4) as fresh using (evse_id)
+where stale.content_hash is distinct from fresh.content_hash order by evse_id
+"""
+
+_OLD: Final = "evse where list_no = $1 and evse_id > $2 and evse_id <= $3"
+_LINKING: Final = f"select unnest(parking_ids) as parking_id, operator_no from {_OLD}"
+
+# Of all that had spots or has some now.
+_REFRESH_BLOCKED: Final = """
+select refresh_blocked(array_agg(distinct evse_id), now()) from evse
+where list_no in ($1, $2) and evse_id > $3 and evse_id <= $4 and parking_ids <> '{}'
+having count(*) > 0
+"""
+
+
+async def settle(session: Session, operator_no: int) -> None:
+    """Tell the change log of an operator's list, if that is not done, and clear away rows that are not in force."""
+    for row in await session.connection.fetch(_OVER, operator_no):
+        await _walk(session, row["list_no"], row["in_force"], row["party_id"], row["told_to"])
+        await _end(session, row["list_no"])
+
+
+async def _walk(session: Session, old: int, new: int, party_id: str, told_to: str | None) -> None:
+    was_in_force, lists = told_to is not None, [old] if told_to is None else [old, new]
+    after, pace = told_to or "", Pace()
+    while True:
+        to = await session.connection.fetchval(_NEXT, after, party_id, lists, pace.rows)
+        if to is None:
+            return
+        with pace.timing(pace.rows):
+            await session.write(lambda connection, args=(old, new, after, to): _step(connection, was_in_force, *args))
+        after = to
+
+
+async def _step(connection: Connection, was_in_force: bool, old: int, new: int, after: str, to: str) -> None:
+    linked = await touch_spots(connection, _LINKING, old, after, to)
+    if was_in_force:
+        await connection.execute(_TELL, old, new, after, to)
+        await connection.execute("update list_out_of_force set told_to = $2 where list_no = $1", old, to)
+        await connection.execute(_REFRESH_BLOCKED, old, new, after, to)
+    await connection.execute(f"delete from {_OLD}", old, after, to)
+    if linked:
+        await refresh_touched(connection)
+
+
+async def _end(session: Session, old: int) -> None:
+    async def locations(connection: Connection, piece: Sequence[Any]) -> None:
+        ids = [row["location_id"] for row in piece]
+        await connection.execute("delete from location where list_no = $1 and location_id = any($2)", old, ids)
+
+    left = await session.connection.fetch("select location_id from location where list_no = $1 order by 1", old)
+    await in_pieces(session, left, locations)
+    await session.write(lambda connection: connection.execute("delete from list_out_of_force where list_no = $1", old))
+
+
+async def settle_all(database: Database) -> None:
+    """Settle what dead processes left; where somebody is at work let him."""
+    async with database.session() as session:
+        left = await session.connection.fetch("select distinct operator_no from list_out_of_force")
+    for row in left:
+        try:
+            async with holding(database, OPERATOR, row["operator_no"], None, patience_s=0.0) as session:
+                await settle(session, row["operator_no"])
+        except Busy:
+            continue

@@ -1,0 +1,21 @@
+"""Long loops that leave the event loop to others every few milliseconds."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+#: At most so long without looking up; what is done with one item takes far less.
+SLICE_S: Final = 0.005
+
+
+async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
+    """Give one after the other, with a pause for everybody else whenever a few milliseconds are over."""
+    until = time.monotonic() + SLICE_S
+    for item in items:
+        yield item
+        if time.monotonic() > until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + SLICE_S

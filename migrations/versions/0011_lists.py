@@ -1,0 +1,10 @@
+"""Lists have numbers and come into force at once; their parts come in many short transactions."""
+
+from migrations.scripts import run_script
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    run_script("0011_lists.sql")
