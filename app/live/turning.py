@@ -58,7 +58,9 @@ from operator cross join lateral (
 where no = any($1) order by entity_id, at limit $3
 """
 SPOTS_OF_EVSES: Final = f"""
-{SPOT} where parking_id in (select parking_id from evse_parking_spot where evse_id = any($1)) or parking_id = any($2)
+{SPOT} where parking_id = any($2) or parking_id in (
+    select parking_id from evse_parking_spot join operator using (list_no) where evse_id = any($1)
+)
 """
 SPOTS_OF_PSO: Final = f"""
 {SPOT} where parking_id > greatest($2, $1) and parking_id < $1 || '~' order by parking_id limit $3

@@ -46,7 +46,6 @@ alter table evse_parking_spot add constraint evse_parking_spot_pkey primary key 
 alter table evse_parking_spot add constraint evse_parking_spot_evse_id_list_no_fkey
     foreign key (evse_id, list_no) references evse (evse_id, list_no) on delete cascade;
 
-analyze operator, location, evse, evse_parking_spot;
 
 -- What the log tells is of lists in force; what a list changes by coming into force is told by `app.ingest.settle`. A status
 -- is born with the first row of its EVSE and goes with the last.
