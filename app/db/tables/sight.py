@@ -1,4 +1,4 @@
-"""Who sees whom, as the change log said it last; kept by triggers (migrations/versions/0005_sight.sql).
+"""Who sees whom, as the change log said it last; kept by triggers (migrations/versions/0004_sight.sql).
 
 Reads never ask here: what a caller sees is worked out anew by each of them.
 """

@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0010"
-down_revision = "0009"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
-    run_script("0010_rare.sql")
+    run_script("0009_rare.sql")

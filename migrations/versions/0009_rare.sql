@@ -2,5 +2,3 @@
 
 create index evse_connector_standards_idx on evse using gin (connector_standards) with (fastupdate = off);
 create index evse_maximum_power_kw_idx on evse (maximum_power_kw);
-create index evse_ahead_connector_standards_idx on evse_ahead using gin (connector_standards) with (fastupdate = off);
-create index evse_ahead_maximum_power_kw_idx on evse_ahead (maximum_power_kw);

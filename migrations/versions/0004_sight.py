@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0005"
-down_revision = "0004"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
-    run_script("0005_sight.sql")
+    run_script("0004_sight.sql")

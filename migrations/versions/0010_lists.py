@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0011"
-down_revision = "0010"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
-    run_script("0011_lists.sql")
+    run_script("0010_lists.sql")

@@ -1,12 +1,6 @@
 -- Each row of EVSEs and locations is of a list, and an operator has one list in force: a whole list is written beside what
 -- stands, however long it takes, and comes into force with one number.
 
-drop view shown_location, shown_evse;
-drop table evse_ahead, location_ahead;
-drop function evse_ahead_inserted(), evse_ahead_deleted();
-drop index operator_ahead_idx;
-alter table operator drop column ahead;
-
 -- Numbers of operators serve as numbers of their first lists; these come after them.
 create sequence list_number;
 select setval('list_number', greatest((select max(no) from operator), 1));
@@ -16,6 +10,8 @@ update operator set list_no = no;
 alter table operator alter column list_no set not null, alter column list_no set default nextval('list_number'),
     add constraint operator_list_no_key unique (list_no);
 
+-- A status outlives a change of list.
+alter table evse_status drop constraint evse_status_evse_id_fkey;
 alter table evse_parking_spot drop constraint evse_parking_spot_evse_id_fkey;
 alter table evse drop constraint evse_operator_no_location_id_fkey;
 

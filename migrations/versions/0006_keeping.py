@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0007"
-down_revision = "0006"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
-    run_script("0007_keeping.sql")
+    run_script("0006_keeping.sql")

@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0009"
-down_revision = "0008"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
-    run_script("0009_changes.sql")
+    run_script("0008_changes.sql")

@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0006"
-down_revision = "0005"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
-    run_script("0006_blocked.sql")
+    run_script("0005_blocked.sql")

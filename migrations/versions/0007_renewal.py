@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0008"
-down_revision = "0007"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
-    run_script("0008_renewal.sql")
+    run_script("0007_renewal.sql")
