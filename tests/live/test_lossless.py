@@ -266,27 +266,39 @@ async def test_stands_behind_rows_because_numbers_come_again_after_a_crash(home:
     """A cursor at the horizon would have passed over a change."""
     with await asyncio.to_thread(clusters.start, home) as server:
         await migrate(server.dsn, Settings())
-        database = await Database.open(server.dsn, Settings())
         async with owner(server.dsn) as connection:
             # Nothing is written to the disk that nobody waits for.
             await connection.execute("alter system set wal_writer_delay = '10s'")
             await connection.execute("select pg_reload_conf()")
             await connection.execute("create table if not exists scratch (n integer)")
-        async with owner(server.dsn) as connection:
-            await roll_back(connection, 1)  # wakes the process that writes, so that it sleeps anew
-            await connection.execute("select pg_sleep(0.5)")
-            await roll_back(connection, 20)
-        state = await read_state(database)
-        crash(server)
-        database.terminate()
-        await recover(home)
-        database = await Database.open(server.dsn, Settings())
-        async with owner(server.dsn) as connection:
-            await connection.execute("insert into change (kind, entity_id) values ('EVSE', 'AGAIN')")
-        assert ids(await read_complete(database, state.head)) == ["AGAIN"]
-        [row] = await database.fetch("select transaction from change where entity_id = 'AGAIN'")
-        assert row["transaction"] < state.horizon, "no number came again: this proves nothing"
-        database.terminate()
+        # Whoever writes to the disk may have done so just then: only a number that came again proves anything.
+        came_again = [await crash_beyond_the_disk(server, home, f"AGAIN{attempt}") for attempt in range(2)]
+        while not any(came_again):
+            assert len(came_again) < 10, "no number came again: this proves nothing"
+            came_again.append(await crash_beyond_the_disk(server, home, f"AGAIN{len(came_again)}"))
+
+
+async def crash_beyond_the_disk(server: Cluster, home: Path, entity_id: str) -> bool:
+    """Crash after transactions that left nothing behind, then log a change, which a reader from before must find.
+
+    Gives whether the change bears a number below the horizon from before.
+    """
+    database = await Database.open(server.dsn, Settings())
+    async with owner(server.dsn) as connection:
+        await roll_back(connection, 1)  # wakes the process that writes, so that it sleeps anew
+        await connection.execute("select pg_sleep(0.5)")
+        await roll_back(connection, 20)
+    state = await read_state(database)
+    crash(server)
+    database.terminate()
+    await recover(home)
+    database = await Database.open(server.dsn, Settings())
+    async with owner(server.dsn) as connection:
+        await connection.execute("insert into change (kind, entity_id) values ('EVSE', $1)", entity_id)
+    assert ids(await read_complete(database, state.head)) == [entity_id]
+    [row] = await database.fetch("select transaction from change where entity_id = $1", entity_id)
+    database.terminate()
+    return row["transaction"] < state.horizon
 
 
 async def test_has_another_epoch_in_a_restored_dump(database: Database, database_url: str, cluster: Cluster):
