@@ -283,6 +283,7 @@ class Follower:
     #: Closed, nobody comes back.
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     away: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self) -> None:
         """Follow until cancelled."""
@@ -329,6 +330,8 @@ class Follower:
                 self.held[change["id"]] = change["evse"]
         # A cursor in the middle of an initial state is as good as any other: the hub goes on there.
         self.cursor = page["cursor"]
+        if not page["hasMore"]:
+            self.begun.set()
         self.figures.pages += 1
         self.figures.changes += len(page["changes"])
 
@@ -379,13 +382,16 @@ async def shown(client: httpx.AsyncClient, within: State) -> dict[str, Any]:
 async def push_unseen(client: httpx.AsyncClient, operator: Operator, followers: Sequence[Follower]) -> None:
     """Change all EVSEs while nobody is there."""
     for follower in followers:
+        await follower.begun.wait()
         follower.gate.clear()
         follower.cut()
     for follower in followers:
         await follower.away.wait()
-    for major in ("NOT_AVAILABLE", "AVAILABLE"):
-        evses = [{"evseId": f"DE*SOA*E{n}", "major": major} for n in range(operator.count)]
-        await ask(client, PUSH, {"evses": evses}, operator.key)
+    # A state that nothing else brings: who missed it holds another.
+    state = {"major": "NOT_AVAILABLE", "minor": "OUT_OF_ORDER"}
+    await ask(
+        client, PUSH, {"evses": [{"evseId": f"DE*SOA*E{n}", **state} for n in range(operator.count)]}, operator.key
+    )
     for follower in followers:
         follower.gate.set()
 
@@ -404,7 +410,7 @@ async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower]
 
 def some_area(chance: random.Random, size: Size) -> State:
     """Give a box around some of the operator's EVSEs."""
-    south, west = 48 + chance.uniform(0, 1.5), 2 + chance.uniform(-0.5, 0.3)
+    south, west = 48 + chance.uniform(0, 1.5), 2 - chance.uniform(0, 0.5)
     north, east = south + chance.uniform(0.2, 1), west + chance.uniform(0.6, 1 + size.evses / 5_000)
     corners = {"minimumLatitude": south, "minimumLongitude": west, "maximumLatitude": north, "maximumLongitude": east}
     return {"bounds": corners}
