@@ -5,6 +5,8 @@ import fcntl
 import os
 import random
 import shutil
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -38,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _heed_signals()
     if _is_main_process(config):
         config.option.cluster_directory = str(CLUSTERS / f"ochub-tests-{os.geteuid()}-{os.getpid()}")
         _remove_abandoned_clusters()
@@ -67,6 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("realdata"):
                 item.add_marker(pytest.mark.skip(reason="the real data is not there"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a test that failed at once: a run that is cut short never comes to its summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        where = report.longreprtext.strip().rpartition("\n")[2]
+        sys.stderr.write(f"\nFAILED {report.nodeid} ({report.when}, {report.duration:.0f} s): {where}\n")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -124,6 +134,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url, Settings(database_url=database_url))
     yield database
     await database.close()
+
+
+def _heed_signals() -> None:
+    """Let programs that tests start hear of Ctrl-C, though a shell that runs the tests beside others made them deaf."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _is_main_process(config: pytest.Config) -> bool:

@@ -93,7 +93,7 @@ def test_finds_the_same_rows_in_every_way(
             }
             _looking(ground, monkeypatch, **how)
             assert ground.everything("evses", "evseId distanceM", asked, first=100) == plain, how
-            few = chance.choice([1, 3, 30])
+            few = chance.choice([1, 3, 30]) if len(plain) < 100 else 30
             assert ground.everything("evses", "evseId distanceM", asked, first=few) == plain, (few, how)
 
 
