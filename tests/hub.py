@@ -58,6 +58,7 @@ class Hub:
         self.client = client
         self.server = server
         self.statements: list[str] = []
+        self.listeners: dict[str, Callable[[Any], None]] = {}
 
     def __repr__(self) -> str:
         return f"the hub at {self.url}"
@@ -100,6 +101,7 @@ class Hub:
     @contextmanager
     def recording(self) -> Iterator[list[str]]:
         """Give a list that has, afterwards, the statements that were sent for what was done meanwhile."""
+        self.run(_listen(self))  # again: the driver has a new connection where the old one had nothing to do for long
         self.statements.clear()
         seen: list[str] = []
         yield seen
@@ -169,10 +171,13 @@ def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
 async def _listen(hub: Hub) -> None:
     """Hear of every statement of a request; one that does not run on the ordinary connection says so."""
     pools = {name: pool for name, pool in vars(hub.database).items() if name != "sessions"}
-    for name, pool in pools.items():
+    for name in pools.keys() - hub.listeners.keys():
         note = "" if name == "reads" else f"-- on a connection of the pool `{name}`\n"
+        hub.listeners[name] = lambda record, note=note: hub.statements.append(note + record.query)
+    for name, pool in pools.items():
         async with pool.acquire() as connection:
-            connection.add_query_logger(lambda record, note=note: hub.statements.append(note + record.query))
+            connection.add_query_logger(hub.listeners[name])
+    await asyncio.sleep(0)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from app.live.index import Index
 from app.live.log import LogRow, read_log, read_state
 from app.live.matching import Touched, changes_of, segments, touched_by, turned_changes
 from app.live.outlet import Outlet
+from app.live.past import Past
 from app.live.sight import NOTHING, Seen, Viewer, fetch_sights, turned
 from app.live.snapshot import read_snapshot
 from app.live.subscriber import MOST_ON_PAGE, Feed, Resync, Subscriber
@@ -106,8 +107,8 @@ class Fanout:
                 state = await read_state(self.database)
                 self.epoch, self.position = state.epoch, state.head
             if viewer not in self.sights:
-                self.sights |= await fetch_sights(self.database, [viewer])
-                self._logged[viewer] = self.sights[viewer]
+                past = await self._past_of(viewer)
+                self.sights[viewer], self._logged[viewer] = past.seen, past.before(self.position)
             place = begin(self.position)
             subscriber = Subscriber(
                 self, feed, outlet, place, max(self.position, Position(place.transaction, place.row))
@@ -115,6 +116,13 @@ class Fanout:
             self._enter(subscriber, viewer)
         self.is_ready(subscriber)
         return subscriber
+
+    async def _past_of(self, viewer: Viewer) -> Past:
+        """Read what a viewer sees, and saw where this reader stands: what happened since is still to be told."""
+        while True:
+            past = await Past.read(self.database, viewer, self.position)
+            if self.position <= Position(past.horizon):
+                return past
 
     def _enter(self, subscriber: Subscriber, viewer: Viewer) -> None:
         rendering = subscriber.feed.rendering
@@ -291,7 +299,7 @@ class Fanout:
         differing = before.evses_of ^ seen.evses_of
         if differing and before.spots_of == seen.spots_of:
             self._logged[viewer] = seen
-            self._turn(viewer, Turn(tuple(sorted(differing)), None, datetime.now(UTC)), before)
+            self._turn(viewer, Turn(tuple(sorted(differing)), None, datetime.now(UTC), self.position), before)
 
     async def _turn_sights(self, row: LogRow, renewed: set[Viewer]) -> None:
         """Go by a row about sight: renew what the viewers see, and go through whom it is about."""

@@ -48,7 +48,7 @@ async def keep(dsn: str, settings: Settings, bus: Bus, duties: Sequence[Duty] = 
     while True:
         try:
             await _keep_once(dsn, settings, bus, duties)
-        except* (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as group:
+        except* Exception as group:  # whatever it is: without a keeper nothing is told any more
             log.warning("the keeper was interrupted", error=_words(group))
         await asyncio.sleep(RETRY_S)
 

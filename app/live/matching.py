@@ -209,14 +209,25 @@ def _removed(touched: Touched, kinds: tuple[ChangeKind, ...]) -> Sequence[Told]:
 class Turned:
     """An EVSE or a spot that came into sight or went out of it with its operator, or PSO.
 
-    `former`: as it was then, None if it was not there. `changed`: it is another now, or gone.
+    `formers`: how it may have been seen until then, none if it was not there. `changed`: it is another now, or gone.
     """
 
     id: str
     facts: EvseFacts | SpotFacts | None
-    former: Former | None
+    formers: Sequence[Former]
     is_spot: bool
     changed: bool
+    _told: dict[tuple[ChangeKind, ChangeAction], Told] = field(
+        default_factory=dict[tuple[ChangeKind, ChangeAction], Told], compare=False
+    )
+
+    def tell(self, kind: ChangeKind, action: ChangeAction, at: datetime) -> Told:
+        """Give the change that is told: to all whom it is told the same one."""
+        told = self._told.get((kind, action))
+        if told is None:
+            facts = self.facts if action is ChangeAction.UPSERTED else None
+            told = self._told[kind, action] = Told(kind, action, self.id, at, facts)
+        return told
 
 
 def turned_changes(turned: Turned, interest: Interest, seen: Seen, before: Seen, at: datetime) -> Sequence[Told]:
@@ -224,11 +235,11 @@ def turned_changes(turned: Turned, interest: Interest, seen: Seen, before: Seen,
     kinds = interest.spot_kinds if turned.is_spot else interest.evse_kinds
     if not kinds or not (turned.is_spot or interest.may_be(turned.id)):
         return ()
-    had = turned.former is not None and _had_turned(turned, turned.former, interest, before)
+    had = any(_had_turned(turned, former, interest, before) for former in turned.formers)
     facts = turned.facts
     if facts is not None and seen.has(facts) and _wants(interest, facts):
-        return () if had else [Told(kinds[0], ChangeAction.UPSERTED, turned.id, at, facts)]
-    return [Told(kind, ChangeAction.REMOVED, turned.id, at, None) for kind in kinds] if had else ()
+        return () if had else [turned.tell(kinds[0], ChangeAction.UPSERTED, at)]
+    return [turned.tell(kind, ChangeAction.REMOVED, at) for kind in kinds] if had else ()
 
 
 def _wants(interest: Interest, facts: EvseFacts | SpotFacts) -> bool:

@@ -1,15 +1,16 @@
 """When operators come into sight or go out of it: all their EVSEs and spots, page by page, then and now.
 
-What was there then and is not now, or is elsewhere, the log knows: the first row about it since. What came only since
-then was never seen by whom it is out of sight for, so nothing is said of it.
+What was there then and is not now, or is elsewhere, the log knows: the rows about it since. What came only since then
+was never seen by whom it is out of sight for, so nothing is said of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from app.db.engine import Database
+from app.live.cursor import Position
 from app.live.facts import EVSE, SPOT, EvseFacts, SpotFacts, facts_of
 from app.live.log import LogRow
 from app.live.matching import Former, Turned
@@ -19,21 +20,23 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Operators, or a PSO, whom somebody sees from `at` on, or sees no more.
+    """Operators, or a PSO, whom somebody sees from `position` in the log, and from `at`, on, or sees no more.
 
-    An instant, not a position: lists show what is committed, whether or not the log is complete up to there.
+    Both, because lists show what is committed, and the log is read by the numbers of transactions: what was written
+    later by only one of the two may have been seen before.
     """
 
     operator_nos: tuple[int, ...]
     pso: str | None
     at: datetime
+    position: Position
 
 
 def turn_of(row: LogRow) -> Turn:
     """Give whom a row about sight is about."""
     if row.operator_nos is not None:
-        return Turn(tuple(row.operator_nos), None, row.at)
-    return Turn((), row.entity_id, row.at)
+        return Turn(tuple(row.operator_nos), None, row.at, row.position)
+    return Turn((), row.entity_id, row.at, row.position)
 
 
 #: Ids begin with the party id of their operator, so those of one stand together in an index; `~` comes after them all.
@@ -48,14 +51,22 @@ EVSES_OF_OPERATORS: Final = f"""
     where no = any($1) order by behind.evse_id limit $3
 ) order by evse.evse_id
 """
-CHANGED_EVSES: Final = """
-select distinct on (entity_id) entity_id, existed, operator_nos, longitude, latitude
+#: Rows since a turn ($1 its instant, $2 and $3 its position); none is written long before its transaction ends.
+_SINCE: Final = "at > $1::timestamptz - interval '5 minutes' and (at > $1 or (transaction, id) > ($2, $3))"
+#: One entity's rows, in the order in which they were written: how it was before each, and whether that is surely later.
+_CHANGES: Final = """
+jsonb_agg(
+    jsonb_build_array(existed, operator_nos, longitude, latitude, at > $1 and (transaction, id) > ($2, $3))
+    order by at, id
+)
+"""
+CHANGED_EVSES: Final = f"""
+select entity_id, {_CHANGES}
 from operator cross join lateral (
     select * from change
-    where kind = 'EVSE' and entity_id > greatest($2, party_id) and entity_id < party_id || '~'
-    and at > $4
+    where kind = 'EVSE' and entity_id > greatest($5, party_id) and entity_id < party_id || '~' and {_SINCE}
 ) as row
-where no = any($1) order by entity_id, at limit $3
+where no = any($4) group by entity_id order by entity_id limit $6
 """
 SPOTS_OF_EVSES: Final = f"""
 {SPOT} where parking_id = any($2) or parking_id in (
@@ -65,15 +76,12 @@ SPOTS_OF_EVSES: Final = f"""
 SPOTS_OF_PSO: Final = f"""
 {SPOT} where parking_id > greatest($2, $1) and parking_id < $1 || '~' order by parking_id limit $3
 """
-_CHANGED_SPOTS: Final = """
-select distinct on (entity_id) entity_id, existed, operator_nos, longitude, latitude from change
-where kind = 'PARKING_SPOT' and at > $1
-"""
-CHANGED_SPOTS_BY_ID: Final = f"{_CHANGED_SPOTS} and entity_id = any($2) order by entity_id, at"
-CHANGED_SPOTS_OF_OPERATORS: Final = f"{_CHANGED_SPOTS} and operator_nos && $2 order by entity_id, at"
+_SPOTS_SINCE: Final = f"from change where kind = 'PARKING_SPOT' and {_SINCE}"
+SPOTS_THAT_HAD: Final = f"select distinct entity_id {_SPOTS_SINCE} and operator_nos && $4"
+CHANGED_SPOTS_BY_ID: Final = f"select entity_id, {_CHANGES} {_SPOTS_SINCE} and entity_id = any($4) group by entity_id"
 CHANGED_SPOTS_OF_PSO: Final = f"""
-{_CHANGED_SPOTS} and entity_id > greatest($3, $2) and entity_id < $2 || '~'
-order by entity_id, at limit $4
+select entity_id, {_CHANGES} {_SPOTS_SINCE} and entity_id > greatest($5, $4) and entity_id < $4 || '~'
+group by entity_id order by entity_id limit $6
 """
 
 
@@ -83,34 +91,37 @@ async def turned_page(database: Database, turn: Turn, after: str, limit: int = P
         return await _pso_page(database, turn, turn.pso, after, limit)
     nos = list(turn.operator_nos)
     present = await database.fetch(EVSES_OF_OPERATORS, nos, after, limit)
-    changed = await database.fetch(CHANGED_EVSES, nos, after, limit, turn.at)
+    changed = await database.fetch(CHANGED_EVSES, *_since(turn), nos, after, limit)
     end = _end(limit, present, changed)
-    present, changed = _until(present, end), _until(changed, end)
-    evses = facts_of(present, ()).evses
-    turned = _turned(evses, _first(changed), is_spot=False)
+    evses = facts_of(_until(present, end), ()).evses
+    turned = _turned(evses, _until(changed, end), is_spot=False)
     return turned + await _spots_with(database, turn, list(evses), first_page=not after), end
+
+
+def _since(turn: Turn) -> tuple[datetime, int, int]:
+    return turn.at, turn.position.transaction, turn.position.row
 
 
 async def _spots_with(database: Database, turn: Turn, evse_ids: Sequence[str], first_page: bool) -> list[Turned]:
     """Give the spots of these EVSEs; with the first page also those that had one of them and have it no more."""
-    gone: Sequence[Any] = ()
+    gone: list[str] = []
     if first_page:
-        gone = await database.fetch(CHANGED_SPOTS_OF_OPERATORS, turn.at, list(turn.operator_nos))
-    spots = facts_of((), await database.fetch(SPOTS_OF_EVSES, list(evse_ids), [row[0] for row in gone])).spots
+        rows = await database.fetch(SPOTS_THAT_HAD, *_since(turn), list(turn.operator_nos))
+        gone = [row[0] for row in rows]
+    spots = facts_of((), await database.fetch(SPOTS_OF_EVSES, list(evse_ids), gone)).spots
     if not spots and not gone:
         return []
-    changed = await database.fetch(CHANGED_SPOTS_BY_ID, turn.at, [*spots, *(row[0] for row in gone)])
-    return _turned(spots, _first(changed), is_spot=True)
+    changed = await database.fetch(CHANGED_SPOTS_BY_ID, *_since(turn), [*spots, *gone])
+    return _turned(spots, changed, is_spot=True)
 
 
 async def _pso_page(
     database: Database, turn: Turn, pso: str, after: str, limit: int
 ) -> tuple[list[Turned], str | None]:
     present = await database.fetch(SPOTS_OF_PSO, pso, after, limit)
-    changed = await database.fetch(CHANGED_SPOTS_OF_PSO, turn.at, pso, after, limit)
+    changed = await database.fetch(CHANGED_SPOTS_OF_PSO, *_since(turn), pso, after, limit)
     end = _end(limit, present, changed)
-    spots = facts_of((), _until(present, end)).spots
-    return _turned(spots, _first(_until(changed, end)), is_spot=True), end
+    return _turned(facts_of((), _until(present, end)).spots, _until(changed, end), is_spot=True), end
 
 
 def _end(limit: int, *listed: Sequence[Any]) -> str | None:
@@ -122,24 +133,31 @@ def _until(rows: Sequence[Any], end: str | None) -> list[Any]:
     return [row for row in rows if end is None or row[0] <= end]
 
 
-def _first(changed: Sequence[Any]) -> Mapping[str, Former | None]:
-    """Give how things were that changed since; None for what was not there."""
-    return {id_: Former(nos or (), *place) if existed else None for id_, existed, nos, *place in changed}
-
-
 def _turned(
-    present: Mapping[str, EvseFacts] | Mapping[str, SpotFacts], changed: Mapping[str, Former | None], is_spot: bool
+    present: Mapping[str, EvseFacts] | Mapping[str, SpotFacts], changed: Iterable[Any], is_spot: bool
 ) -> list[Turned]:
+    changes = {id_: _formers(present.get(id_), rows) for id_, rows in changed}
     listed: list[Turned] = []
-    for id_ in present.keys() | changed.keys():
+    for id_ in present.keys() | changes.keys():
         facts = present.get(id_)
-        former = changed[id_] if id_ in changed else _as_now(facts)
-        listed.append(Turned(id_, facts, former, is_spot, id_ in changed))
+        formers = changes[id_] if id_ in changes else _as_now(facts)
+        listed.append(Turned(id_, facts, formers, is_spot, id_ in changes))
     return sorted(listed, key=lambda each: each.id)
 
 
-def _as_now(facts: EvseFacts | SpotFacts | None) -> Former | None:
+def _formers(facts: EvseFacts | SpotFacts | None, rows: Iterable[Any]) -> list[Former]:
+    """Give how what changed may have been seen: before each row that is not behind one that is surely later."""
+    formers: list[Former] = []
+    later = False
+    for existed, operator_nos, longitude, latitude, is_later in rows:
+        if existed and not later:
+            formers.append(Former(operator_nos or (), longitude, latitude))
+        later = is_later
+    return formers if later else formers + _as_now(facts)
+
+
+def _as_now(facts: EvseFacts | SpotFacts | None) -> list[Former]:
     if facts is None:
-        return None
+        return []
     nos = (facts.operator_no,) if isinstance(facts, EvseFacts) else facts.operator_nos
-    return Former(nos, facts.longitude, facts.latitude)
+    return [Former(nos, facts.longitude, facts.latitude)]

@@ -233,6 +233,7 @@ class Moving:
     nsp: Member
     contracts: dict[str, Any] = field(default_factory=dict)
     now: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    signing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     async def make(cls, database: Database, chance: random.Random) -> "Moving":
@@ -318,12 +319,13 @@ class Moving:
 
     async def contract(self, party: str) -> None:
         """Begin, or end, a contract: the NSP's with an operator, or the first operator's with the PSO."""
-        if party in self.contracts:
-            await end_contract(self.database, CONSOLE, self.contracts.pop(party), self.later())
-            return
-        now = datetime.now(UTC)
-        one = self.members[DE] if party == "DEPRK" else self.nsp
-        self.contracts[party] = await set_contract(self.database, CONSOLE, one.party, self.members[party].party, now)
+        async with self.signing:
+            if party in self.contracts:
+                await end_contract(self.database, CONSOLE, self.contracts.pop(party), self.later())
+                return
+            now = datetime.now(UTC)
+            one, other = self.members[DE] if party == "DEPRK" else self.nsp, self.members[party]
+            self.contracts[party] = await set_contract(self.database, CONSOLE, one.party, other.party, now)
 
     async def open(self, party: str, is_open: bool) -> None:
         await set_operator_open(self.database, CONSOLE, party, is_open, self.later())

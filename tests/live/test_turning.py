@@ -1,0 +1,119 @@
+"""Operators that go out of sight while something else happens: before the reader has read it, and side by side."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.db.engine import Database
+from app.live.cursor import encode_cursor
+from app.live.fanout import Fanout
+from schema.subscription import ChangeSource, shown
+from tests.live.streams import CORE, FR, Client, Moving, running, until
+
+NEAR = {"near": {"latitude": 48.3, "longitude": 10.1, "radiusM": 25_000}}
+INSIDE, OUTSIDE = (10.1, 48.3), (1.0, 40.0)
+E3, E4 = ("EVSE", "FR*A23*E3"), ("EVSE", "FR*A23*E4")
+
+MOVE = """
+update evse set longitude = $2, latitude = $3, content_hash = content_hash || '\\x00' where evse_id = $1
+"""
+
+
+@pytest.fixture
+async def world(database: Database) -> Moving:
+    world = await Moving.make(database, random.Random(1))
+    await world.put(FR, 3, at=INSIDE, parking_spots=())
+    await world.put(FR, 4, at=OUTSIDE, parking_spots=())
+    return world
+
+
+@pytest.fixture
+async def hands(database_url: str) -> AsyncIterator[list[asyncpg.Connection]]:
+    """Two connections, for transactions that overlap."""
+    connections = [await asyncpg.connect(database_url) for _ in range(2)]
+    yield connections
+    for connection in connections:
+        await connection.close()
+
+
+async def begin(connection: asyncpg.Connection) -> Any:
+    """Begin a transaction that has a number from now on."""
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("select pg_current_xact_id()")
+    return transaction
+
+
+async def hide(connection: asyncpg.Connection) -> None:
+    """Take the open operator out of everybody's sight, with all that comes of it at the end of the transaction."""
+    await connection.execute("update operator set open = false where party_id = $1", FR)
+    await connection.execute("set constraints all immediate")
+
+
+async def following(source: ChangeSource) -> Client:
+    """Have a stranger follow until it holds what there is."""
+    client = Client(None, NEAR)
+    await client.connect(source)
+    await until(lambda: client.look() or E3 in client.held, "the beginning")
+    return client
+
+
+async def test_takes_back_what_moved_away_in_a_transaction_that_overlaps(
+    world: Moving, hands: list[asyncpg.Connection]
+):
+    """Written before its operator was hidden, committed after, and later in the log."""
+    one, other = hands
+    async with running(world.database) as source:
+        client = await following(source)
+        hiding = await begin(one)
+        moving = await begin(other)
+        await other.execute(MOVE, "FRA23E3", *OUTSIDE)
+        await hide(one)
+        await hiding.commit()
+        await asyncio.sleep(0.2)
+        await moving.commit()
+        await until(lambda: client.look() or not client.held, "it is taken back")
+
+
+async def test_takes_back_what_moved_here_before_the_end_of_the_hiding(world: Moving, hands: list[asyncpg.Connection]):
+    """Written after its operator was hidden, but earlier in the log, and told before the hiding was committed."""
+    one, other = hands
+    async with running(world.database) as source:
+        client = await following(source)
+        moving = await begin(other)
+        hiding = await begin(one)
+        await hide(one)
+        await other.execute(MOVE, "FRA23E4", *INSIDE)
+        await moving.commit()
+        await until(lambda: client.look() or E4 in client.held, "it is told")
+        await hiding.commit()
+        await until(lambda: client.look() or not client.held, "all is taken back")
+
+
+@asynccontextmanager
+async def reading(fanout: Fanout) -> AsyncIterator[None]:
+    task = asyncio.create_task(fanout.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_takes_back_what_left_before_its_follower_came_and_the_reader_had_read_of_it(world: Moving):
+    """Nobody else looked with these eyes when it moved and its operator went out of sight."""
+    fanout = Fanout(world.database, shown)
+    source = ChangeSource(CORE, fanout)
+    await Client(world.nsp.caller).connect(source)  # so that the reader has a place before what follows
+    client = Client(None, NEAR, held={E3: None}, cursor=encode_cursor(fanout.epoch, fanout.position))
+    await world.put(FR, 3, at=OUTSIDE, parking_spots=())
+    await world.open(FR, False)
+    await client.connect(source)
+    async with reading(fanout):
+        await until(lambda: client.look() or not client.held, "it is taken back")
