@@ -9,8 +9,8 @@ from app.db.engine import Database
 from app.read.frequencies import prepare_nearest
 from app.read.paging import decode_cursor, page_info
 from app.read.plan import Selection
-from app.read.search import Request, Search
-from app.read.statement import Statement, order_name
+from app.read.search import Request, Search, order_name
+from app.read.statement import Statement
 from app.read.statements import STATEMENTS
 from app.visibility import caller_arguments, sight_of
 

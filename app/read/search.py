@@ -124,3 +124,8 @@ class Request:
     arguments: Mapping[str, Any]
     first: int | None = None
     after: str | None = None
+
+
+def order_name(search: Search) -> str:
+    """Name a search's order: cursors of one order are refused by another."""
+    return "+".join(search.order)
