@@ -1,5 +1,6 @@
 """From changes that wait to pages in the outlets: shown once per group, put together once for all who get the same."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -15,6 +16,9 @@ log = structlog.get_logger(__name__)
 
 #: Rounds in a row in which a group's changes may fail to be read before its subscribers are told to go.
 MOST_FAILURES: Final = 5
+
+#: So many subscribers get a page before others get their turn.
+AT_ONCE: Final = 500
 
 Changes = Mapping[int, Any]
 
@@ -57,6 +61,18 @@ async def deliver(reader: Reader, due: MutableMapping[Subscriber, None]) -> None
             continue
         while subscriber.is_open and subscriber.outlet.ready and subscriber.pending:
             subscriber.outlet.page(_next_page(reader, subscriber, changes, pages))
+
+
+async def renew_cursors(reader: Reader, subscribers: Sequence[Subscriber]) -> None:
+    """Give those who were told nothing since the last time a page without changes, for its cursor."""
+    pages: dict[Any, str] = {}
+    for number, subscriber in enumerate(subscribers):
+        is_idle = subscriber.is_live and subscriber.delivered == subscriber.renewed
+        if subscriber.is_open and is_idle and subscriber.outlet.ready and not subscriber.pending:
+            subscriber.outlet.page(_next_page(reader, subscriber, {}, pages))
+        subscriber.renewed = subscriber.delivered
+        if number % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
 
 
 def _hide(subscriber: Subscriber, seen: Seen) -> None:

@@ -17,7 +17,7 @@ import structlog
 from app.db.engine import Database
 from app.errors import HubError
 from app.live.cursor import CursorExpired, Position, encode_cursor
-from app.live.deliveries import Group, deliver
+from app.live.deliveries import Group, deliver, renew_cursors
 from app.live.facts import Facts, fetch_facts
 from app.live.index import Index
 from app.live.log import LogRow, read_log, read_state
@@ -36,6 +36,8 @@ COALESCED_S: Final = 0.05
 POLLED_S: Final = 1.0
 #: Contracts begin and end by the clock too.
 SIGHTS_RENEWED_S: Final = 3.0
+#: Who was told nothing for so long, or twice that, gets a page with nothing but a cursor: old ones expire.
+CURSORS_RENEWED_S: Final = 600.0
 #: After so much matching others get their turn.
 BREATH_S: Final = 0.005
 #: Starts that are read for at the same time.
@@ -85,6 +87,7 @@ class Fanout:
         #: As the log has said so far, behind what is seen now.
         self._logged: dict[Viewer, Seen] = {}
         self._renewed_at = 0.0
+        self._cursors_renewed_at = monotonic()
         self._wake = asyncio.Event()
         self._starting: asyncio.Queue[Subscriber] = asyncio.Queue()
         self._beginning = asyncio.Lock()
@@ -221,6 +224,9 @@ class Fanout:
         await self._work_on_jobs()
         self._relieve()
         await deliver(self, self._due)
+        if monotonic() > self._cursors_renewed_at + CURSORS_RENEWED_S:
+            self._cursors_renewed_at = monotonic()
+            await renew_cursors(self, list(self._all))
         return batch.more or len(self._jobs) > 0
 
     async def _match(self, rows: Sequence[LogRow]) -> None:

@@ -76,12 +76,13 @@ class Subscriber:
     """A subscription. Until it has `place` None it is fed from lists and log, up to `until`; then from the live stream.
 
     `delivered`: everything up to there was given to the outlet. `turns`: how many changes of its sight are still being
-    gone through; the cursor stands before them until they are done.
+    gone through; the cursor stands before them until they are done. `renewed`: what was delivered when cursors were
+    renewed last.
     """
 
     __slots__ = (
         "delivered", "feed", "group", "is_open", "is_queued", "outlet", "overflowed", "owner", "pending", "place",
-        "turns", "until",
+        "renewed", "turns", "until",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, feed: Feed, outlet: Outlet, place: Position, until: Position) -> None:
@@ -91,7 +92,7 @@ class Subscriber:
         self.group: Any = None
         self.place: Position | None = place
         self.until = until
-        self.delivered = place
+        self.delivered = self.renewed = place
         self.pending: dict[Key, Told] = {}
         self.turns = 0
         self.is_open = True

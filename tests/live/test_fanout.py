@@ -11,6 +11,7 @@ import pytest
 from app.db.engine import Database
 from app.errors import HubError
 from app.ingest.records import EvseParkingSpot
+from app.live import fanout as fanouts
 from app.live import subscriber as bounds
 from app.live.fanout import Fanout, TooManySubscriptions
 from schema.subscription import ChangeSource, shown
@@ -179,6 +180,24 @@ async def test_makes_a_text_once_for_all_who_ask_the_same(world: Moving):
         await world.put(DE, 1)
         await until(lambda: all(len(outlet.texts) > 1 for outlet in outlets), "the change")
         assert len({id(outlet.texts[1]) for outlet in outlets}) == 1
+
+
+async def test_renews_the_cursor_of_who_is_told_nothing(world: Moving, monkeypatch: pytest.MonkeyPatch):
+    """Else it would expire with the rows behind it; and what it has passed over is not told again."""
+    monkeypatch.setattr(fanouts, "CURSORS_RENEWED_S", 0.1)
+    async with running(world.database) as source:
+        client = await connected(source, Client(world.nsp.caller, kinds=["PARKING_STATUS"]))
+        before = client.cursor
+        await world.put(DE, 1, parking_spots=())
+        await until(lambda: client.look() or client.cursor != before, "a new cursor")
+        assert client.told == []
+        client.cut()
+    asking = Client(world.nsp.caller, cursor=before)
+    await asking.ask_on(world.database)
+    assert asking.ids("EVSE") == {"DE*8AC*E1"}
+    asking = Client(world.nsp.caller, cursor=client.cursor)
+    await asking.ask_on(world.database)
+    assert asking.told == []
 
 
 async def test_shows_each_what_it_may_see_inside_a_spot(world: Moving):
