@@ -29,4 +29,6 @@ class ChangePage:
         "cursor", "Where to go on: everything up to there is told by this page and those before."
     )
     has_more: bool = page_leaf("hasMore", "There is more already: ask on, or wait for the next page of the stream.")
-    changes: list[Change] = page_leaf("changes", "What changed. May be empty: a stream that has nothing to tell renews its cursor every ten minutes.")
+    changes: list[Change] = page_leaf(
+        "changes", "What changed. May be empty: a stream that has nothing to tell renews its cursor every ten minutes."
+    )

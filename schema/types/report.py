@@ -5,6 +5,7 @@ import strawberry
 from app import metrics
 from app.ingest.uploads import Report
 from app.words import ResultCode as Code
+from schema.scalars import Cursor
 from schema.types.common import ResultCode
 
 
@@ -36,9 +37,12 @@ class UploadReport:
     refused: list[Refusal] = strawberry.field(
         description="Items that stayed out, and why; an item may have several reasons."
     )
+    cursor: Cursor | None = strawberry.field(
+        description="A place in the change log before this upload: `changes` from there tells what it changed."
+    )
 
 
-def upload_report(report: Report) -> UploadReport:
+def upload_report(report: Report, cursor: str) -> UploadReport:
     """Show a report."""
     for outcome in ("accepted", "unchanged", "removed"):
         metrics.UPLOADED.labels(outcome).inc(getattr(report, outcome))
@@ -50,6 +54,7 @@ def upload_report(report: Report) -> UploadReport:
         unchanged=report.unchanged,
         removed=report.removed,
         refused=refused,
+        cursor=Cursor(cursor),
     )
 
 

@@ -5,10 +5,10 @@ The items themselves are read by `app.ingest.status_input`.
 
 import strawberry
 
-from app.words import MajorStatus, MinorStatus
 from schema.scalars import DateTime, EvseId, ParkingId
 from schema.types.charge_point_input import required
 from schema.types.inputs import option
+from schema.types.live import MajorStatus, MinorStatus
 
 
 @strawberry.input(description="Live status of an EVSE. OCHP evseStatus, OCPI EVSE status.")

@@ -3,6 +3,7 @@
 from asyncio import new_event_loop
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -34,6 +35,8 @@ def forgetful(written: World) -> Iterator[Hub]:
         ("parkraum", "updateParkingSpotList(parkingSpots: $items)", "ParkingSpotInput"),
         ("parkraum", 'setParkingSpotList(psoId: "DEPRK", parkingSpots: $items)', "ParkingSpotInput"),
         ("parkraum", "removeParkingSpots(parkingIds: $items)", "ParkingId"),
+        ("sonnenstrom", "updateStatus(evses: $items)", "EvseStatusInput"),
+        ("parkraum", "updateStatus(parkingSpots: $items)", "ParkingStatusInput"),
     ],
 )
 def test_keeps_as_many_refusals_as_it_is_told(
@@ -44,3 +47,26 @@ def test_keeps_as_many_refusals_as_it_is_told(
     nonsense = [f"nonsense {number}" for number in range(5)]
     assert len(forgetful.ask(query, {"items": nonsense}, headers)["report"]["refused"]) == 5
     assert len(forgetful.ask("{ refusals { nodes { code } } }", None, headers)["refusals"]["nodes"]) == 3
+
+
+SAY = "mutation ($items: [EvseStatusInput!]!) { updateStatus(evses: $items) { accepted cursor refused { code } } }"
+CHANGED = """
+query ($cursor: Cursor!) { changes(cursor: $cursor, kinds: [EVSE_STATUS]) { changes { id evse { status { major } } } } }
+"""
+
+
+def test_gives_a_cursor_from_which_the_upload_is_told(forgetful: Hub, written: World) -> None:
+    headers = written.authorization("sonnenstrom")
+
+    def say(major: str) -> str:
+        report = forgetful.ask(SAY, {"items": [{"evseId": "DE*SON*E1", "major": major}]}, headers)["updateStatus"]
+        assert report["refused"] == []
+        return report["cursor"]
+
+    def told(cursor: str) -> list[Any]:
+        return forgetful.ask(CHANGED, {"cursor": cursor}, headers)["changes"]["changes"]
+
+    say("AVAILABLE")
+    cursor = say("NOT_AVAILABLE")
+    forgetful.until(lambda: bool(told(cursor)))
+    assert told(cursor) == [{"id": "DE*SON*E1", "evse": {"status": {"major": "NOT_AVAILABLE"}}}]

@@ -1,0 +1,219 @@
+"""The mutations by which operators and parking spot operators publish: arguments -> records -> what became of them."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Any
+
+import strawberry
+
+from app.auth import Caller
+from app.errors import Forbidden
+from app.exchange.actor import acting
+from app.ingest.charge_point_input import read_charge_point
+from app.ingest.charge_point_lists import set_charge_points
+from app.ingest.charge_points import remove_charge_points, update_charge_points
+from app.ingest.lists import Part, checked_part
+from app.ingest.parking_spot_input import read_parking_spot
+from app.ingest.parking_spot_lists import set_parking_spots
+from app.ingest.parking_spots import ReadSpot, remove_parking_spots, update_parking_spots
+from app.ingest.records import ChargePoint, ParkingSpot, Read
+from app.ingest.slices import sliced
+from app.ingest.status import update_status
+from app.ingest.status_input import Hearing, read_evse_statuses, read_parking_statuses
+from app.ingest.uploads import Owner, Report
+from app.live.cursor import encode_cursor
+from app.live.log import read_state
+from app.words import Role
+from schema.compiled import Info
+from schema.scalars import DateTime, EvseId, ParkingId, PartyId
+from schema.types.charge_point_input import ChargePointInput, ListPart, ParkingSpotInput
+from schema.types.report import UploadReport, upload_report
+from schema.types.status_input import EvseStatusInput, ParkingStatusInput
+from schema.uploads import uploaded
+
+ThePart = Annotated[
+    ListPart | None, strawberry.argument(description="Which part of the list this is; absent: all of it.")
+]
+Confirm = Annotated[
+    bool, strawberry.argument(description="Drop what the list does not name, even more than half of what stands.")
+]
+
+
+@strawberry.type
+class Publishing:
+    # ---------------------------------------------------------------- operators
+
+    @strawberry.mutation(
+        description="Replaces an operator's whole list; big lists come in parts, in force at once with the last. "
+        "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
+        "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept. "
+        "OCHP SetChargePointList."
+    )
+    async def set_charge_point_list(
+        self,
+        info: Info,
+        operator_id: Annotated[PartyId, strawberry.argument(description="Your own party id.")],
+        charge_points: Annotated[
+            list[ChargePointInput], strawberry.argument(description="Charge points, each checked on its own.")
+        ],
+        part: ThePart = None,
+        confirm_removals: Confirm = False,
+    ) -> UploadReport:
+        owner = _own(_operator(info), operator_id)
+        return await _published(
+            info, set_charge_points, await _charge_points(info), owner, _part(part), confirm_removals
+        )
+
+    @strawberry.mutation(
+        description="Adds or changes charge points of your own; the others stay. OCHP UpdateChargePointList."
+    )
+    async def update_charge_point_list(
+        self,
+        info: Info,
+        charge_points: Annotated[
+            list[ChargePointInput], strawberry.argument(description="Charge points, each checked on its own.")
+        ],
+    ) -> UploadReport:
+        owner = _operator(info)
+        return await _published(info, update_charge_points, await _charge_points(info), owner)
+
+    @strawberry.mutation(description="Removes charge points of your own.")
+    async def remove_charge_points(
+        self,
+        info: Info,
+        evse_ids: Annotated[list[EvseId], strawberry.argument(description="Ids, in any spelling.")],
+    ) -> UploadReport:
+        owner = _operator(info)
+        return await _published(info, remove_charge_points, uploaded(info, "evseIds"), owner)
+
+    # ---------------------------------------------------------------- parking spot operators
+
+    @strawberry.mutation(
+        description="Replaces a PSO's whole list; big lists come in parts, in force with the last, spot by spot. "
+        "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
+        "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept."
+    )
+    async def set_parking_spot_list(
+        self,
+        info: Info,
+        pso_id: Annotated[PartyId, strawberry.argument(description="Your own party id.")],
+        parking_spots: Annotated[
+            list[ParkingSpotInput], strawberry.argument(description="Parking spots, each checked on its own.")
+        ],
+        part: ThePart = None,
+        confirm_removals: Confirm = False,
+    ) -> UploadReport:
+        owner = _own(_parking_operator(info), pso_id)
+        return await _published(
+            info, set_parking_spots, await _parking_spots(info), owner, _part(part), confirm_removals
+        )
+
+    @strawberry.mutation(description="Adds or changes parking spots of your own; the others stay.")
+    async def update_parking_spot_list(
+        self,
+        info: Info,
+        parking_spots: Annotated[
+            list[ParkingSpotInput], strawberry.argument(description="Parking spots, each checked on its own.")
+        ],
+    ) -> UploadReport:
+        owner = _parking_operator(info)
+        return await _published(info, update_parking_spots, await _parking_spots(info), owner)
+
+    @strawberry.mutation(
+        description="Removes parking spots of your own; one that an EVSE links is known by that link again."
+    )
+    async def remove_parking_spots(
+        self,
+        info: Info,
+        parking_ids: Annotated[list[ParkingId], strawberry.argument(description="Ids, in any spelling.")],
+    ) -> UploadReport:
+        owner = _parking_operator(info)
+        return await _published(info, remove_parking_spots, uploaded(info, "parkingIds"), owner)
+
+    # ---------------------------------------------------------------- live status
+
+    @strawberry.mutation(
+        description="Says what happens now. For operators: their EVSEs, and spots that these link; for parking spot "
+        "operators: their spots, where their word stands against an operator's until it runs out. What is older than "
+        "what the hub knows, says the same again or only lasts longer is `unchanged`. OCHP UpdateStatus."
+    )
+    async def update_status(
+        self,
+        info: Info,
+        evses: Annotated[
+            list[EvseStatusInput] | None, strawberry.argument(description="EVSEs, each checked on its own.")
+        ] = None,
+        parking_spots: Annotated[
+            list[ParkingStatusInput] | None, strawberry.argument(description="Spots, each checked on its own.")
+        ] = None,
+        ttl: Annotated[
+            DateTime | None, strawberry.argument(description="The ttl of items that have none of their own.")
+        ] = None,
+    ) -> UploadReport:
+        caller, owner = _status_sender(info)
+        hearing = Hearing(info.context.now, ttl)
+        evse_statuses = read_evse_statuses(uploaded(info, "evses"), hearing)
+        parking_statuses = read_parking_statuses(uploaded(info, "parkingSpots"), hearing)
+        upload = partial(update_status, trust=timedelta(seconds=info.context.settings.status_age_s))
+        return await _published(info, upload, evse_statuses, parking_statuses, owner, caller.role)
+
+
+async def _published(info: Info, upload: Callable[..., Awaitable[Report]], *arguments: Any) -> UploadReport:
+    """Run an upload, and report it with the place in the change log before it."""
+    context = info.context
+    before = await read_state(context.database)
+    report = await upload(context.database, *arguments, now=context.now, refusals_kept=context.settings.refusals_kept)
+    return upload_report(report, encode_cursor(before.epoch, before.head))
+
+
+def _operator(info: Info) -> Owner:
+    """Give the operator that is acting. Raises: Unauthenticated, Forbidden."""
+    caller: Caller = acting(info.context.caller)
+    if caller.role is not Role.EVSE_OPERATOR or caller.party_id is None:
+        raise Forbidden(f"charge points are published by EVSE operators; this key acts as {caller.role}")
+    return Owner(caller.partner_id, caller.role_id, caller.party_id)
+
+
+def _parking_operator(info: Info) -> Owner:
+    """Give the parking spot operator that is acting. Raises: Unauthenticated, Forbidden."""
+    caller: Caller = acting(info.context.caller)
+    if caller.role is not Role.PSO or caller.party_id is None:
+        raise Forbidden(f"parking spots are published by parking spot operators; this key acts as {caller.role}")
+    return Owner(caller.partner_id, caller.role_id, caller.party_id)
+
+
+def _status_sender(info: Info) -> tuple[Caller, Owner]:
+    """Give who is acting, an operator or a parking spot operator. Raises: Unauthenticated, Forbidden."""
+    caller: Caller = acting(info.context.caller)
+    if caller.role not in (Role.EVSE_OPERATOR, Role.PSO) or caller.party_id is None:
+        message = "live status is sent by EVSE operators and parking spot operators"
+        raise Forbidden(f"{message}; this key acts as {caller.role}")
+    return caller, Owner(caller.partner_id, caller.role_id, caller.party_id)
+
+
+def _own(owner: Owner, party_id: str) -> Owner:
+    """Hold the party id that is named to the one that acts. Raises: Forbidden."""
+    if party_id != owner.party_id:
+        raise Forbidden(f"{party_id} is not your party id; this key acts for {owner.party_id}")
+    return owner
+
+
+def _part(part: ListPart | None) -> Part | None:
+    return None if part is None else checked_part(str(part.list_id), part.number, part.last)
+
+
+async def _charge_points(info: Info) -> list[Read]:
+    items: list[Read] = []
+    async for index, raw in sliced(enumerate(uploaded(info, "chargePoints"))):
+        read = read_charge_point(raw, index)
+        items += [read] if isinstance(read, ChargePoint) else read
+    return items
+
+
+async def _parking_spots(info: Info) -> list[ReadSpot]:
+    items: list[ReadSpot] = []
+    async for index, raw in sliced(enumerate(uploaded(info, "parkingSpots"))):
+        read = read_parking_spot(raw, index)
+        items += [read] if isinstance(read, ParkingSpot) else read
+    return items
