@@ -23,6 +23,6 @@ bench: ## measure reads, the import, status uploads and the change log beside th
 	@./setup
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
 
-soak: ## let the hub run for long and look for what is lost or grows; `make soak ARGS=--help`
+soak: ## let the hub run for long and look for what is lost, wrong or grows; `make soak ARGS=--help`
 	@./setup dev
 	@.venv/bin/python -m tests.soak $(ARGS)

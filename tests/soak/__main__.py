@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from app.db import cluster
-from tests.soak import live
+from tests.soak import live, mixed
 from tests.soak.database import make_database
+from tests.soak.hub import require_flat
 
 #: A part: takes an empty database, the seconds it may take and a seed, raises when something does not hold.
 Part = Callable[[str, float | None, int], Coroutine[Any, Any, Any]]
@@ -20,11 +21,17 @@ Part = Callable[[str, float | None, int], Coroutine[Any, Any, Any]]
 async def _live(dsn: str, seconds: float | None, seed: int) -> live.Figures:
     size = live.FULL if live.EVENTS.exists() else replace(live.FULL, factor=0)
     figures = await live.soak(dsn, size if seconds is None else replace(size, seconds=seconds), seed)
-    live.require_flat(figures)
+    require_flat(figures.memory)
     return figures
 
 
-PARTS: Mapping[str, Part] = {"live": _live}
+async def _mixed(dsn: str, seconds: float | None, seed: int) -> mixed.Figures:
+    figures = await mixed.soak(dsn, mixed.FULL if seconds is None else replace(mixed.FULL, seconds=seconds), seed)
+    require_flat(figures.memory)
+    return figures
+
+
+PARTS: Mapping[str, Part] = {"live": _live, "mixed": _mixed}
 
 
 @click.command(context_settings={"show_default": True})

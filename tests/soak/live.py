@@ -10,13 +10,10 @@ import contextlib
 import json
 import os
 import random
-import socket
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -24,11 +21,11 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-ROOT = Path(__file__).parents[2]
+from tests.soak.hub import OCHUB, ROOT, ask, connecting, ochub, running, serving, told_memory, watch_memory
+
 DATA = ROOT.parent / "shared" / "data" / "irve"
 STATIC, EVENTS = DATA / "irve-static-fr.csv.gz", DATA / "irve-dynamic-fr-2026-08-13.csv.gz"
 SETTLE_S = 60.0
-OCHUB = (sys.executable, "-c", "from app.cli import main; main(prog_name='ochub')")
 
 SUBSCRIBE = """subscription Follow($within: AreaInput, $cursor: Cursor, $initial: Boolean!) {
     changes(within: $within, kinds: [EVSE, EVSE_STATUS], cursor: $cursor, initial: $initial) {
@@ -78,92 +75,10 @@ class Figures:
     memory: list[int] = field(default_factory=list[int])
 
     def __str__(self) -> str:
-        first, last = self.memory[len(self.memory) // 3], self.memory[-1]
         return (
             f"{self.pushed:,} statuses pushed; {self.changes:,} changes on {self.pages:,} pages; {self.cuts:,} cuts, "
-            f"{self.renewed:,} answered by a new initial state; memory of the hub {first >> 20} MiB after a third, "
-            f"{last >> 20} MiB at the end"
+            f"{self.renewed:,} answered by a new initial state; {told_memory(self.memory)}"
         )
-
-
-# ---------------------------------------------------------------- the hub
-
-
-def ochub(dsn: str, *words: str) -> str:
-    """Run a command of the hub as its operator would."""
-    run = subprocess.run(
-        [*OCHUB, *words],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": dsn},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if run.returncode != 0:
-        raise RuntimeError(f"ochub {' '.join(words)}: {run.stderr}")
-    return run.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def serving(dsn: str, workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run the hub in production; gives its URL and its first process."""
-    port = free_port()
-    settings = {"DATABASE_URL": dsn, "OCHUB_PORT": str(port), "OCHUB_LOG_LEVEL": "warning", **UNLIMITED}
-    command = [*OCHUB, "serve", "--workers", str(workers)]
-    hub = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings})
-    try:
-        _wait_until_ready(f"http://127.0.0.1:{port}")
-        yield f"127.0.0.1:{port}", hub
-    finally:
-        hub.terminate()
-        hub.wait(60)
-
-
-#: All clients come from one address.
-UNLIMITED = {
-    "OCHUB_ANONYMOUS_REQUESTS_PER_S": "0",
-    "OCHUB_ANONYMOUS_COST_PER_S": "0",
-    "OCHUB_PARTNER_REQUESTS_PER_S": "0",
-    "OCHUB_PARTNER_COST_PER_S": "0",
-    "OCHUB_MAX_SOCKETS_PER_ADDRESS": "10000",
-    "OCHUB_MAX_SUBSCRIPTIONS_PER_ADDRESS": "10000",
-}
-
-
-def _wait_until_ready(url: str) -> None:
-    until = monotonic() + 60
-    while True:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                return
-        if monotonic() > until:
-            raise TimeoutError("the hub is not ready after a minute")
-
-
-def memory_of(process: int) -> int:
-    """Give the bytes that a process and its children hold for themselves."""
-    pids = [process, *_children(process)]
-    return sum(_resident(pid) for pid in pids)
-
-
-def _children(process: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-        return [each for pid in map(int, listed) for each in (pid, *_children(pid))]
-    return []
-
-
-def _resident(pid: int) -> int:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
-        return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-    return 0
 
 
 # ---------------------------------------------------------------- the feed
@@ -221,15 +136,6 @@ def some_ttl(chance: random.Random) -> dict[str, Any]:
     if chance.random() < 0.5:
         return {}
     return {"ttl": (datetime.now(UTC) + timedelta(seconds=chance.uniform(2, 6))).isoformat()}
-
-
-async def ask(client: httpx.AsyncClient, query: str, variables: Any, key: str | None = None) -> dict[str, Any]:
-    """Ask what must be answered."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    answer = (await client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)).json()
-    if "errors" in answer:
-        raise RuntimeError(str(answer["errors"][:2]))
-    return answer["data"]
 
 
 async def publish(client: httpx.AsyncClient, operator: Operator) -> None:
@@ -419,12 +325,6 @@ def some_area(chance: random.Random, size: Size) -> State:
 # ---------------------------------------------------------------- the whole
 
 
-async def watch_memory(process: int, figures: Figures) -> None:
-    while True:
-        figures.memory.append(memory_of(process))
-        await asyncio.sleep(1)
-
-
 def prepare(dsn: str, size: Size) -> Operator:
     """Migrate, import what is replayed, enrol the operator, open to everybody."""
     ochub(dsn, "migrate")
@@ -439,7 +339,7 @@ async def soak(dsn: str, size: Size, seed: int, kind: type[Follower] = Follower,
     chance, figures = random.Random(seed), Figures()
     operator = prepare(dsn, size)
     with serving(dsn, size.workers) as (address, hub):
-        async with _client(address) as client:
+        async with connecting(address) as client:
             await publish(client, operator)
             followers = [
                 kind(address, some_area(chance, size), random.Random(chance.random()), figures)
@@ -447,7 +347,7 @@ async def soak(dsn: str, size: Size, seed: int, kind: type[Follower] = Follower,
             ]
             for follower in followers:
                 follower.gate.set()
-            async with _running(*(follower.follow() for follower in followers), watch_memory(hub.pid, figures)):
+            async with running(*(follower.follow() for follower in followers), watch_memory(hub.pid, figures.memory)):
                 with replaying(dsn, size.factor):
                     await asyncio.gather(
                         push(client, operator, size, chance, figures), cut_at_random(followers, size, chance)
@@ -455,32 +355,3 @@ async def soak(dsn: str, size: Size, seed: int, kind: type[Follower] = Follower,
                 await push_unseen(client, operator, followers)
                 await require_equal(client, followers, settle_s)
     return figures
-
-
-@contextlib.asynccontextmanager
-async def _client(address: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client:
-        yield client
-
-
-@contextlib.asynccontextmanager
-async def _running(*works: Any) -> AsyncIterator[None]:
-    """Run beside; whatever fails there fails here."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        yield
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def require_flat(figures: Figures) -> None:
-    """Hold the last third of the memory's course to its middle third, but for a fifth."""
-    third = len(figures.memory) // 3
-    middle, end = max(figures.memory[third : 2 * third]), max(figures.memory[2 * third :])
-    if end > middle * 1.2 + (16 << 20):
-        raise AssertionError(f"memory grew from {middle >> 20} to {end >> 20} MiB")
