@@ -119,6 +119,27 @@ def test_refuses_an_evil_body_at_once(quiet: Hub, name: str) -> None:
     assert stalled_s < STALLED_AT_MOST_S
 
 
+def test_lets_nobody_wait_for_all_that_another_sent(hub: Hub, world: World) -> None:
+    """Reading new documents takes turns by who sent them, not in the order in which they came."""
+    done: list[str] = []
+
+    async def ask(client: httpx.AsyncClient, caller: str, number: int) -> None:
+        text = "{me{" + "partner{id name} " * 240 + f"}}}} # {number} {time.time()}"
+        await client.post("/graphql", json={"query": text}, headers=world.authorization(caller))
+        done.append(caller)
+
+    async def both() -> None:
+        async with httpx.AsyncClient(base_url=hub.url, timeout=60) as client, asyncio.TaskGroup() as tasks:
+            for number in range(20):
+                tasks.create_task(ask(client, "wegweiser", number))
+            await asyncio.sleep(0.1)
+            tasks.create_task(ask(client, "sonnenstrom", 0))
+
+    asyncio.run(both())
+    # Those that were ready before it came, its own turn, and what a busy machine adds.
+    assert "sonnenstrom" in done[:15], done
+
+
 def test_describes_the_schema_without_keeping_others_waiting(quiet: Hub, world: World) -> None:
     query, headers = get_introspection_query(), world.authorization("wegweiser")
     response, _, stalled_s = least(quiet, lambda number: quiet.post(fresh(query, number), headers=headers))
