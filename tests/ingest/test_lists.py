@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.db.engine import Database
 from app.errors import BadInput
-from app.ingest import charge_point_lists, lists, pace
+from app.ingest import charge_point_lists, lists, pace, parking_spot_lists
 from app.ingest.charge_point_lists import set_charge_points
 from app.ingest.charge_points import update_charge_points
 from app.ingest.lists import EmptyList, ListIncomplete, ListTooLarge, Part, TooManyRemovals, checked_part, forget_lists
@@ -43,6 +43,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Put lists in force both ways, whatever their size; new lists in small pieces."""
     if request.param == "as a new list":
         monkeypatch.setattr(charge_point_lists, "AT_ONCE", 0)
+        monkeypatch.setattr(parking_spot_lists, "AT_ONCE", 0)
         monkeypatch.setattr(pace, "MOST", 20)
     return request.param
 
@@ -218,6 +219,28 @@ async def test_replaces_a_list_of_parking_spots(world: World):
     with pytest.raises(EmptyList):
         await spots([])
     assert await spot_contradictions(world.database) == []
+
+
+async def test_shows_an_old_or_a_new_list_of_parking_spots(world: World, way: str):
+    """Where little changes; of a list that changes much some spots are seen before others."""
+    pso = await make_pso(world.database)
+    seen: set[int] = set()
+
+    async def look() -> None:
+        while True:
+            seen.add((await world.database.fetch("select count(distinct number) from parking_spot"))[0][0])
+
+    async def publish(turn: int) -> None:
+        spots = [spot(f"DEPRKP{n:03}", number=str(turn)) for n in range(turn, 300 + turn)]
+        await set_parking_spots(world.database, spots, pso, None, True, MONDAY)
+
+    await publish(0)
+    looking = asyncio.create_task(look())
+    for turn in range(1, 15):
+        await publish(turn)
+    assert not looking.done()
+    looking.cancel()
+    assert seen == {1} if way == "in one transaction" else max(seen) > 1
 
 
 STEPS = st.lists(
