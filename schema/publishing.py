@@ -91,7 +91,7 @@ class Publishing:
 
     @strawberry.mutation(
         description="Replaces a PSO's whole list; big lists come in parts, in force at once with the last; "
-        "where more than 1,000 spots change, spot by spot. "
+        "where more than 3,000 spots change, spot by spot. "
         "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
         "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept."
     )
