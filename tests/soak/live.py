@@ -303,14 +303,15 @@ async def push_unseen(client: httpx.AsyncClient, operator: Operator, followers: 
 
 
 async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower], settle_s: float) -> None:
-    """Wait until every client holds what a list shows. Raises: Lost, when one does not in time."""
-    until = monotonic() + settle_s
+    """Wait until every client holds what a list shows. Raises: Lost, when one does not so long after it was looked at."""
     for follower in followers:
+        until = monotonic() + settle_s
         while (expected := await shown(client, follower.within)) != follower.held:
             if monotonic() > until:
                 differing = [id_ for id_ in expected if expected[id_] != follower.held.get(id_)]
                 extra = follower.held.keys() - expected.keys()
-                raise Lost(f"{len(differing)} differ, {len(extra)} are too many: {(*differing, *extra)[:5]}")
+                first = [(id_, follower.held.get(id_), expected[id_]) for id_ in differing[:2]]
+                raise Lost(f"{len(differing)} differ: {first}; {len(extra)} are too many: {sorted(extra)[:5]}")
             await asyncio.sleep(0.5)
 
 
