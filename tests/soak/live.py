@@ -303,7 +303,7 @@ async def push_unseen(client: httpx.AsyncClient, operator: Operator, followers: 
 
 
 async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower], settle_s: float) -> None:
-    """Wait until every client holds what a list shows. Raises: Lost, when one does not so long after it was looked at."""
+    """Wait until every client holds what a list shows. Raises: Lost, when one does not in time once it is looked at."""
     for follower in followers:
         until = monotonic() + settle_s
         while (expected := await shown(client, follower.within)) != follower.held:
