@@ -12,6 +12,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, true
 from app import visibility
 from app.db.cluster import Cluster
 from app.db.tables import evse, metadata
+from app.live.sight import Seen
 from app.read.plan import Column as Leaf
 from app.read.plan import Field, Selection, ToMany, ToOne
 from app.read.search import ById, Listing
@@ -20,7 +21,21 @@ from app.read.statements import STATEMENTS
 from app.visibility import PRIVATE, RULES, NoVisibilityRule, Sight, visible
 from app.words import ContractStatus
 from tests.hub import Hub, scratch_database
-from tests.visibility_matrix import CAN_CONTRACT, OPERATORS, ROLES, Agreement, Matrix, State, check, matrix, states
+from tests.visibility_matrix import (
+    CAN_CONTRACT,
+    OPERATORS,
+    ROLES,
+    Agreement,
+    Matrix,
+    State,
+    check,
+    check_changes,
+    check_spots,
+    check_subscription,
+    matrix,
+    question,
+    states,
+)
 from tests.world import SIGHT, World
 
 #: An id that no partner has; always the same, so that every worker names the same tests.
@@ -224,7 +239,7 @@ def broken_rule(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Non
     STATEMENTS.clear()
 
 
-@pytest.mark.parametrize("table", [evse.name, "partner"])
+@pytest.mark.parametrize("table", [evse.name, "parking_spot", "partner"])
 def test_would_notice_a_rule_that_lets_everybody_pass(
     twin: Matrix, broken_rule: Callable[[str], None], table: str
 ) -> None:
@@ -255,3 +270,74 @@ def test_shows_private_rows_to_nobody_without_both(twin: Matrix, broken_rule: Ca
         broken_rule(table)
     with pytest.raises(AssertionError):
         check(twin, State(NOBODY, NOBODY, CHAIN))
+
+
+# ---------------------------------------------------------------- parking spots: their PSOs, their EVSEs, their changes
+
+#: Aurora's and Borealis's contracts with the PSO.
+PARKING = (agreed(1, 8), agreed(3, 8))
+
+#: One after the other: what everybody sees comes, goes, and comes back another way.
+TURNS = (
+    State(NOBODY, NOBODY, CHAIN),
+    State(NOBODY, NOBODY, PARKING),
+    State(frozenset({"DEAAA"}), NOBODY, (agreed(1, 8, status=ContractStatus.SUSPENDED), *CHAIN)),
+    State(NOBODY, NOBODY, (agreed(3, 8, until=-1), agreed(5, 6), agreed(3, 5))),
+    State(frozenset(OPERATORS), NOBODY, ()),
+    State(NOBODY, NOBODY, ALL_AGREED),
+)
+SUSPENDING = (
+    State(frozenset(OPERATORS), frozenset({"Borealis", "Galvani"}), (*CHAIN, *PARKING)),
+    State(NOBODY, frozenset({"Dynamo"}), ALL_AGREED),
+    State(NOBODY, NOBODY, ()),
+)
+
+
+def test_tells_changes_of_spots_to_those_who_see_them(made: Matrix) -> None:
+    check_changes(made, (*TURNS, *SUSPENDING))
+
+
+def test_streams_changes_of_spots_to_those_who_see_them(made: Matrix) -> None:
+    check_subscription(made, TURNS)
+
+
+PARKING_SIGHT = """
+create or replace function visible_parking_operators(viewer_role_id integer) returns setof text
+language sql stable security definer set search_path = public rows 10
+as $$
+    select party_id from partner_role where {own}
+    union
+    select held.party_id from {contracts}
+    join partner_role as held on held.id = to_role_id and held.role = 'PSO'
+    where from_role_id = viewer_role_id
+$$;
+"""
+OWN = "id = viewer_role_id and role = 'PSO'"
+ANY_CONTRACT = "(select first_role_id as from_role_id, second_role_id as to_role_id from contract) as agreed"
+
+
+@pytest.mark.parametrize(
+    ("own", "contracts"), [("role = 'PSO'", "contract_in_force"), (OWN, ANY_CONTRACT)], ids=["whose", "in force"]
+)
+def test_would_notice_a_condition_on_spots_that_was_forgotten(twin: Matrix, own: str, contracts: str) -> None:
+    check(twin, TURNS[3])
+    twin.execute(PARKING_SIGHT.format(own=own, contracts=contracts))
+    with pytest.raises(AssertionError, match="spotsListed"):
+        check(twin, TURNS[3])
+
+
+def test_would_notice_evses_of_spots_that_everybody_sees(twin: Matrix, broken_rule: Callable[[str], None]) -> None:
+    twin.put(TURNS[1])
+    broken_rule(evse.name)
+    data = twin.hub.ask(question(twin))
+    with pytest.raises(AssertionError, match="served"):
+        check_spots(TURNS[1], None, data)
+
+
+@pytest.mark.parametrize("way", [check_changes, check_subscription])
+def test_would_notice_changes_of_spots_that_everybody_hears(
+    twin: Matrix, monkeypatch: pytest.MonkeyPatch, way: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(Seen, "has_spot_of", lambda *_: True)
+    with pytest.raises(AssertionError, match=r"named|served|initial"):
+        way(twin, TURNS[:2])

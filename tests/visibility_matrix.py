@@ -4,8 +4,10 @@ The model knows nothing of SQL and is written from the rules alone. `check` hold
 against it; what it finds in a broken hub, it would find in ours.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from app.auth import hash_secret, new_secret
 from app.words import ContractStatus, Role
 from tests.hub import Hub, serve
+from tests.wire.talk import Talk, talk
 
 NAMESPACE = UUID(int=7)
 LONG_AGO, LONG_HENCE = datetime(2001, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC)
@@ -64,6 +67,42 @@ PAIRS = {frozenset(pair) for pair in ((EVSP, OPERATOR), (NSP, OPERATOR), (NSP, E
 CAN_CONTRACT = [
     (a, b) for a, b in combinations(ROLES, 2) if frozenset((a.role, b.role)) in PAIRS and a.partner != b.partner
 ]
+
+
+#: An operator that is always open and has a spot and no EVSEs: who has heard of that spot has heard all before it.
+ALWAYS_OPEN, SENTINEL = "XXOPN", "XXOPNP1"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A parking spot: whose EVSEs it serves, by the EVSEs' ids, and whether its PSO published it."""
+
+    id: str
+    evse_ids: frozenset[str]
+    published: bool
+
+    @property
+    def pso(self) -> str:
+        return self.id[:5]
+
+    @property
+    def operators(self) -> set[str]:
+        return {ALWAYS_OPEN} if self.id == SENTINEL else {evse_id[:5] for evse_id in self.evse_ids}
+
+
+#: Galvani's spots: one per operator that only its EVSE links, one of two operators, one that nobody links. Besides,
+#: spots under party ids that nobody holds.
+SPOTS = {
+    spot.id: spot
+    for spot in (
+        *(Spot(f"DEGGGP{party_id}", frozenset({f"{party_id}E0"}), published=False) for party_id in OPERATORS),
+        Spot("DEGGGPBOTH", frozenset({"DEAAAE1", "DEBBBE0", "DEBBBE1"}), published=True),
+        Spot("DEGGGPALONE", frozenset(), published=True),
+        Spot("DEHHHP1", frozenset({"DECCCE0"}), published=False),
+        Spot("FRRRRP1", frozenset({"FRRRRE0", "FRRRRE1"}), published=False),
+        Spot(SENTINEL, frozenset(), published=False),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -119,6 +158,16 @@ class State:
             partners = partners.union(*(self.connected(each) for each in partners if each.role is EVSP))
         return {each for each in seen | {p.party_id for p in partners if p.role is OPERATOR} if each}
 
+    def spots_seen_by(self, caller: Held | None) -> set[str]:
+        """Whoever sees an EVSE sees its spots; a PSO sees its own, and so does whom it has a contract with."""
+        if caller is not None and caller.role is ADMINISTRATOR:
+            return set(SPOTS)
+        operators = self.operators_seen_by(caller) | {ALWAYS_OPEN}
+        psos: set[str | None] = set()
+        if caller is not None:
+            psos = {each.party_id for each in (caller, *self.connected(caller)) if each.role is PSO}
+        return {spot.id for spot in SPOTS.values() if spot.pso in psos or operators & spot.operators}
+
     def contracts_seen_by(self, caller: Held | None) -> set[Agreement]:
         if caller is None:
             return set()
@@ -169,6 +218,9 @@ class Matrix:
     def execute(self, sql: str, *arguments: Any) -> None:
         self.hub.run(self.owner.execute(sql, *arguments))
 
+    def headers(self, caller: Held | None) -> dict[str, str]:
+        return {} if caller is None else {"Authorization": f"Bearer {self.secrets[caller]}"}
+
     def put(self, state: State) -> None:
         """Bring the database to a state."""
         self.hub.run(self._put(state))
@@ -178,7 +230,9 @@ class Matrix:
         async with self.owner.transaction():
             await self.owner.execute("delete from contract")
             await self.owner.executemany(ADD_CONTRACT, [_row(contract) for contract in state.contracts])
-            await self.owner.execute("update operator set open = party_id = any($1::text[])", list(state.open))
+            await self.owner.execute(
+                "update operator set open = party_id = any($1::text[])", [*state.open, ALWAYS_OPEN]
+            )
             await self.owner.execute(
                 "update partner set suspended_at = case when id = any($1::uuid[]) then now() end", resting
             )
@@ -205,9 +259,9 @@ def _row(contract: Agreement) -> tuple[Any, ...]:
 
 @contextmanager
 def matrix(dsn: str) -> Iterator[Matrix]:
-    """Fill an empty database with the model's parties and two EVSEs per operator, and serve it."""
+    """Fill an empty database with the model's parties, their EVSEs and spots, and serve it."""
     # A key is looked up for every request, so that a partner that was suspended is refused at once.
-    with serve(dsn, key_cache_s=0) as hub:
+    with serve(dsn, key_cache_s=0, max_root_fields=50) as hub:
         owner = hub.run(asyncpg.connect(dsn))
         try:
             made = Matrix(hub, owner, {})
@@ -242,6 +296,11 @@ async def _fill(made: Matrix) -> None:
         await made.owner.execute(ADD_OPERATOR, party_id, holder)
         for n, evse_id in enumerate(made.evses[party_id]):
             await made.owner.execute(ADD_EVSE, party_id, evse_id, f"L{n}", 7 + number / 1000, 51 + n / 1000)
+    await made.owner.execute("insert into operator (party_id, name, open) values ($1, $1, true)", ALWAYS_OPEN)
+    for spot in SPOTS.values():
+        await made.owner.execute(ADD_SPOT, spot.id, list(spot.operators), spot.published)
+        await made.owner.execute(LINK, list(spot.evse_ids), spot.id)
+    await made.owner.execute(TAKE_ALL_SPOTS, LONG_AGO, LONG_HENCE)
 
 
 ADD_ROLE = "insert into partner_role (id, partner_id, role, party_id) overriding system value values ($1, $2, $3, $4)"
@@ -265,6 +324,20 @@ insert into evse (evse_id, evse_id_as_sent, list_no, operator_no, location_id, l
 select $2, $2, list_no, operator_no, location_id, longitude, latitude, address, country, location_name,
     location_name_language, location_type, updated_at, 'AC', 1, '{CHADEMO}', '{CABLE}', '{NULL}', '' from place
 """
+ADD_SPOT = """
+insert into parking_spot (parking_id, operator_nos, longitude, latitude, content_hash, updated_at)
+select $1, array(select no from operator where party_id = any($2)), 7, 51, case when $3 then ''::bytea end,
+    case when $3 then now() end
+"""
+LINK = """
+with linked as (
+    update evse set parking_ids = parking_ids || $2::text, parking_restrictions = parking_restrictions || 0,
+        parking_floor_levels = parking_floor_levels || null::text, parking_numbers = parking_numbers || null::text
+    where evse_id = any($1) returning evse_id, list_no
+)
+insert into evse_parking_spot (evse_id, list_no, parking_id) select evse_id, list_no, $2 from linked
+"""
+TAKE_ALL_SPOTS = "update parking_status set status = 'NOT_AVAILABLE', at = $1, updated_at = $1, expires_at = $2"
 
 
 # ---------------------------------------------------------------- what the API shows, against the model
@@ -274,8 +347,7 @@ def check(made: Matrix, state: State) -> None:
     """Bring the hub to a state and ask in everybody's name."""
     made.put(state)
     for caller in (None, *ROLES):
-        headers = {} if caller is None else {"Authorization": f"Bearer {made.secrets[caller]}"}
-        response = made.hub.post(question(made), headers=headers)
+        response = made.hub.post(question(made), headers=made.headers(caller))
         if caller is not None and caller.partner in state.suspended:
             assert response.status_code == 401, caller
         else:
@@ -287,19 +359,36 @@ def check(made: Matrix, state: State) -> None:
 def question(made: Matrix) -> str:
     """Ask for everything in several ways."""
     singles = " ".join(f'{one}: evse(evseId: "{one}") {{ evseId }}' for one, _ in made.evses.values())
+    spots = " ".join(f'{one}: parkingSpot(parkingId: "{one}") {{ {SPOT} }}' for one in SPOTS)
+    psos = quoted(sorted({spot.pso for spot in SPOTS.values()}))
     return f"""{{
-        listed: evses(first: 500) {{ nodes {{ evseIdAsSent operator {{ partyId }} location {{ name }} }} }}
-        near: evses(within: {{ near: {{ latitude: 51, longitude: 7 }} }}) {{ nodes {{ evseIdAsSent }} }}
-        boxed: evses(within: {{ bounds: {{ minimumLatitude: 50, minimumLongitude: 6, maximumLatitude: 52,
-            maximumLongitude: 8 }} }}) {{ nodes {{ evseIdAsSent }} }}
-        named: evses(filter: {{ operatorIds: {str(list(OPERATORS)).replace("'", '"')} }}) {{ nodes {{ evseIdAsSent }} }}
+        listed: evses(first: 50) {{ nodes {{ evseIdAsSent operator {{ partyId }} location {{ name }}
+            parkingSpots {{ spot {{ {SPOT} }} }} }} }}
+        near: evses(within: {NEAR}) {{ nodes {{ evseIdAsSent }} }}
+        boxed: evses(within: {BOX}) {{ nodes {{ evseIdAsSent }} }}
+        named: evses(filter: {{ operatorIds: {quoted(OPERATORS)} }}) {{ nodes {{ evseIdAsSent }} }}
         {singles}
+        spotsListed: parkingSpots(first: 50) {{ nodes {{ {SPOT} }} }}
+        spotsNear: parkingSpots(within: {NEAR}) {{ nodes {{ {SPOT} }} }}
+        spotsBoxed: parkingSpots(within: {BOX}) {{ nodes {{ {SPOT} }} }}
+        spotsNamed: parkingSpots(parkingIds: {quoted(SPOTS)}) {{ nodes {{ {SPOT} }} }}
+        spotsOfPsos: parkingSpots(psoIds: {psos}) {{ nodes {{ {SPOT} }} }}
+        {spots}
         contracts(first: 500) {{ nodes {{ id status parties {{ name }} }} }}
         partners(first: 500) {{ nodes {{ name roles {{ role }} apiKeys {{ id }} }} }}
         me {{ partner {{ name apiKeys {{ id }} }} contracts {{ id }} }}
         refusals {{ nodes {{ id }} }}
         auditLog {{ nodes {{ by {{ name }} }} }}
     }}"""
+
+
+NEAR = "{ near: { latitude: 51, longitude: 7 } }"
+BOX = "{ bounds: { minimumLatitude: 50, minimumLongitude: 6, maximumLatitude: 52, maximumLongitude: 8 } }"
+SPOT = "parkingId status evses { evseIdAsSent }"
+
+
+def quoted(words: Iterable[str]) -> str:
+    return json.dumps(list(words))
 
 
 def check_answer(made: Matrix, state: State, caller: Held | None, data: dict[str, Any]) -> None:
@@ -312,7 +401,38 @@ def check_answer(made: Matrix, state: State, caller: Held | None, data: dict[str
         assert node["location"]["name"] == node["evseIdAsSent"]
     for one, _ in made.evses.values():
         assert (data[one] is not None) == (one in visible), (one, caller)
+    check_spots(state, caller, data)
     check_private(state, caller, data)
+
+
+def check_spots(state: State, caller: Held | None, data: dict[str, Any]) -> None:
+    seen = state.spots_seen_by(caller)
+    for way in ("spotsListed", "spotsNear", "spotsBoxed", "spotsNamed", "spotsOfPsos"):
+        assert {id_of(node) for node in data[way]["nodes"]} == seen, (way, caller)
+        for node in data[way]["nodes"]:
+            check_spot(caller, node, state)
+    for one in SPOTS:
+        assert (data[one] is not None) == (one in seen), (one, caller)
+        if data[one] is not None:
+            check_spot(caller, data[one], state)
+    for node in data["listed"]["nodes"]:
+        linked = {spot.id for spot in SPOTS.values() if node["evseIdAsSent"] in spot.evse_ids}
+        assert {id_of(each["spot"]) for each in node["parkingSpots"]} == linked, (node, caller)
+        for each in node["parkingSpots"]:
+            check_spot(caller, each["spot"], state)
+
+
+def check_spot(caller: Held | None, node: dict[str, Any], *states: State) -> None:
+    """Hold a spot's status, and its EVSEs: those that it serves and that were seen in one of these states."""
+    spot = SPOTS[id_of(node)]
+    shown = {each["evseIdAsSent"] for each in node["evses"]}
+    seen = [state.operators_seen_by(caller) for state in states]
+    assert shown in [{id_ for id_ in spot.evse_ids if id_[:5] in operators} for operators in seen], ("served", spot)
+    assert node["status"] == "NOT_AVAILABLE", (spot, caller)
+
+
+def id_of(spot: dict[str, Any]) -> str:
+    return spot["parkingId"].replace("*", "")
 
 
 def check_private(state: State, caller: Held | None, data: dict[str, Any]) -> None:
@@ -336,3 +456,115 @@ def check_private(state: State, caller: Held | None, data: dict[str, Any]) -> No
     assert data["me"]["partner"]["name"] == caller.partner
     own = {contract.id for contract in state.contracts if caller in contract.sides and state.in_force(contract)}
     assert {UUID(contract["id"]) for contract in data["me"]["contracts"]} == own, caller
+
+
+# ---------------------------------------------------------------- what changes tell, against the model
+
+KINDS = SPOT_KIND, STATUS_KIND = "PARKING_SPOT", "PARKING_STATUS"
+TOLD = f"changes {{ kind action id parkingSpot {{ {SPOT} }} }}"
+CHANGES = f"""query ($cursor: Cursor) {{
+    changes(cursor: $cursor, kinds: [{", ".join(KINDS)}], first: 500) {{ cursor {TOLD} }} }}"""
+FOLLOW = f"subscription {{ changes(kinds: [{', '.join(KINDS)}], initial: true) {{ {TOLD} }} }}"
+PATIENCE_S = 60
+CLEARING_HOUSE = ROLES[-1]
+#: What comes last when spots are touched. What went out of sight with its operator may come after it.
+TOUCHED = STATUS_KIND, SENTINEL
+
+
+@dataclass
+class Follower:
+    """Somebody who keeps what changes tell, by kind and id."""
+
+    caller: Held | None
+    held: set[tuple[str, str]] = field(default_factory=set)
+
+    def hear(self, changes: Iterable[dict[str, Any]], *states: State) -> set[tuple[str, str]]:
+        """Apply a page, which tells how something was in one of these states; gives what it was about."""
+        about: set[tuple[str, str]] = set()
+        for change in changes:
+            key = change["kind"], change["id"].replace("*", "")
+            about.add(key)
+            if change["action"] == "UPSERTED":
+                self.held.add(key)
+                check_spot(self.caller, change["parkingSpot"], *states)
+            else:
+                self.held.discard(key)
+        seen = set().union(*(state.spots_seen_by(self.caller) for state in states))
+        assert {id_ for _, id_ in about} <= seen, ("named", self.caller)
+        return about
+
+    def is_at(self, now: State) -> bool:
+        """Say whether it holds what the model shows, once everything was touched."""
+        return self.held == {(kind, id_) for kind in KINDS for id_ in now.spots_seen_by(self.caller)}
+
+
+def touch(made: Matrix) -> None:
+    """Let every spot, and the status of each, be another than it was."""
+    made.execute("update parking_spot set longitude = 14.001 - longitude")
+    made.execute("insert into change (kind, entity_id) select $1, parking_id from parking_spot order by 2", STATUS_KIND)
+
+
+def changes_since(made: Matrix, follower: Follower, cursor: str | None, *states: State) -> str:
+    """Ask for changes until the last that was touched has come; gives the cursor."""
+    ends = time.monotonic() + PATIENCE_S
+    heard = False
+    while not heard:
+        assert time.monotonic() < ends, "the log of changes was never complete"
+        page = made.hub.ask(CHANGES, {"cursor": cursor}, made.headers(follower.caller))["changes"]
+        heard = TOUCHED in follower.hear(page["changes"], *states)
+        cursor = page["cursor"]
+    assert cursor is not None
+    return cursor
+
+
+def begin(made: Matrix, state: State) -> str:
+    """Bring the hub to a state, and wait until changes tell nothing older; gives the cursor."""
+    made.put(state)
+    cursor = made.hub.ask(CHANGES)["changes"]["cursor"]
+    touch(made)
+    return changes_since(made, Follower(CLEARING_HOUSE), cursor, state)
+
+
+def check_changes(made: Matrix, states: Sequence[State]) -> None:
+    """Bring the hub from state to state, touch all spots in each, and ask in everybody's name what changed."""
+    before, cursor = states[0], begin(made, states[0])
+    for state in states[1:]:
+        made.put(state)
+        touch(made)
+        for caller in (None, *ROLES):
+            if caller is None or caller.partner not in state.suspended:
+                follower = Follower(caller, {(kind, id_) for kind in KINDS for id_ in before.spots_seen_by(caller)})
+                changes_since(made, follower, cursor, before, state)
+                assert follower.is_at(state), ("held", caller, follower.held)
+        before, cursor = state, changes_since(made, Follower(CLEARING_HOUSE), cursor, before, state)
+
+
+def check_subscription(made: Matrix, states: Sequence[State]) -> None:
+    """Follow the spots in everybody's name, and bring the hub from state to state; nobody is suspended in any."""
+    before = states[0]
+    begin(made, before)
+    with ExitStack() as stack:
+        following: list[tuple[Follower, Talk]] = []
+        for caller in (None, *ROLES):
+            client, follower = stack.enter_context(talk(made.hub)), Follower(caller)
+            client.init(made.headers(caller))
+            client.subscribe("1", FOLLOW)
+            while (SPOT_KIND, SENTINEL) not in follower.held:
+                hear(client, follower, before)
+            assert {id_ for _, id_ in follower.held} == before.spots_seen_by(caller), ("initial", caller)
+            following.append((follower, client))
+        for state in states[1:]:
+            made.put(state)
+            touch(made)
+            for follower, client in following:
+                heard = False
+                while not (heard and follower.is_at(state)):
+                    heard |= TOUCHED in hear(client, follower, before, state)
+            before = state
+
+
+def hear(client: Talk, follower: Follower, *states: State) -> set[tuple[str, str]]:
+    """Hear one page; gives what it was about. Raises: TimeoutError when none comes."""
+    message = client.hear()
+    assert message["type"] == "next", message
+    return follower.hear(message["payload"]["data"]["changes"]["changes"], *states)
