@@ -22,6 +22,7 @@ from app.words import Role
 from schema.build import schema
 from schema.ide import FROM_PACKAGES, PACKAGES, Example, ide_routes, list_examples
 from tests.hub import Hub, serve
+from tests.wire.talk import talk
 from tests.world import BEGINNING, FAR_AWAY, World
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,8 @@ installed = pytest.mark.skipif(
     not all((PACKAGES / path).is_file() for path in FROM_PACKAGES.values()),
     reason="npm's packages are not there: ./setup could not fetch them",
 )
+FOLLOWED = [example for example in EXAMPLES if "\nsubscription" in example.query]
+ASKED = [example for example in EXAMPLES if example not in FOLLOWED]
 every_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
 
 
@@ -122,7 +125,7 @@ def test_pins_what_the_page_loads_without_naming_a_registry() -> None:
 def test_offers_the_examples_of_its_directory(development: Hub) -> None:
     offered = development.client.get("/graphiql/assets/examples.json").json()
     assert offered == [asdict(example) for example in EXAMPLES]
-    assert len({example.title for example in EXAMPLES}) == len(EXAMPLES) == 6
+    assert len({example.title for example in EXAMPLES}) == len(EXAMPLES) == 7
 
 
 @every_example
@@ -146,13 +149,13 @@ def test_explains_every_example(example: Example) -> None:
     assert max(map(len, example.query.splitlines())) <= 64, "wider than GraphiQL's editor"
 
 
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if not e.headers], ids=lambda example: example.title)
+@pytest.mark.parametrize("example", [e for e in ASKED if not e.headers], ids=lambda example: example.title)
 def test_answers_examples_without_a_key(development: Hub, example: Example) -> None:
     assert development.ask(example.query, variables_of(example))
 
 
 @pytest.mark.parametrize("caller", ["leitstelle", "sonnenstrom", "wegweiser"])
-@pytest.mark.parametrize("example", [e for e in EXAMPLES if "query" in e.query], ids=lambda example: example.title)
+@pytest.mark.parametrize("example", [e for e in ASKED if "query" in e.query], ids=lambda example: example.title)
 def test_answers_examples_to_partners(development: Hub, world: World, example: Example, caller: str) -> None:
     assert development.ask(example.query, variables_of(example), world.authorization(caller))
 
@@ -162,6 +165,34 @@ def test_says_what_is_missing_where_a_key_was_not_filled_in(development: Hub, ex
     answer = development.post(example.query, variables_of(example), json.loads(example.headers))
     assert answer.status_code == 401
     assert "ochub_..." in answer.json()["errors"][0]["extensions"]["hint"]
+
+
+def test_streams_the_example_of_a_subscription_and_goes_on_from_its_cursor(development: Hub, world: World) -> None:
+    """Over a socket, as GraphiQL does it, with what its headers pane holds in connection_init."""
+    [example] = FOLLOWED
+    variables = variables_of(example)
+    with talk(development) as client:
+        client.init(world.authorization("wegweiser"))
+        client.subscribe("1", example.query, {**variables, "within": AROUND_ULM})
+        changes: list[Any] = []
+        page: dict[str, Any] = {"hasMore": True}
+        while page["hasMore"]:
+            page = client.hear()["payload"]["data"]["changes"]
+            changes += page["changes"]
+        assert {change["kind"] for change in changes} == {"EVSE", "PARKING_SPOT"}
+        for change in changes:
+            shown = change["evse"] or change["parkingSpot"]
+            assert change["id"] in (shown.get("evseId"), shown.get("parkingId"))
+            assert (change["action"], change["evse"] is None) == ("UPSERTED", change["kind"] == "PARKING_SPOT")
+        client.subscribe("2", example.query, {**variables, "cursor": page["cursor"], "initial": False})
+        client.subscribe("3", example.query, {**variables, "cursor": page["cursor"]})
+        [refused] = client.hear_of("3")
+        assert refused["type"] == "error", "cursor and initial exclude each other"
+
+
+AROUND_ULM = {
+    "bounds": {"minimumLatitude": 48, "minimumLongitude": 9.5, "maximumLatitude": 49, "maximumLongitude": 10.5}
+}
 
 
 async def test_accepts_the_charge_points_of_the_example_twice(database_url: str, database: Database) -> None:
