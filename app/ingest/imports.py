@@ -144,9 +144,18 @@ async def import_register(
     if not confirm_removals and len(absent) * 2 > stood:
         raise _too_many(register.source, len(absent), stood)
     removed = await _remove(database, register.source, absent, now)
+    await database.write(_take_stock)
     return ImportReport(
         tally.rows, tally.accepted, tally.unchanged, removed, dict(tally.refused), dict(register.warnings)
     )
+
+
+async def _take_stock(connection: Connection) -> None:
+    """Have the planner count what is there now: by itself it would after a minute, or never if the server stops before.
+
+    That is for the tables' owner: who imports under another login leaves it to the server.
+    """
+    await connection.execute("set local role none; analyze evse, evse_status, location")
 
 
 async def _take_in(database: Database, batch: _Batch, source: str, now: datetime, tally: _Tally) -> list[Refusal]:

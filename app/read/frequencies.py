@@ -26,10 +26,11 @@ FIND_TO_WALK = 1 / 3
 MANY = 5_000
 
 COLUMNS = """
-select attname, null_frac, most_common_vals::text::float8[] as values, most_common_freqs::float8[] as shares,
-    histogram_bounds::text::float8[] as bounds, (select reltuples from pg_class where oid = 'evse'::regclass) as rows
+select attname, null_frac, most_common_vals::text::text[] as values, most_common_freqs::float8[] as shares,
+    histogram_bounds::text::text[] as bounds, (select reltuples from pg_class where oid = 'evse'::regclass) as rows
 from pg_stats
-where tablename = 'evse' and schemaname = 'public' and attname in ('operator_no', 'connector_mask', 'maximum_power_kw')
+where tablename = 'evse' and schemaname = 'public'
+and attname in ('operator_no', 'connector_mask', 'maximum_power_kw', 'location_type')
 """
 OPERATORS = """
 select no, party_id, open and not suspended as seen from operator where no = any($1)
@@ -53,6 +54,13 @@ class Column:
         above = sum(bound >= least for bound in self.bounds) / len(self.bounds) if self.bounds else 0.0
         return common + others * above
 
+    def at_most(self, most: float) -> float:
+        """Give the share of rows with such a value."""
+        common = sum(share for value, share in self.shares.items() if value <= most)
+        others = max(0.0, 1 - self.nulls - sum(self.shares.values()))
+        below = sum(bound <= most for bound in self.bounds) / len(self.bounds) if self.bounds else 0.0
+        return common + others * below
+
     def with_any(self, mask: int) -> float:
         """Give the share of rows whose value has one of these bits."""
         return sum(share for value, share in self.shares.items() if int(value) & mask)
@@ -60,7 +68,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Frequencies:
-    """How many EVSEs there are, and what share of them is whose, has which connectors, gives how much power.
+    """How many EVSEs there are, and what share of them is whose, has which connectors, gives how much power, is where.
 
     `operators`: by party id; none of the others has more than `other_operator`. `seen`: by everybody.
     """
@@ -71,6 +79,7 @@ class Frequencies:
     seen: float
     masks: Column
     powers: Column
+    location_types: Mapping[str, float]
 
     def of_operators(self, party_ids: Sequence[str]) -> float:
         return sum(self.operators.get(party_id, self.other_operator) for party_id in party_ids)
@@ -81,10 +90,15 @@ SHARES: Mapping[str, Callable[[Frequencies, Any], float]] = {
     "operator_ids": Frequencies.of_operators,
     "connectors": lambda known, mask: known.masks.with_any(mask),
     "min_power_kw": lambda known, least: known.powers.at_least(least),
+    "max_power_kw": lambda known, most: known.powers.at_most(most),
+    "location_types": lambda known, types: sum(known.location_types.get(each, 0.0) for each in types),
     "provider_id": lambda known, _: 1 / 100,
 }
 #: A filter that keeps less is rare. Operators keep to their regions, so even big ones may have nothing for miles.
-RARE = {"operator_ids": 1 / 4, "connectors": 1 / 20, "min_power_kw": 1 / 20, "provider_id": 1 / 4, SEEN: 1 / 4}
+RARE: Mapping[str, float] = {
+    **dict.fromkeys(("operator_ids", "provider_id", SEEN), 1 / 4),
+    **dict.fromkeys(("connectors", "min_power_kw", "max_power_kw", "location_types"), 1 / 20),
+}
 
 _known: WeakKeyDictionary[Database, tuple[float, Frequencies | None]] = WeakKeyDictionary()
 
@@ -131,9 +145,10 @@ async def _frequencies(database: Database) -> Frequencies | None:
 async def read_frequencies(database: Database) -> Frequencies | None:
     """Give what the planner knows; None while it knows nothing."""
     columns = {row["attname"]: row for row in await database.fetch(COLUMNS)}
-    if len(columns) < 3:
+    if len(columns) < 4:
         return None
     operators = _column(columns["operator_no"])
+    types = columns["location_type"]
     rows = await database.fetch(OPERATORS, [int(number) for number in operators.shares])
     party_ids = {row["party_id"]: operators.shares[row["no"]] for row in rows if row["no"] is not None}
     seen = sum(operators.shares[row["no"]] for row in rows if row["no"] is not None and row["seen"])
@@ -146,9 +161,11 @@ async def read_frequencies(database: Database) -> Frequencies | None:
         seen + (others if others_seen else 0),
         _column(columns["connector_mask"]),
         _column(columns["maximum_power_kw"]),
+        dict(zip(types["values"] or (), types["shares"] or (), strict=True)),
     )
 
 
 def _column(row: Any) -> Column:
-    shares: dict[float, float] = dict(zip(row["values"] or (), row["shares"] or (), strict=True))
-    return Column(row["null_frac"], shares, row["bounds"] or ())
+    values = [float(value) for value in row["values"] or ()]
+    bounds = [float(bound) for bound in row["bounds"] or ()]
+    return Column(row["null_frac"], dict(zip(values, row["shares"] or (), strict=True)), bounds)

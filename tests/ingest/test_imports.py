@@ -172,6 +172,13 @@ async def test_writes_every_refusal_to_the_report(world: World, tmp_path: Path) 
     assert Counter(line["code"] for line in lines) == report.refused
 
 
+async def test_lets_the_planner_know_what_came(database: Database) -> None:
+    counted = "select reltuples from pg_class where oid = 'evse'::regclass"
+    assert (await database.fetch(counted))[0][0] == -1
+    await take(database, points(1, 2))
+    assert (await database.fetch(counted))[0][0] == 2
+
+
 async def test_tells_how_far_it_is(database: Database) -> None:
     told: list[int] = []
     await import_register(database, Records(points(*range(7))), MONDAY, told.append)

@@ -33,6 +33,9 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"operatorIds": ["DESML"]}, ["operator_ids"]),
     ({"operatorIds": ["DESML", "DETST"], "minPowerKw": 150}, ["operator_ids", "min_power_kw"]),
     ({"minPowerKw": 300, "connectorStandards": ["IEC_62196_T2"]}, ["min_power_kw", "connectors", SEEN]),
+    ({"maxPowerKw": 3.7}, ["max_power_kw", SEEN]),
+    ({"locationTypes": ["UNDERGROUND_GARAGE"]}, ["location_types"]),
+    ({"locationTypes": ["UNDERGROUND_GARAGE", "OTHER"], "maxPowerKw": 3.7}, ["location_types", "max_power_kw"]),
     ({"providerId": "DE-XXX"}, ["provider_id"]),
     ({"usableAt": "2026-03-04T12:00:00Z", "minPowerKw": 150}, ["min_power_kw"]),
 ]
@@ -56,9 +59,10 @@ def _making(party_id: str, open_: bool) -> Callable[[Database], Awaitable[Any]]:
 
 def _charge_point(chance: random.Random, party_id: str, n: int, place: tuple[float, float]) -> Any:
     plug = T3C if chance.random() < 0.02 else T2
-    power_kw = chance.choice([11.0] * 30 + [150.0, 300.0])
+    power_kw = chance.choice([11.0] * 30 + [3.7, 150.0, 300.0])
     point = evse(f"DE*{party_id[2:]}*E{n}", f"L{n}", round(place[1], 5), round(place[0], 5), plug)
-    return {**point, "ratings": {"maximumPowerKw": power_kw}}
+    place_type = "UNDERGROUND_GARAGE" if chance.random() < 0.05 else "ON_STREET"
+    return {**point, "ratings": {"maximumPowerKw": power_kw}, "locationType": place_type}
 
 
 def _looking(ground: Ground, monkeypatch: pytest.MonkeyPatch, **how: Any) -> None:
@@ -121,6 +125,7 @@ KNOWN = Frequencies(
     seen=0.9,
     masks=Column(0, {float(T2_MASK): 0.97, float(T3C_MASK): 0.01}, ()),
     powers=Column(0.1, {22.0: 0.7}, (50.0, 100.0, 150.0, 200.0)),
+    location_types={"ON_STREET": 0.9, "PARKING_LOT": 0.09},
 )
 
 
@@ -142,6 +147,10 @@ def _chosen(known: Frequencies = KNOWN, sight: Sight = Sight.STRANGER, **filters
         ({"operator_ids": ["DEXXX"], "connectors": T3C_MASK}, "operator_ids", 100),
         ({"min_power_kw": 22.0}, None, None),
         ({"min_power_kw": 1000.0}, "min_power_kw", 100),
+        ({"max_power_kw": 50.0}, None, None),
+        ({"max_power_kw": 3.7}, "max_power_kw", 100),
+        ({"location_types": ["ON_STREET"]}, None, None),
+        ({"location_types": ["UNDERGROUND_GARAGE"]}, "location_types", 100),
         ({"auth_methods": 1}, None, None),
     ],
 )
@@ -162,6 +171,9 @@ def test_shares_out_power():
     assert KNOWN.powers.at_least(22) == pytest.approx(0.9)
     assert KNOWN.powers.at_least(100) == pytest.approx(0.15)
     assert KNOWN.powers.at_least(201) == 0
+    assert KNOWN.powers.at_most(22) == pytest.approx(0.7)
+    assert KNOWN.powers.at_most(100) == pytest.approx(0.8)
+    assert KNOWN.powers.at_most(3.7) == 0
 
 
 def test_reads_what_the_planner_knows(ground: Ground):
@@ -179,6 +191,8 @@ def test_reads_what_the_planner_knows(ground: Ground):
     assert known.masks.with_any(T3C_MASK) < 0.1
     assert known.masks.with_any(T2_MASK | T3C_MASK) == pytest.approx(1, abs=0.01)
     assert known.powers.at_least(300) < 0.2
+    assert known.powers.at_most(3.7) < 0.2
+    assert known.location_types["ON_STREET"] == pytest.approx(0.95, abs=0.05)
 
 
 def test_does_without_while_the_planner_knows_nothing(cluster: Cluster, template: str):

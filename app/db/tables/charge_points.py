@@ -193,6 +193,7 @@ evse = Table(
     # For what few have: rare plugs, high power.
     Index(None, "connector_standards", postgresql_using="gin", postgresql_with={"fastupdate": False}),
     Index(None, "maximum_power_kw"),
+    Index(None, "location_type"),
 )
 
 #: Lists whose rows are still there, but not in force. `told_to`: up to which EVSE the change log knows what came in its
