@@ -22,6 +22,8 @@ WORTH_CHOOSING = 10_000
 WALK_LEAST = 100
 #: Reading a row by an index takes so much of what going to the next neighbour does.
 FIND_TO_WALK = 1 / 3
+#: The planner takes the rows of named operators for few and never walks. Up to so many rows it is right.
+NAMED_FEW = 20_000
 #: Of so many rows it is worth while to sort out by the index of positions which are near at all.
 MANY = 5_000
 
@@ -96,8 +98,9 @@ SHARES: Mapping[str, Callable[[Frequencies, Any], float]] = {
 }
 #: A filter that keeps less is rare. Operators keep to their regions, so even big ones may have nothing for miles.
 RARE: Mapping[str, float] = {
-    **dict.fromkeys(("operator_ids", "provider_id", SEEN), 1 / 4),
+    **dict.fromkeys(("provider_id", SEEN), 1 / 4),
     **dict.fromkeys(("connectors", "min_power_kw", "max_power_kw", "location_types"), 1 / 20),
+    "operator_ids": 1,
 }
 
 _known: WeakKeyDictionary[Database, tuple[float, Frequencies | None]] = WeakKeyDictionary()
@@ -117,6 +120,8 @@ async def prepare_nearest(database: Database, request: Request, sight: Sight) ->
 def choose(known: Frequencies, search: AreaSearch, request: Request, sight: Sight) -> Request:
     """Choose the filter that leaves the fewest rows, and walk about as many neighbours before they are looked for."""
     shares = {name: share(known, request.arguments[name]) for name, share in SHARES.items() if name in search.filters}
+    if shares.get("operator_ids", 1) * known.rows <= NAMED_FEW:
+        return request
     if sight is not Sight.ADMINISTRATOR:
         shares[SEEN] = known.seen
     rare = {name: share for name, share in shares.items() if share < RARE[name]}
