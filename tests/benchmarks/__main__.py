@@ -134,10 +134,10 @@ def _measure_growth(
 
 def _measure_fanout(dsn: str, console: Console) -> Any:
     console.print("Fan-out: 1,000 subscribers, each change reaches 100 ...")
-    reached = asyncio.run(fanout.measure_fanout(dsn))
-    for line in fanout.told(reached):
+    figures = asyncio.run(fanout.measure_fanout(dsn))
+    for line in fanout.told(figures):
         console.print(line)
-    return {name: asdict(each) for name, each in reached.items()}
+    return asdict(figures)
 
 
 def _measure_reads(

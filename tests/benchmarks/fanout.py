@@ -1,14 +1,16 @@
 """How fast changes reach 1,000 subscribers, 100 for each: over real sockets, beside two baselines that ask no database.
 
-Alone: `python -m tests.benchmarks.fanout`. The hub's changes are committed to a database of its own; its times begin
-with the commit. It puts what happens within 50 ms on one page, the baselines send each change on its own.
+Alone: `python -m tests.benchmarks.fanout`. The hub's changes are committed to a database of its own. It puts what
+happens within 50 ms on one page; the baselines send each change on its own, and then once more in pages as long as the
+hub's, for that is a part of what the hub does better and a part of what it does otherwise.
+
+Paced, changes come at fixed instants, whether or not those before have arrived, and a late one counts as late.
 """
 
 import asyncio
-import base64
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -17,250 +19,182 @@ from typing import Any
 import asyncpg
 import click
 import httpx
-import orjson
 
 from app.db import cluster
 from app.db.cluster import DATABASE
-from app.db.engine import Database
-from app.db.migrate import migrate
-from app.exchange.actor import CONSOLE
-from app.exchange.operators import set_operator_open
-from app.ingest.charge_points import update_charge_points
-from app.ingest.records import Point
-from app.settings import Settings
-from tests.benchmarks.fanout_questions import AREAS, HUBS, STRAWBERRYS, SUBSCRIBERS, place_of, variables_of
-from tests.benchmarks.measure import serving
-from tests.ingest.world import MONDAY, charge_point, make_owner
+from tests.benchmarks.fanout_hub import Committing, Pushing, importing, make_world
+from tests.benchmarks.fanout_questions import AREAS, HUBS, STRAWBERRYS, SUBSCRIBERS, variables_of
+from tests.benchmarks.fanout_receivers import DEADLINE_S, Heard, area_of, following
+from tests.benchmarks.measure import Server, cpu_s, serving
+from tests.benchmarks.world import REGISTER
 
 NAME = "ochub_bench_fanout"
-EVSES = 100  # of each area
-PACED_CHANGES = 60
+PACED_CHANGES = 100
 PACE_S = 0.1
-FLOODS = 5
-DEADLINE_S = 120
-ALL = AREAS * SUBSCRIBERS
-#: Changes of a flood, fewer where each takes long.
-AT_ONCE = {"raw": 500, "strawberry": 50, "hub": 500}
+FLOODS = 10
+#: Changes of a flood, fewer where each takes long; all are whole turns through the areas.
+AT_ONCE, FEW_AT_ONCE = 500, 50
+#: To reach: so many times Strawberry's own, so much of the broadcast, and so many milliseconds at most for 99 of 100.
+TIMES, SHARE, MOST_MS = 10, 0.5, 150
+#: Each serves once, for it does not notice who has left.
+BASELINES = {
+    "raw": ["fanout-raw", ""],
+    "strawberry": ["fanout-strawberry", ""],
+    "raw, in pages": ["fanout-raw", ""],
+    "strawberry, in pages": ["fanout-strawberry", ""],
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """What one variant did. `p50_ms`, `p99_ms`: from commit or publication to receipt, at 1,000 deliveries/s."""
+class Latency:
+    """Until receipt, at 1,000 deliveries/s; in milliseconds."""
 
-    deliveries_per_s: float
     p50_ms: float
     p99_ms: float
 
 
-class Receiver(asyncio.Protocol):
-    """A subscriber: a socket that counts the changes it is sent, and notes when each came."""
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What one variant did. `per_s`, `per_cpu_s`: changes delivered per second, and per second of the server's CPU.
 
-    def __init__(self, subscribe: dict[str, Any], heard: "Heard") -> None:
-        self.subscribe, self.heard = subscribe, heard
-        self.buffer = b""
-        self.is_open = False
+    `latency`: since commit or publication. CPU of PostgreSQL, which only the hub asks, is not in it.
+    """
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(
-            b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
-            b"Sec-WebSocket-Key: " + base64.b64encode(os.urandom(16)) + b"\r\n\r\n"
-        )
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        if not self.is_open:
-            head, end, rest = self.buffer.partition(b"\r\n\r\n")
-            if not end:
-                return
-            assert b" 101 " in head, head
-            self.is_open, self.buffer = True, rest
-            self._send({"type": "connection_init"})
-        while (frame := self._frame()) is not None:
-            self._hear(frame)
-
-    def _frame(self) -> bytes | None:
-        """Take one whole frame off the buffer."""
-        if len(self.buffer) < 4:
-            return None
-        length, start = self.buffer[1] & 0x7F, 2
-        if length == 126:
-            length, start = int.from_bytes(self.buffer[2:4], "big"), 4
-        elif length == 127:
-            length, start = int.from_bytes(self.buffer[2:10], "big"), 10
-        if len(self.buffer) < start + length:
-            return None
-        frame, self.buffer = self.buffer[start : start + length], self.buffer[start + length :]
-        return frame
-
-    def _hear(self, frame: bytes) -> None:
-        changes = frame.count(b'"action":') or frame.count(b'"action" :')
-        if changes:
-            self.heard.note(changes)
-        elif b"connection_ack" in frame:
-            self._send(self.subscribe)
-            self.heard.subscribed += 1
-        elif b'"next"' in frame:
-            self.heard.begun += 1
-
-    def _send(self, message: dict[str, Any]) -> None:
-        text = orjson.dumps(message)
-        length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
-        self.transport.write(b"\x81" + length + b"\x00\x00\x00\x00" + text)
+    per_s: float
+    per_cpu_s: float
+    changes_per_frame: float
+    bytes_per_frame: float
+    latency: Latency
 
 
-class Heard:
-    """What all receivers heard."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """`with_commit`: since `updateStatus` was sent. `beside_import`: the same while the register is imported."""
 
-    def __init__(self) -> None:
-        self.subscribed = self.begun = self.changes = 0
-        self.times: list[float] = []
-
-    def note(self, changes: int) -> None:
-        self.changes += changes
-        self.times.append(time.perf_counter())
-
-    async def reaches(self, number: int) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while self.changes < number:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+    reached: Mapping[str, Reached]
+    with_commit: Latency
+    beside_import: Latency | None
 
 
-Publish = Callable[[int], Awaitable[object]]
+#: Makes so many changes; gives the instant of their commit, or of their publication.
+Publish = Callable[[int], Awaitable[float]]
 
 
-async def measure_variant(
-    port: int, subscribe: Callable[[int], dict[str, Any]], publish: Publish, at_once: int, begins: bool = False
-) -> Reached:
-    """Open all sockets; publish a change now and then, then many `at_once`. `begins`: a first page comes unasked."""
-    heard = Heard()
-    loop = asyncio.get_running_loop()
-    receivers = [
-        (await loop.create_connection(lambda area=area: Receiver(subscribe(area), heard), "127.0.0.1", port))[0]
-        for area in range(AREAS)
-        for _ in range(SUBSCRIBERS)
-    ]
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            while heard.subscribed < ALL or (begins and heard.begun < ALL):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(0.5)
-        latencies_ms = await _paced(heard, publish)
-        rates = [await _flood(heard, publish, at_once) for _ in range(FLOODS)]
-    finally:
-        for transport in receivers:
-            transport.abort()
-    percentiles = quantiles(latencies_ms, n=100)
-    return Reached(median(rates), percentiles[49], percentiles[98])
+async def _measure(server: Server, heard: Heard, publish: Publish, at_once: int) -> Reached:
+    latency = await _paced(heard, publish, lambda number: number < PACED_CHANGES, since_due=False)
+    rates: list[float] = []
+    frames = changes = size = 0
+    before = cpu_s(server.process_id)
+    for _ in range(FLOODS):
+        rates.append(await _flood(heard, publish, at_once))
+        frames, changes, size = frames + len(heard.receipts), changes + heard.changes, size + heard.bytes
+    per_cpu_s = changes / (cpu_s(server.process_id) - before)
+    return Reached(median(rates), per_cpu_s, changes / frames, size / frames, latency)
 
 
-async def _paced(heard: Heard, publish: Publish) -> list[float]:
+async def _paced(heard: Heard, publish: Publish, goes_on: Callable[[int], bool], since_due: bool) -> Latency:
+    """Publish a change now and then. `since_due`: measure since each was due, not since `publish` says."""
+    heard.restart()
+    begins: list[list[float]] = [[] for _ in range(AREAS)]
+    number, start = 0, time.perf_counter()
+    while goes_on(number):
+        due = start + number * PACE_S
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        begun = await publish(1)
+        begins[number % AREAS].append(due if since_due else begun)
+        number += 1
+    await heard.reaches(number * SUBSCRIBERS)
+    percentiles = quantiles(_latencies_ms(heard, begins), n=100)
+    return Latency(percentiles[49], percentiles[98])
+
+
+def _latencies_ms(heard: Heard, begins: Sequence[Sequence[float]]) -> Sequence[float]:
+    """Give how long each receipt took: what a receiver hears are its area's changes in their order."""
+    heard_by: dict[int, int] = {}
     latencies_ms: list[float] = []
-    for _ in range(PACED_CHANGES):
-        heard.times.clear()
-        began, reached = time.perf_counter(), heard.changes + SUBSCRIBERS
-        committed = await publish(1)
-        begin = committed if isinstance(committed, float) else began
-        await heard.reaches(reached)
-        latencies_ms += [(at - begin) * 1000 for at in heard.times]
-        await asyncio.sleep(max(0.0, began + PACE_S - time.perf_counter()))
+    for receiver, changes, at in heard.receipts:
+        first = heard_by.get(receiver, 0)
+        heard_by[receiver] = first + changes
+        latencies_ms += [(at - begin) * 1000 for begin in begins[area_of(receiver)][first : first + changes]]
+    assert sum(heard_by.values()) == len(latencies_ms) == sum(map(len, begins)) * SUBSCRIBERS
     return latencies_ms
 
 
 async def _flood(heard: Heard, publish: Publish, at_once: int) -> float:
     """Give changes delivered per second, when so many happen at once, as many in each area."""
-    before, began = heard.changes, time.perf_counter()
+    heard.restart()
+    began = time.perf_counter()
     await publish(at_once)
-    await heard.reaches(before + at_once * SUBSCRIBERS)
+    await heard.reaches(at_once * SUBSCRIBERS)
     return at_once * SUBSCRIBERS / (time.perf_counter() - began)
 
 
-# ---------------------------------------------------------------- the hub's changes
+# ---------------------------------------------------------------- the variants
 
 
-class Committing:
-    """Changes statuses in the hub's database, one transaction for each call; gives the time of its commit."""
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self.connection = connection
-        self.number = 0
-
-    async def __call__(self, count: int) -> float:
-        ids = [_evse_id(number % AREAS, number // AREAS % EVSES) for number in range(self.number, self.number + count)]
-        self.number += count
-        async with self.connection.transaction():
-            await self.connection.execute(
-                "update evse_status set major = case major when 'AVAILABLE' then 'NOT_AVAILABLE' else 'AVAILABLE' end,"
-                " at = now(), updated_at = now(), expires_at = now() + interval '1 day' where evse_id = any($1)",
-                ids,
-            )
-            await self.connection.execute(
-                "insert into change (kind, entity_id, was_available) select 'EVSE_STATUS', unnest($1::text[]), false",
-                ids,
-            )
-        return time.perf_counter()
-
-
-def _evse_id(area: int, number: int) -> str:
-    return f"DE8ACE{area}*{number:04}"
-
-
-async def _make_world(dsn: str) -> None:
-    settings = Settings(database_url=dsn)
-    await migrate(dsn, settings)
-    database = await Database.open(dsn, settings)
-    try:
-        owner = await make_owner(database, "DE8AC")
-        await set_operator_open(database, CONSOLE, "DE8AC", True, MONDAY)
-        for area in range(AREAS):
-            longitude, latitude = place_of(area)
-            position = Point(latitude=latitude, longitude=longitude)
-            points = [
-                charge_point(_evse_id(area, number), location_id=f"A{area}", position=position)
-                for number in range(EVSES)
-            ]
-            assert not (await update_charge_points(database, points, owner, MONDAY)).refused
-    finally:
-        await database.close()
-
-
-async def measure_fanout(server_dsn: str) -> Mapping[str, Reached]:
+async def measure_fanout(server_dsn: str) -> Figures:
     """Measure all variants, one after the other, in a database of its own."""
     administrating = await asyncpg.connect(server_dsn)
     dsn = server_dsn.replace(f"/{DATABASE}?", f"/{NAME}?")
     await administrating.execute(f"drop database if exists {NAME} with (force)")
     await administrating.execute(f"create database {NAME}")
     try:
-        await _make_world(dsn)
-        with serving(
-            {"hub": ["hub", dsn], "strawberry": ["fanout-strawberry", ""], "raw": ["fanout-raw", ""]}
-        ) as servers:
-            ports = {name: server.port for name, server in servers.items()}
-            return await _measure_all(dsn, ports)
+        key = await make_world(dsn)
+        with serving({"hub": ["hub", dsn], **BASELINES}) as servers:
+            return await _measure_all(dsn, key, servers)
     finally:
         await administrating.execute(f"drop database if exists {NAME} with (force)")
         await administrating.close()
 
 
-async def _measure_all(dsn: str, ports: Mapping[str, int]) -> Mapping[str, Reached]:
-    reached: dict[str, Reached] = {}
-    for name in ("raw", "strawberry"):
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports[name]}", timeout=DEADLINE_S) as client:
+async def _measure_all(dsn: str, key: str, servers: Mapping[str, Server]) -> Figures:
+    of_hub, with_commit, beside_import = await _measure_hub(dsn, key, servers["hub"])
+    page = round(of_hub.changes_per_frame)
+    reached = {
+        "raw": await _measure_baseline(servers["raw"], 1, AT_ONCE),
+        "strawberry": await _measure_baseline(servers["strawberry"], 1, FEW_AT_ONCE),
+        "raw, in pages": await _measure_baseline(servers["raw, in pages"], page, AT_ONCE),
+        "strawberry, in pages": await _measure_baseline(servers["strawberry, in pages"], page, AT_ONCE),
+        "hub": of_hub,
+    }
+    return Figures(reached, with_commit, beside_import)
 
-            async def publish(count: int, client: httpx.AsyncClient = client) -> None:
-                (await client.post(f"/publish?count={count}")).raise_for_status()
 
-            reached[name] = await measure_variant(ports[name], _asks_strawberry, publish, AT_ONCE[name])
-    connection = await asyncpg.connect(dsn)
-    try:
-        reached["hub"] = await measure_variant(
-            ports["hub"], _asks_hub, Committing(connection), AT_ONCE["hub"], begins=True
-        )
-    finally:
-        await connection.close()
-    return reached
+async def _measure_baseline(server: Server, page: int, at_once: int) -> Reached:
+    """Let it send so many changes of an area together on a page."""
+    async with _client(server) as client, following(server.port, _asks_strawberry) as heard:
+
+        async def publish(count: int) -> float:
+            began = time.perf_counter()
+            (await client.post(f"/publish?count={count}&page={page}")).raise_for_status()
+            return began
+
+        return await _measure(server, heard, publish, at_once)
+
+
+async def _measure_hub(dsn: str, key: str, server: Server) -> tuple[Reached, Latency, Latency | None]:
+    async with AsyncExitStack() as stack:
+        connection = await asyncpg.connect(dsn)
+        stack.push_async_callback(connection.close)
+        client = await stack.enter_async_context(_client(server))
+        heard = await stack.enter_async_context(following(server.port, _asks_hub, begins=True))
+        reached = await _measure(server, heard, Committing(connection), AT_ONCE)
+        pushing = Pushing(client, key)
+        with_commit = await _paced(heard, pushing, lambda number: number < PACED_CHANGES, since_due=True)
+        return reached, with_commit, await _measure_beside_import(dsn, heard, pushing)
+
+
+async def _measure_beside_import(dsn: str, heard: Heard, pushing: Pushing) -> Latency | None:
+    if not REGISTER.exists():
+        return None
+    with importing(dsn) as process:
+        latency = await _paced(heard, pushing, lambda _: process.poll() is None, since_due=True)
+        assert process.returncode == 0, "the import failed"
+    return latency
+
+
+def _client(server: Server) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=DEADLINE_S)
 
 
 def _asks_hub(area: int) -> dict[str, Any]:
@@ -271,16 +205,44 @@ def _asks_strawberry(area: int) -> dict[str, Any]:
     return {"type": "subscribe", "id": "1", "payload": {"query": STRAWBERRYS, "variables": {"area": area}}}
 
 
-def told(reached: Mapping[str, Reached]) -> Sequence[str]:
+# ---------------------------------------------------------------- what is printed
+
+
+def told(figures: Figures) -> Sequence[str]:
     """Give the lines to be printed."""
-    hub, strawberry, raw = reached["hub"], reached["strawberry"], reached["raw"]
-    lines = [
-        f"{name}: {each.deliveries_per_s:,.0f} changes delivered/s;"
-        f" at 1,000/s p50 {each.p50_ms:.1f} ms, p99 {each.p99_ms:.1f} ms"
-        for name, each in reached.items()
+    return [
+        *(_line(name, each) for name, each in figures.reached.items()),
+        _ratios(figures.reached, "as each sends them", ""),
+        _ratios(figures.reached, "in pages of the same length", ", in pages"),
+        _verdict("since the mutation was sent", figures.with_commit),
+        *([_verdict("beside the register's import", figures.beside_import)] if figures.beside_import else []),
     ]
-    times = hub.deliveries_per_s / strawberry.deliveries_per_s, hub.deliveries_per_s / raw.deliveries_per_s
-    return [*lines, f"hub: {times[0]:.1f} times Strawberry's own (to reach: 10), {times[1]:.2f} of the broadcast (0.5)"]
+
+
+def _line(name: str, reached: Reached) -> str:
+    return (
+        f"{name}: {reached.per_s:,.0f} changes delivered/s, {reached.per_cpu_s:,.0f} per second of the server's CPU,"
+        f" {reached.changes_per_frame:,.0f} of them and {reached.bytes_per_frame:,.0f} bytes per frame;"
+        f" at 1,000/s p50 {reached.latency.p50_ms:.1f} ms, p99 {reached.latency.p99_ms:.1f} ms"
+    )
+
+
+def _ratios(reached: Mapping[str, Reached], how: str, suffix: str) -> str:
+    hub, strawberry, raw = reached["hub"], reached[f"strawberry{suffix}"], reached[f"raw{suffix}"]
+    times, of_cpu = hub.per_s / strawberry.per_s, hub.per_cpu_s / strawberry.per_cpu_s
+    share, share_of_cpu = hub.per_s / raw.per_s, hub.per_cpu_s / raw.per_cpu_s
+    return (
+        f"hub, {how}: {times:.1f} times Strawberry's own (to reach: {TIMES}), {share:.2f} of the broadcast"
+        f" (to reach: {SHARE}); per second of the server's CPU {of_cpu:.1f} times and {share_of_cpu:.2f}"
+    )
+
+
+def _verdict(how: str, latency: Latency) -> str:
+    word = "reached" if latency.p99_ms < MOST_MS else "NOT reached"
+    return (
+        f"hub, at 1,000 deliveries/s, {how}: p50 {latency.p50_ms:.1f} ms, p99 {latency.p99_ms:.1f} ms;"
+        f" to reach: under {MOST_MS} ms: {word}"
+    )
 
 
 @click.command()

@@ -1,12 +1,13 @@
 """What the fan-out is measured against: Strawberry's own subscriptions, and a bare broadcast of equal bytes.
 
-Both are told by POST /publish?count=N to publish N changes, one for each area in turn; neither asks a database.
+Both are told by POST /publish?count=N&page=M to publish N changes, one for each area in turn, M changes of an area on a
+page; neither asks a database.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from itertools import count
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 import strawberry
@@ -17,15 +18,21 @@ from tests.benchmarks.fanout_questions import AREAS, change_of, page_of
 
 
 class Published:
-    """Who follows which area."""
+    """Who follows which area, and what is published."""
 
     def __init__(self) -> None:
         self.areas: list[dict[Any, None]] = [{} for _ in range(AREAS)]
-        self.numbers = count()
+        self.number = 0
 
-    def next(self) -> tuple[int, Any]:
-        number = next(self.numbers)
-        return number % AREAS, change_of(number % AREAS, number)
+    def pages(self, count: int, page: int) -> Iterator[tuple[int, list[Any]]]:
+        """Make the next changes. Shape: area, the changes of a page of it."""
+        end = self.number + count
+        while self.number < end:
+            numbers = range(self.number, min(self.number + AREAS * page, end))
+            for first in numbers[:AREAS]:
+                area = first % AREAS
+                yield area, [change_of(area, number) for number in numbers[first - numbers[0] :: AREAS]]
+            self.number = numbers[-1] + 1
 
 
 @strawberry.type
@@ -92,28 +99,27 @@ def strawberry_app() -> FastAPI:
     class Subscription:
         @strawberry.subscription
         async def changes(self, area: int) -> AsyncGenerator[ChangePage, None]:
-            queue: asyncio.Queue[Change] = asyncio.Queue()
+            queue: asyncio.Queue[list[Change]] = asyncio.Queue()
             published.areas[area][queue] = None
             while True:
-                yield ChangePage(cursor="c" * 40, has_more=False, changes=[await queue.get()])
+                yield ChangePage(cursor="c" * 40, has_more=False, changes=await queue.get())
 
     app = FastAPI()
     schema = strawberry.Schema(Query, subscription=Subscription)
     app.include_router(GraphQLRouter(schema, subscription_protocols=["graphql-transport-ws"]), prefix="/graphql")
 
     @app.post("/publish")
-    async def publish(count: int) -> int:
-        for _ in range(count):
-            area, change = published.next()
+    async def publish(count: int, page: int) -> int:
+        for area, changes in published.pages(count, page):
             for queue in published.areas[area]:
-                queue.put_nowait(_typed(change))
+                queue.put_nowait([_typed(change) for change in changes])
         return count
 
     return app
 
 
 class BroadcastApp:
-    """Sends each change as text to all sockets of its area, and knows no GraphQL but the few words of the protocol."""
+    """Sends each page as text to all sockets of its area, and knows no GraphQL but the few words of the protocol."""
 
     def __init__(self) -> None:
         self.published = Published()
@@ -124,7 +130,8 @@ class BroadcastApp:
         elif scope["type"] == "websocket":
             await self._follow(receive, send)
         else:
-            await self._publish(int(scope["query_string"].partition(b"=")[2]))
+            asked = parse_qs(scope["query_string"].decode())
+            await self._publish(int(asked["count"][0]), int(asked["page"][0]))
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"1"})
 
@@ -143,9 +150,8 @@ class BroadcastApp:
             else:
                 self.published.areas[asked["payload"]["variables"]["area"]][send] = None
 
-    async def _publish(self, count: int) -> None:
-        for _ in range(count):
-            area, change = self.published.next()
-            text = f'{{"id":"1","type":"next","payload":{orjson.dumps(page_of([change])).decode()}}}'
+    async def _publish(self, count: int, page: int) -> None:
+        for area, changes in self.published.pages(count, page):
+            text = f'{{"id":"1","type":"next","payload":{orjson.dumps(page_of(changes)).decode()}}}'
             for send in self.published.areas[area]:
                 await send({"type": "websocket.send", "text": text})

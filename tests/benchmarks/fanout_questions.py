@@ -13,8 +13,8 @@ STRAWBERRYS = f"subscription ($area: Int!) {{ changes(area: $area) {PAGE} }}"
 
 
 def place_of(area: int) -> tuple[float, float]:
-    """Give longitude and latitude of an area's centre."""
-    return 5.0 + area, 48.0
+    """Give longitude and latitude of an area's centre, north of the register that is imported beside."""
+    return 5.0 + area, 60.0
 
 
 def variables_of(area: int) -> dict[str, Any]:

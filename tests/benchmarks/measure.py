@@ -168,14 +168,14 @@ def _order(count: int, turn: int) -> Sequence[int]:
 
 
 def _measure_one(variant: Variant, file: Path, clients: int, seconds: float, postmaster: int) -> Round:
-    server, postgres = _cpu_s(variant.server.process_id), _family_cpu_s(postmaster)
+    server, postgres = cpu_s(variant.server.process_id), _family_cpu_s(postmaster)
     load = _load(variant, file, clients, seconds)
     answers = load["answers"]
     return Round(
         per_s=answers / load["seconds"],
         p50_ms=load["p50_ms"],
         p99_ms=load["p99_ms"],
-        server_ms=(_cpu_s(variant.server.process_id) - server) * 1000 / answers,
+        server_ms=(cpu_s(variant.server.process_id) - server) * 1000 / answers,
         postgres_ms=(_family_cpu_s(postmaster) - postgres) * 1000 / answers,
         load_ms=load["load_cpu_s"] * 1000 / answers,
     )
@@ -200,7 +200,8 @@ def _stat(process_id: int) -> list[str]:
     return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
 
 
-def _cpu_s(process_id: int) -> float:
+def cpu_s(process_id: int) -> float:
+    """Give the CPU time of a process so far, in seconds."""
     user, system = _stat(process_id)[11:13]
     return (int(user) + int(system)) / TICKS_PER_S
 
@@ -212,5 +213,5 @@ def _family_cpu_s(parent: int) -> float:
     alive = 0.0
     for child in children:
         with suppress(FileNotFoundError):
-            alive += _cpu_s(int(child))
-    return _cpu_s(parent) + ended + alive
+            alive += cpu_s(int(child))
+    return cpu_s(parent) + ended + alive
