@@ -19,7 +19,7 @@ pins: ## pin the newest packages that pyproject.toml allows
 	$(COMPILE) --upgrade pyproject.toml -o requirements.txt
 	$(COMPILE) --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 
-bench: ## measure reads, the import, status uploads and the change log beside their baselines; `make bench ARGS=--help`
+bench: ## measure reads, the import, uploads and the change log beside their baselines; `make bench ARGS=--help`
 	@./setup
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
 

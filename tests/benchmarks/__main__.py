@@ -16,13 +16,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
-from tests.benchmarks import fanout, growth, sockets, status
+from tests.benchmarks import fanout, growth, sockets, status, uploads
 from tests.benchmarks.log import measure_log, told
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
-PARTS = ("reads", "growth", "status", "log", "sockets", "fanout")
+PARTS = ("reads", "growth", "status", "uploads", "log", "sockets", "fanout")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -68,7 +68,7 @@ def main(
     measure_import: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure reads, status uploads, log, sockets and fan-out beside their baselines, in one run; print the ratios.
+    """Measure reads, uploads, log, sockets and fan-out beside their baselines, in one run; print the ratios.
 
     A slow answer is no failure: the exit code is 0 unless the variants' answers differ.
     """
@@ -80,6 +80,8 @@ def main(
         postmaster = int((running.home / "data" / "postmaster.pid").read_text().split()[0])
         if "status" in parts:
             figures["status"] = _measure_status(running.dsn, rounds, seconds, postmaster, console)
+        if "uploads" in parts:
+            figures["uploads"] = _measure_uploads(running.dsn, console)
         if "log" in parts:
             figures["log"] = _measure_log(running.dsn, rounds, console)
         if "sockets" in parts:
@@ -102,6 +104,16 @@ def _measure_status(dsn: str, rounds: int, seconds: float, postmaster: int, cons
     for line in status.lines(figures):
         console.print(line)
     return {"times": figures.times, "hot": figures.hot, "updates": figures.updates}
+
+
+def _measure_uploads(dsn: str, console: Console) -> Any:
+    console.print(f"Uploads: a list of {uploads.ITEMS:,} charge points in parts of {uploads.PART:,} ...")
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Measuring", total=uploads.steps())
+        figures = uploads.run(dsn, lambda: progress.advance(task))
+    for line in uploads.lines(figures):
+        console.print(line)
+    return asdict(figures)
 
 
 def _measure_log(dsn: str, rounds: int, console: Console) -> Any:

@@ -77,6 +77,12 @@ def _status_orm(dsn: str, _: int | None) -> App:
     return status_app(dsn)
 
 
+def _uploads_orm(dsn: str, _: int | None) -> App:
+    from tests.benchmarks.uploads_orm import uploads_app
+
+    return uploads_app(dsn)
+
+
 def _fanout_strawberry(_: str, __: int | None) -> App:
     from tests.benchmarks.fanout_baselines import strawberry_app
 
@@ -96,6 +102,7 @@ SERVERS: Mapping[str, Callable[[str, int | None], App]] = {
     "orm": _orm,
     "orm-cached": _orm_cached,
     "status-orm": _status_orm,
+    "uploads-orm": _uploads_orm,
     "fanout-strawberry": _fanout_strawberry,
     "fanout-raw": _fanout_raw,
 }

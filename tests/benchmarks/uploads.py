@@ -1,0 +1,224 @@
+"""How many charge points a second go in through `setChargePointList`, beside the baseline; how long transactions last.
+
+Both variants have an empty database with one operator, and take the same bodies in turn: a whole list in parts. The hub
+keeps the parts until the last one comes, and then puts the list in force at once; the baseline writes each as it comes.
+Then the hub alone takes the list again with every charge point changed: a list that takes the place of another one.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from app.db.cluster import DATABASE
+from app.db.engine import Database
+from app.db.migrate import migrate
+from app.demo_stations import EVSES, OPERATORS, charge_points
+from app.settings import Settings
+from tests.benchmarks.measure import AnswersDiffer, Server, Variant, ask, serving
+from tests.exchange.world import operator
+
+PARTY = "DE8AC"
+ITEMS = 100_000
+#: Bodies of 12 MB, of the 16 that the hub takes.
+PART = 10_000
+#: What the second list says of every charge point, and the first does not.
+CHANGED_MINUTES = 45
+TARGET = 3.0
+LONGEST_S = 1.0
+LOOK_S = 0.05
+DOCUMENT = """mutation List($items: [ChargePointInput!]!, $part: ListPart) {
+  setChargePointList(operatorId: "DE8AC", chargePoints: $items, part: $part) { accepted unchanged }
+}"""
+VARIANTS = ("hub", "orm")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured. `seconds`: per variant, all parts; `again_s`: the hub, the list that replaces the first.
+
+    `longest_s`: of the transactions that had an id, the longest, by variant and for the second list.
+    """
+
+    items: int
+    seconds: Mapping[str, float]
+    again_s: float
+    longest_s: Mapping[str, float]
+
+    @property
+    def times(self) -> float:
+        return self.seconds["orm"] / self.seconds["hub"]
+
+
+def run(dsn: str, progress: Callable[[], None], items: int = ITEMS, part: int = PART) -> Figures:
+    """Make both worlds and measure. Raises: AnswersDiffer when they do not end with the same rows."""
+    urls = {name: _dsn(dsn, f"uploads_{name}") for name in VARIANTS}
+    keys = {name: asyncio.run(_make_world(dsn, f"uploads_{name}")) for name in VARIANTS}
+    first, second = (_bodies(items, part, minutes) for minutes in (None, CHANGED_MINUTES))
+    seconds: dict[str, float] = dict.fromkeys(VARIANTS, 0.0)
+    longest_s: dict[str, float] = dict.fromkeys((*VARIANTS, "again"), 0.0)
+    with serving({"hub": ["hub", urls["hub"]], "orm": ["uploads-orm", urls["orm"]]}) as servers:
+        for name in VARIANTS:
+            _post(
+                servers[name], orjson.dumps({"query": "{ __typename }"}), keys[name]
+            )  # waits until the server is there
+        for body in first:
+            for name in VARIANTS:
+                with _watching(urls[name], name, longest_s):
+                    seconds[name] += _post(servers[name], body, keys[name])
+                progress()
+        asyncio.run(compare(urls))
+        again_s = 0.0
+        with _watching(urls["hub"], "again", longest_s):
+            for body in second:
+                again_s += _post(servers["hub"], body, keys["hub"])
+                progress()
+    return Figures(items, seconds, again_s, longest_s)
+
+
+def steps(items: int = ITEMS, part: int = PART) -> int:
+    """Say how often `run` calls its `progress`."""
+    return len(range(0, items, part)) * (len(VARIANTS) + 1)
+
+
+def lines(figures: Figures) -> Sequence[str]:
+    """Say what came out, and what was to be reached."""
+    word = "reached" if figures.times >= TARGET else "NOT reached"
+    worst_s = max(figures.longest_s["hub"], figures.longest_s["again"])
+    short = "reached" if worst_s <= LONGEST_S else "NOT reached"
+    return [
+        *(f"{name}: {figures.items / took_s:,.0f} items/s" for name, took_s in figures.seconds.items()),
+        f"hub, all changed: {figures.items / figures.again_s:,.0f} items/s",
+        f"{figures.times:.2f} times the baseline; to reach: {TARGET:g}: {word}",
+        (
+            f"longest transaction of the hub, a new list: {figures.longest_s['hub']:.2f} s (baseline: "
+            f"{figures.longest_s['orm']:.2f} s); in the place of another: {figures.longest_s['again']:.2f} s; "
+            f"to reach: {LONGEST_S:g} s: {short}"
+        ),
+    ]
+
+
+# ---------------------------------------------------------------- what is sent
+
+
+def list_of(items: int, party_id: str = PARTY) -> list[dict[str, Any]]:
+    """Give so many charge points of the demo's kind, their ids in one spelling, without spots."""
+    demo = replace(OPERATORS[0], party_id=party_id, share=items / EVSES)
+    made = charge_points(demo, 1, datetime(2026, 3, 2, tzinfo=UTC))
+    return [{**each, "evseId": each["evseId"].replace("*", ""), "parkingSpots": []} for each in made]
+
+
+def _bodies(items: int, part: int, minutes: int | None) -> list[bytes]:
+    sent = [{**each, "maxReservationMinutes": minutes} for each in list_of(items)]
+    firsts = range(0, items, part)
+    return [
+        orjson.dumps(
+            {
+                "query": DOCUMENT,
+                "variables": {
+                    "items": sent[first : first + part],
+                    "part": {"listId": f"list {minutes}", "number": number, "last": number == len(firsts)},
+                },
+            }
+        )
+        for number, first in enumerate(firsts, start=1)
+    ]
+
+
+def _post(server: Server, body: bytes, key: str) -> float:
+    """Send one part; give the seconds it took. Raises: AnswersDiffer when something was wrong with it."""
+    head = f"POST /graphql HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer {key}\r\n\r\n"
+    began = time.perf_counter()
+    answer = ask(Variant("list", server.name, server, ()), head.encode() + body)
+    took_s = time.perf_counter() - began
+    if "errors" in answer:
+        raise AnswersDiffer(f"{server.name}: {answer['errors'][0]['message']}")
+    return took_s
+
+
+# ---------------------------------------------------------------- the worlds
+
+
+def _dsn(dsn: str, name: str) -> str:
+    return dsn.replace(f"/{DATABASE}?", f"/{name}?")
+
+
+async def _make_world(dsn: str, name: str) -> str:
+    """Make a database with an operator that has nothing yet; give the operator's key."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"drop database if exists {name} with (force)")
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    url = _dsn(dsn, name)
+    await migrate(url, Settings(database_url=url))
+    database = await Database.open(url, Settings(database_url=url))
+    try:
+        return (await operator(database, PARTY)).key.secret
+    finally:
+        await database.close()
+
+
+#: What must be the same whoever wrote it: not when, and under which number of a list.
+ROWS = (
+    "select to_jsonb(evse) - 'updated_at' - 'list_no' as row from evse join operator using (list_no)",
+    "select to_jsonb(place) - 'updated_at' - 'list_no' as row from location as place join operator using (list_no)",
+    "select to_jsonb(evse_status) as row from evse_status",
+    "select to_jsonb(array[kind, entity_id, existed::text]) as row from change",
+)
+
+
+async def compare(urls: Mapping[str, str]) -> None:
+    """Raises: AnswersDiffer when the databases do not hold the same."""
+    for rows in ROWS:
+        found = {name: await _digest(url, rows) for name, url in urls.items()}
+        if len(set(found.values())) > 1:
+            raise AnswersDiffer(f"{rows}: {found}")
+
+
+async def _digest(dsn: str, rows: str) -> tuple[int, str]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        digests = f"select md5(row::text) as digest from ({rows}) as rows"
+        sql = f"select count(*), md5(string_agg(digest, '' order by digest)) from ({digests}) as digests"
+        [row] = await connection.fetch(sql)
+        return row[0], row[1]
+    finally:
+        await connection.close()
+
+
+# ---------------------------------------------------------------- transactions
+
+_AGE = """
+select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8 from pg_stat_activity
+where backend_xid is not null and datname = current_database() and backend_type = 'client backend'
+"""
+
+
+@contextmanager
+def _watching(dsn: str, name: str, longest_s: dict[str, float]) -> Iterator[None]:
+    """Note how long the longest transaction with an id lasts meanwhile: readers of the log wait for it."""
+    done = threading.Event()
+
+    async def watch() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            while not done.is_set():
+                longest_s[name] = max(longest_s[name], await connection.fetchval(_AGE))
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await connection.close()
+
+    watching = threading.Thread(target=asyncio.run, args=(watch(),))
+    watching.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watching.join()
