@@ -145,7 +145,11 @@ class Door:
             compiled = operation.compiled(self.core, variables)
             if compiled is not None:
                 return await _compiled(compiled, self._context(entry, variables), entry.extensions)
-        return await self._executed(entry, given)
+        try:
+            return await self._executed(entry, given)
+        finally:
+            # graphql-core's execution is a cycle, which would keep what was uploaded until the collector comes by.
+            entry.asking.asked.variables.clear()
 
     async def subscribe(self, entry: Entry, outlet: Outlet) -> Subscription:
         """Begin a subscription. Raises: HubError, Invalid, GraphQLError."""

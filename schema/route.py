@@ -1,12 +1,15 @@
 """/graphql over HTTP, as one thin ASGI callable: FastAPI's router would cost more than the whole answer."""
 
+from contextlib import ExitStack
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from app import metrics
+from app.collector import resting
 from schema.door import Asking, Door, Entry, refused
 from schema.http import (
+    BIG_BYTES,
     EVENT_STREAM,
     JSON,
     Answer,
@@ -38,21 +41,31 @@ class GraphQLRoute:
         headers = dict(scope["headers"])
         began = perf_counter()
         wanted = Wanted(JSON, events=False)
-        try:
-            wanted = negotiated(headers)
-            entry = await self.door.enter(await self._asking(scope, headers, receive))
-            if entry.operation.is_subscription:
-                await self._stream(entry, wanted, receive, send)
-                return
-            answer = await self.door.answer(entry)
-        except Exception as error:
-            answer = refused(error)
+        with ExitStack() as until_answered:
+            try:
+                wanted = negotiated(headers)
+                answer = await self._answer(scope, headers, wanted, receive, send, until_answered)
+            except Exception as error:
+                answer = refused(error)
+        if answer is None:
+            return
         metrics.REQUESTS.labels(answer.way).inc()
         metrics.SECONDS.labels(answer.way).observe(perf_counter() - began)
         await self._send(send, answer, wanted, headers)
 
-    async def _asking(self, scope: Scope, headers: Headers, receive: Receive) -> Asking:
-        """Let a request in. Raises: BadRequest, Unauthenticated, RateLimited."""
+    async def _answer(
+        self, scope: Scope, headers: Headers, wanted: Wanted, receive: Receive, send: Send, until_answered: ExitStack
+    ) -> Answer | None:
+        """Give the answer, and let go of the request; None: it was streamed."""
+        entry = await self.door.enter(await self._asking(scope, headers, receive, until_answered))
+        if not entry.operation.is_subscription:
+            return await self.door.answer(entry)
+        until_answered.close()
+        await self._stream(entry, wanted, receive, send)
+        return None
+
+    async def _asking(self, scope: Scope, headers: Headers, receive: Receive, until_answered: ExitStack) -> Asking:
+        """Let a request in; during a big one the collector rests. Raises: BadRequest, Unauthenticated, RateLimited."""
         check_head(scope, headers, may_get=self.door.development)
         client = scope.get("client")
         address = client[0] if client else ""
@@ -64,7 +77,9 @@ class GraphQLRoute:
         settings = self.settings
         maximum_bytes = settings.max_body_bytes if caller else settings.max_anonymous_body_bytes
         body = await read_body(headers, receive, maximum_bytes, settings.body_timeout_s)
-        return Asking(caller, payer, read_posted(body))
+        if len(body) > BIG_BYTES:
+            until_answered.enter_context(resting())
+        return Asking(caller, payer, await read_posted(body))
 
     async def _stream(self, entry: Entry, wanted: Wanted, receive: Receive, send: Send) -> None:
         if not wanted.events:

@@ -181,6 +181,28 @@ async def _listen(hub: Hub) -> None:
 
 
 @contextmanager
+def heartbeat(hub: Hub) -> Iterator[list[float]]:
+    """Beat every millisecond where the hub runs; gives a list that has, afterwards, the longest pause in seconds."""
+    stop = threading.Event()
+
+    async def beat() -> float:
+        longest, last = 0.0, time.perf_counter()
+        while not stop.is_set():
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+        return longest
+
+    beating = asyncio.run_coroutine_threadsafe(beat(), hub.loop)
+    found: list[float] = []
+    try:
+        yield found
+    finally:
+        stop.set()
+        found.append(beating.result(30))
+
+
+@contextmanager
 def scratch_database(server_dsn: str, template: str, name: str) -> Iterator[str]:
     """Make a database for longer than one test; gives its DSN."""
     _administer(server_dsn, f"create database {name} template {template} strategy file_copy")

@@ -3,10 +3,8 @@
 import asyncio
 import gc
 import os
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -16,7 +14,7 @@ from graphql import get_introspection_query
 from schema.http import media_type
 from tests.benchmarks.questions import NEAREST
 from tests.evil import BODIES, DOCUMENTS, fresh
-from tests.hub import JSON, Hub, serve, serve_for_pay
+from tests.hub import JSON, Hub, heartbeat, serve, serve_for_pay
 from tests.world import World
 
 MODERN = {"Accept": "application/graphql-response+json"}
@@ -43,28 +41,6 @@ def code_of(response: httpx.Response) -> str:
 
 
 # ---------------------------------------------------------------- nothing stalls
-
-
-@contextmanager
-def heartbeat(hub: Hub) -> Iterator[list[float]]:
-    """Beat every millisecond where the hub runs; gives a list that has, afterwards, the longest pause in seconds."""
-    stop = threading.Event()
-
-    async def beat() -> float:
-        longest, last = 0.0, time.perf_counter()
-        while not stop.is_set():
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            longest, last = max(longest, now - last), now
-        return longest
-
-    beating = asyncio.run_coroutine_threadsafe(beat(), hub.loop)
-    found: list[float] = []
-    try:
-        yield found
-    finally:
-        stop.set()
-        found.append(beating.result(30))
 
 
 @pytest.fixture(scope="module")

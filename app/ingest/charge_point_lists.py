@@ -4,10 +4,10 @@ What changed is found by reading. Little of it is written in one transaction; fo
 old one, see `app.ingest.new_lists`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from app.db.engine import Connection, Database, Session
 from app.ingest import evse_tables
@@ -31,10 +31,9 @@ from app.ingest.lists import (
 from app.ingest.new_lists import begin_list, flip, list_in_force, write_list
 from app.ingest.operator_locks import OPERATOR, holding
 from app.ingest.parking_tables import refresh_touched, touch_spots
-from app.ingest.records import Read, Refusal
+from app.ingest.records import ChargePoint, Read, Refusal
 from app.ingest.refusals import REFUSALS_KEPT, keep_refusals
 from app.ingest.settle import settle
-from app.ingest.slices import sliced
 from app.ingest.uploads import CHARGE_POINTS, Owner, Report, by_index, sort_out
 
 #: How many EVSEs that are new, different or gone one transaction takes.
@@ -61,18 +60,21 @@ async def set_charge_points(
     """
     operator_no = await operator_no_of(database, owner)
     own, refused = sort_out(items, owner, CHARGE_POINTS)
-    rows = [(index, dict(item_of(each, index, operator_no).row)) async for index, each in sliced(own.items())]
+
+    def row_of(index: int, each: ChargePoint) -> Mapping[str, Any]:
+        return item_of(each, index, operator_no).row
+
     in_part = part or the_whole()
     await forget_lists(database, now, owner.role_id)
     async with holding(database, OPERATOR, operator_no, owner.partner_id) as session:
         await settle(session, operator_no)
         list_ = _List(session, operator_no, owner, now, refusals_kept)
         await session.write(lambda connection: list_.begin(connection, refused))
-        staged = await stage_part(session, list_.begin, CHARGE_POINT_LIST, owner, in_part, rows, refused, now)
+        staged = await stage_part(session, list_.begin, CHARGE_POINT_LIST, owner, in_part, own, row_of, refused, now)
         if in_part.last and staged.missing:
             raise incomplete(in_part, staged.missing)
         if not staged.complete:
-            return Report(len(rows), 0, 0, by_index(refused))
+            return Report(len(own), 0, 0, by_index(refused))
         try:
             report = await list_.put_in_force(staged.list_no, confirmed)
         except (EmptyList, TooManyRemovals):

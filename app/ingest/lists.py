@@ -4,10 +4,10 @@ However much there is of anything, it is written in many short transactions. The
 that is not complete a day after it began is forgotten.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Table
@@ -18,7 +18,10 @@ from app.errors import BadInput, HubError
 from app.ids import InvalidId, party_of
 from app.ingest.pace import Pace
 from app.ingest.records import Refusal
+from app.ingest.slices import sliced
 from app.ingest.uploads import CHARGE_POINTS, PARKING_SPOTS, Noun, Owner
+
+T = TypeVar("T")
 
 #: *hub*: items of unfinished lists that a role may have at the hub.
 MOST_LISTED: Final = 250_000
@@ -142,17 +145,22 @@ async def stage_part(
     kind: Kind,
     owner: Owner,
     part: Part,
-    rows: Sequence[tuple[int, dict[str, Any]]],
+    items: Mapping[int, T],
+    row_of: Callable[[int, T], Mapping[str, Any]],
     refused: Sequence[Refusal],
     now: datetime,
 ) -> Staged:
-    """Keep a part until its list is complete; the uploader is held. Raises: BadInput; ListTooLarge; as `begin`."""
+    """Keep a part until its list is complete; the uploader is held. `items` by index.
+
+    Rows are made of them piece by piece: all at once would take more memory than anything else.
+    Raises: BadInput; ListTooLarge; what `begin` raises.
+    """
 
     async def announce(connection: Connection) -> tuple[int, int]:
         await begin(connection)
-        list_no = await _find_list(connection, kind, owner, part, len(rows), now)
+        list_no = await _find_list(connection, kind, owner, part, len(items), now)
         kept = kept_ids(refused, kind.noun, owner)
-        row = (list_no, part.number, part.last, len(rows), len(refused), kept)
+        row = (list_no, part.number, part.last, len(items), len(refused), kept)
         return list_no, await connection.fetchval(_BEGIN_PART, *row)
 
     async def complete(connection: Connection) -> tuple[Staged, list[int]]:
@@ -162,9 +170,11 @@ async def stage_part(
         return Staged(list_no, await missing_parts(connection, list_no)), retired
 
     list_no, part_no = await session.write(announce)
-    pace = Pace()
-    for some in pace.slices(rows):
-        records = [(part_no, index, *(row[name] for name in kind.columns)) for index, row in some]
+    pace, columns = Pace(), kind.columns
+    for some in pace.slices(list(items.items())):
+        records = [
+            (part_no, index, *map(row_of(index, item).__getitem__, columns)) async for index, item in sliced(some)
+        ]
         with pace.timing(len(some)):
             await session.write(lambda connection, records=records: _copy(connection, kind, records))
     staged, retired = await session.write(complete)

@@ -3,9 +3,9 @@
 At once where it changes little enough for one short transaction, else spot after spot.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -30,7 +30,7 @@ from app.ingest.operator_locks import PARKING_OPERATOR, holding
 from app.ingest.pace import in_pieces
 from app.ingest.parking_spots import ReadSpot, begin, row_of
 from app.ingest.parking_tables import SPOT_COLUMNS, merge_spots, unpublish
-from app.ingest.records import Refusal
+from app.ingest.records import ParkingSpot, Refusal
 from app.ingest.refusals import REFUSALS_KEPT, keep_refusals
 from app.ingest.slices import sliced
 from app.ingest.uploads import PARKING_SPOTS, Owner, Reason, Report, by_index, sort_out
@@ -59,7 +59,6 @@ async def set_parking_spots(
     Raises: NotItsOperator; BadInput; ListIncomplete; ListTooLarge; EmptyList; TooManyRemovals.
     """
     own, refused = sort_out(items, owner, PARKING_SPOTS)
-    rows = [(index, row_of(each)) async for index, each in sliced(own.items())]
     in_part = part or the_whole()
     await forget_lists(database, now, owner.role_id)
 
@@ -69,11 +68,11 @@ async def set_parking_spots(
 
     async with holding(database, PARKING_OPERATOR, owner.role_id, owner.partner_id) as session:
         await session.write(lambda connection: starting(connection, refused))
-        staged = await stage_part(session, starting, PARKING_SPOT_LIST, owner, in_part, rows, refused, now)
+        staged = await stage_part(session, starting, PARKING_SPOT_LIST, owner, in_part, own, _row_of, refused, now)
         if in_part.last and staged.missing:
             raise incomplete(in_part, staged.missing)
         if not staged.complete:
-            return Report(len(rows), 0, 0, by_index(refused))
+            return Report(len(own), 0, 0, by_index(refused))
         try:
             report = await _put_in_force(session, starting, staged.list_no, owner, confirmed, now)
         except (EmptyList, TooManyRemovals):
@@ -82,6 +81,10 @@ async def set_parking_spots(
             raise
         await forget_list(session, PARKING_SPOT_LIST, staged.list_no)
     return Report(report.accepted, report.unchanged, report.removed, by_index((*refused, *report.refused)))
+
+
+def _row_of(_: int, each: ParkingSpot) -> Mapping[str, Any]:
+    return row_of(each)
 
 
 _LISTED: Final = """

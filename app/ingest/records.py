@@ -49,8 +49,11 @@ from app.words import (
 )
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A frozen value named in snake case inside and camel case outside."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True):
+    """A frozen value named in snake case inside and camel case outside.
+
+    It cannot be part of a cycle, so the collector of cycles need not look at it: an upload makes a hundred thousand.
+    """
 
 
 class Point(Record, frozen=True, kw_only=True):
