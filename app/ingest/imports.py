@@ -7,6 +7,7 @@ tables consistent, so a crash half way is repaired by the next import. Rules:
 - Within the register the newer file is right: a location that moved takes along those of its EVSEs that come later.
 - EVSEs of the register that the file does not name are removed at the end. One that it names but whose row is refused
   keeps its previous record, as with uploads: absence removes, damage does not.
+- Of whom nothing is left, and the file knows nothing, the register is no longer named as the source.
 - Once a partner holds a party id, the EVSEs under it are the partner's, those from the register too.
 """
 
@@ -144,6 +145,8 @@ async def import_register(
     if not confirm_removals and len(absent) * 2 > stood:
         raise _too_many(register.source, len(absent), stood)
     removed = await _remove(database, register.source, absent, now)
+    names = list(survey.operators)
+    await database.write(lambda connection: connection.execute(_NO_LONGER_NAME, register.source, names))
     await database.write(_take_stock)
     return ImportReport(
         tally.rows, tally.accepted, tally.unchanged, removed, dict(tally.refused), dict(register.warnings)
@@ -282,7 +285,7 @@ async def _find_standing(database: Database, source: str) -> set[str]:
 
 
 #: An operator without a partner takes name, source and licence from the register that brought its EVSEs; one that has
-#: none is taken over and opened.
+#: none of others is taken over and opened.
 _KNOW_OPERATORS: Final = """
 insert into operator (party_id, name, open, source, licence)
 select party_id, name, true, $3, $4 from unnest($1::text[], $2::text[]) as known (party_id, name) order by party_id
@@ -293,7 +296,16 @@ where operator.role_id is null
 and (operator.name, operator.source, operator.licence)
     is distinct from (excluded.name, excluded.source, excluded.licence)
 and (operator.source is not distinct from excluded.source
-    or not exists (select from evse where evse.list_no = operator.list_no))
+    or not exists (
+        select from evse where evse.list_no = operator.list_no and evse.source is distinct from excluded.source
+    ))
+"""
+
+#: Source and licence stay named as long as the file knows the operator, or something of the register stands.
+_NO_LONGER_NAME: Final = """
+update operator set source = null, licence = null
+where source = $1 and (role_id is not null or party_id <> all($2::text[]))
+and not exists (select from evse where evse.list_no = operator.list_no and evse.source = operator.source)
 """
 
 

@@ -285,6 +285,40 @@ async def test_does_not_open_what_the_administrator_closed(database: Database) -
     assert (await operators(database))["NLX01"][:2] == ("New", False)
 
 
+async def test_names_a_register_as_long_as_something_of_it_stands(database: Database) -> None:
+    await take(database, [*points(1, 2, 3), *points(1, 2, party="CHY02")])
+    kept = Refusal(path="rows[0]", index=0, id="CH*Y02*E1", code="EMPTY", message="it is damaged")
+    licence = "Licence Ouverte 2.0"
+    for items, named in (
+        ([kept], (SOURCE, licence)),
+        ([], (None, None)),
+        (points(1, party="CHY02"), (SOURCE, licence)),
+    ):
+        await take(database, [*items, *points(1, 2, 3)], TUESDAY)
+        known = await operators(database)
+        assert known["CHY02"] == ("Name of CHY02", True, *named, False)
+        assert known["NLX01"][2:4] == (SOURCE, licence)
+
+
+async def test_names_a_register_until_the_partner_has_replaced_what_came_from_it(database: Database) -> None:
+    await take(database, [*points(1, 2, 3), *points(1, 2, party="CHY02")])
+    owner = await make_owner(database, "CHY02")
+    await update_charge_points(database, points(1, party="CHY02"), owner, TUESDAY)
+    for source in (SOURCE, None):
+        await take(database, [*points(1, 2, 3), *points(1, 2, party="CHY02")], WEDNESDAY)
+        assert (await operators(database))["CHY02"][2] == source
+        await remove_charge_points(database, ["CHY02E2"], owner, WEDNESDAY)
+
+
+async def test_leaves_an_operator_to_the_register_that_still_has_something(database: Database) -> None:
+    await take(database, [*points(1, party="CHY02"), *points(1, 2, 3)], source="other")
+    await take(database, points(2, party="CHY02"))
+    assert (await operators(database))["CHY02"][2] == "other"
+    await take(database, points(1, 2, 3), TUESDAY, source="other")
+    await take(database, points(2, party="CHY02"), TUESDAY)
+    assert (await operators(database))["CHY02"][2] == SOURCE
+
+
 # ---------------------------------------------------------------- locations
 
 
