@@ -26,7 +26,10 @@ _EVSE: Final = [column for column in stored_columns(evse) if column.name not in 
 _EVSE_NAMES: Final = ", ".join(column.name for column in _EVSE)
 _LISTED_EVSE: Final = ", ".join(unstaged(column, "listed") for column in _EVSE)
 _WORDS: Final = ", ".join(LOCATION_WORDS)
-_LISTED_WORDS: Final = _WORDS.replace("related_locations", "related_locations::json")
+_LISTED_WORDS: Final = ", ".join(f"listed.{name}" for name in LOCATION_WORDS).replace(
+    "related_locations", "related_locations::json"
+)
+_SAID_WORDS: Final = ", ".join(f"said.{name}" for name in LOCATION_WORDS)
 
 # A location must be there before its EVSEs; what it shows is decided when all of them are.
 _PLACE_STAYING: Final = f"""
@@ -43,10 +46,15 @@ _CHOSEN: Final = """
 unnest($1::int[], $2::int[]) as chosen (part_no, place) join listed_evse as listed using (part_no, place)
 """
 
+# The first one of a location counts: all are as new, and they come in the order of ids. Where the words are those of
+# the old list, the time is too.
 _PLACE_LISTED: Final = f"""
 insert into location (list_no, {_WORDS}, updated_at)
-select distinct on (location_id) $3::int, {_LISTED_WORDS}, $4::timestamptz
-from {_CHOSEN} order by location_id, evse_id on conflict do nothing
+select distinct on (listed.location_id) $3::int, {_LISTED_WORDS}, coalesce(old.updated_at, $4::timestamptz)
+from {_CHOSEN}
+left join location as old
+on old.list_no = $5 and old.location_id = listed.location_id and not {differing("old", "listed")}
+order by listed.location_id, evse_id on conflict do nothing
 """
 
 _COPY_LISTED: Final = f"""
@@ -63,21 +71,20 @@ _LINKING: Final = """
 select unnest(parking_ids) as parking_id, operator_no from evse where list_no = $1 and evse_id = any($2)
 """
 
-# Where the words are those of the old list, the time is too.
+# What stays may be older than what is new beside it, and newer than what is gone.
 _SAY: Final = f"""
-with said as (
+with newest as (
     select distinct on (location_id) {_WORDS} from evse where list_no = $1 and location_id = any($3)
     order by location_id, updated_at desc, evse_id
+), said as (
+    select newest.*, coalesce(old.updated_at, $4::timestamptz) as said_at
+    from newest left join location as old
+    on old.list_no = $2 and old.location_id = newest.location_id and not {differing("old", "newest")}
 )
-update location set ({_WORDS}, updated_at) = (
-    select {_WORDS}, coalesce((
-        select old.updated_at from said as words
-        join location as old on old.list_no = $2 and old.location_id = words.location_id
-        where words.location_id = location.location_id and not {differing("old", "words")}
-    ), $4::timestamptz)
-    from said where said.location_id = location.location_id
-)
-where list_no = $1 and location_id = any($3)
+update location set ({_WORDS}, updated_at) = row({_SAID_WORDS}, said_at)
+from said
+where list_no = $1 and location.location_id = said.location_id
+and (updated_at <> said_at or {differing("location", "said")})
 """
 
 
@@ -106,7 +113,7 @@ async def write_list(session: Session, number: int, old: int, changes: Changes, 
 
     async def changed(connection: Connection, piece: Sequence[Listed]) -> None:
         chosen = ([each.part_no for each in piece], [each.place for each in piece])
-        await connection.execute(_PLACE_LISTED, *chosen, number, now)
+        await connection.execute(_PLACE_LISTED, *chosen, number, now, old)
         await connection.execute(_COPY_LISTED, *chosen, number, now)
         await _link(connection, number, [each.evse_id for each in piece])
 
@@ -115,8 +122,7 @@ async def write_list(session: Session, number: int, old: int, changes: Changes, 
 
     await in_pieces(session, changes.staying, staying)
     await in_pieces(session, changes.changed, changed)
-    locations = {each.location_id for each in changes.staying} | {each.location_id for each in changes.changed}
-    await in_pieces(session, sorted(locations), say)
+    await in_pieces(session, sorted({each.location_id for each in changes.staying}), say)
 
 
 async def _link(connection: Connection, number: int, ids: list[str]) -> None:

@@ -1,6 +1,8 @@
 """Big lists: many short transactions, one instant for readers; nothing lost whenever a process dies."""
 
 import asyncio
+from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -134,6 +136,24 @@ async def test_keeps_the_times_of_what_stays_as_it_is(world: World):
     assert {row["updated_at"] == TUESDAY for row in rows if int(row["location_id"][1:]) >= 5} == {True}
     rows = await world.database.fetch("select updated_at from location")
     assert {row["updated_at"] for row in rows} == {MONDAY}
+
+
+async def test_shows_of_each_location_the_newest_words_whatever_stays_beside_them(world: World):
+    def named(*names: str) -> list[ChargePoint]:
+        """Give 30 locations with as many EVSEs each as there are names."""
+        return [
+            charge_point(f"DE8ACE{n}X{m}", location_id=f"L{n}", location_name=name)
+            for n in range(30)
+            for m, name in enumerate(names)
+        ]
+
+    days = (MONDAY + timedelta(days=day) for day in count())
+    shown_names: list[set[str]] = []
+    for names in (("a", "b"), ("a", "c"), ("a", "c", "d"), ("a",), ("e", "f", "g"), ("a", "f")):
+        await put(world, named(*names), next(days))
+        shown_names.append({row[0] for row in await world.database.fetch("select location_name from location")})
+        assert await is_clean(world)
+    assert shown_names == [{"a"}, {"c"}, {"d"}, {"a"}, {"e"}, {"a"}]
 
 
 async def test_clears_away_what_a_process_wrote_that_died_before_it_was_in_force(
