@@ -10,6 +10,7 @@ from app.live.interest import Interest
 from app.live.log import LogRow, read_log
 from app.live.matching import Told, changes_of, segments, touched_by, turned_changes
 from app.live.past import Past
+from app.live.sight import both, either
 from app.live.turning import PAGE, turn_of, turned_page
 from app.words import ChangeKind
 
@@ -89,10 +90,11 @@ class _Reading:
             [each.id for each in touched if not each.is_spot],
             [each.id for each in touched if each.is_spot],
         )
-        before = self.past.before(rows[0].position)
+        logged = self.past.before(rows[0].position)
+        seen, before = both(logged, self.past.seen), either(logged, self.past.seen)
         count = len(rows)
         while True:
-            told = [told for each in touched for told in changes_of(each, facts, self.interest, self.past.seen, before)]
+            told = [told for each in touched for told in changes_of(each, facts, self.interest, seen, before)]
             if count == 1 or len(self.told.keys() | {each.key for each in told}) <= self.first:
                 break
             count = count // 2
@@ -111,7 +113,7 @@ class _Reading:
         if not self.past.concerns(row):
             self.position = row.position
             return True
-        before = self.past.before(row.within(""))
+        before, seen = self.past.before(row.within("")), both(self.past.before(row.position), self.past.seen)
         turn = turn_of(row)
         after: str | None = going_on
         while after is not None:
@@ -121,7 +123,7 @@ class _Reading:
             limit = max(1, (self.first - len(self.told)) // max(1, len(self.interest.evse_kinds)))
             turned, after = await turned_page(self.database, turn, after, min(limit, PAGE))
             for each in turned:
-                self._add(turned_changes(each, self.interest, self.past.seen, before, row.at))
+                self._add(turned_changes(each, self.interest, seen, before, row.at))
         self.position = row.position
         return True
 

@@ -23,8 +23,8 @@ from app.live.index import Index
 from app.live.log import LogRow, read_log, read_state
 from app.live.matching import Touched, changes_of, segments, touched_by, turned_changes
 from app.live.outlet import Outlet
-from app.live.past import Past
-from app.live.sight import NOTHING, Seen, Viewer, fetch_sights, turned
+from app.live.past import Logged, Past
+from app.live.sight import NOTHING, Seen, Viewer, both, either, fetch_sights
 from app.live.snapshot import read_snapshot
 from app.live.subscriber import MOST_ON_PAGE, Feed, Resync, Subscriber
 from app.live.turning import Turn, turn_of, turned_page
@@ -85,7 +85,7 @@ class Fanout:
         self._due: dict[Subscriber, None] = {}
         self._jobs: list[_Job] = []
         #: As the log has said so far, behind what is seen now.
-        self._logged: dict[Viewer, Seen] = {}
+        self._logged: dict[Viewer, Logged] = {}
         self._renewed_at = 0.0
         self._cursors_renewed_at = monotonic()
         self._wake = asyncio.Event()
@@ -111,7 +111,7 @@ class Fanout:
                 self.epoch, self.position = state.epoch, state.head
             if viewer not in self.sights:
                 past = await self._past_of(viewer)
-                self.sights[viewer], self._logged[viewer] = past.seen, past.before(self.position)
+                self.sights[viewer], self._logged[viewer] = past.seen, past.logged(self.position)
             place = begin(self.position)
             subscriber = Subscriber(
                 self, feed, outlet, place, max(self.position, Position(place.transaction, place.row))
@@ -245,6 +245,7 @@ class Fanout:
 
     async def _tell(self, touched: Sequence[Touched], facts: Facts) -> None:
         breathed_at = monotonic()
+        sights: dict[Viewer, tuple[Seen, Seen]] = {}
         for each in touched:
             now = facts.spots.get(each.id) if each.is_spot else facts.evses.get(each.id)
             places = [(former.longitude, former.latitude) for former in each.formers]
@@ -252,9 +253,10 @@ class Fanout:
                 places.append((now.longitude, now.latitude))
             for subscriber in self._index.find(None if each.is_spot else each.id, places):
                 interest = subscriber.feed.interest
-                seen = self.sights.get(interest.viewer, NOTHING)
-                before = self._logged.get(interest.viewer, NOTHING)
-                told = changes_of(each, facts, interest, seen, before)
+                if interest.viewer not in sights:
+                    now, logged = self._seen_by(interest.viewer)
+                    sights[interest.viewer] = both(logged, now), either(logged, now)
+                told = changes_of(each, facts, interest, *sights[interest.viewer])
                 if told:
                     for change in told:
                         subscriber.put(change)
@@ -262,6 +264,14 @@ class Fanout:
             if monotonic() > breathed_at + BREATH_S:
                 await asyncio.sleep(0)
                 breathed_at = monotonic()
+
+    def _seen_by(self, viewer: Viewer) -> tuple[Seen, Seen]:
+        """Give what a viewer sees now, and sees going by what was read of the log.
+
+        What is told is in both. What is held is in one of them: lists show what is committed, wherever the log is read.
+        """
+        now, logged = self.sights.get(viewer, NOTHING), self._logged.get(viewer)
+        return now, NOTHING if logged is None else logged.seen(viewer, now)
 
     def _relieve(self) -> None:
         """Bring those on whom too much fell to where they can go on: the log, if they take pages, or elsewhere."""
@@ -304,7 +314,6 @@ class Fanout:
             return
         differing = before.evses_of ^ seen.evses_of
         if differing and before.spots_of == seen.spots_of:
-            self._logged[viewer] = seen
             self._turn(viewer, Turn(tuple(sorted(differing)), None, datetime.now(UTC), self.position), before)
 
     async def _turn_sights(self, row: LogRow, renewed: set[Viewer]) -> None:
@@ -314,9 +323,9 @@ class Fanout:
         renewed |= viewers
         for viewer in viewers & self._viewers.keys():
             logged = self._logged[viewer]
-            if not (row.existed and _still_has(self.sights[viewer], row)):
-                self._logged[viewer] = turned(logged, row.operator_nos, row.entity_id, not row.existed)
-            self._turn(viewer, turn_of(row), turned(logged, row.operator_nos, row.entity_id, row.existed))
+            self._logged[viewer] = logged.with_(row, not row.existed)
+            before = logged.with_(row, row.existed).seen(viewer, self.sights[viewer])
+            self._turn(viewer, turn_of(row), before)
 
     def _turn(self, viewer: Viewer, turn: Turn, before: Seen) -> None:
         subscribers = list(self._viewers[viewer])
@@ -331,7 +340,7 @@ class Fanout:
             job = self._jobs[0]
             job.subscribers = [each for each in job.subscribers if each.is_open]
             page, after = await turned_page(self.database, job.turn, job.after) if job.subscribers else ([], None)
-            seen = self.sights.get(job.viewer, NOTHING)
+            seen = both(*self._seen_by(job.viewer))
             for each in page:
                 for subscriber in job.subscribers:
                     for change in turned_changes(each, subscriber.feed.interest, seen, job.before, job.turn.at):
@@ -366,6 +375,8 @@ class Fanout:
         if not done:
             snapshot = await read_snapshot(self.database)
             page = await feed.page(place, MOST_ON_PAGE, until)
+            if page.keys:  # it shows what is seen now, which may be more than was known here
+                await self._renew([feed.interest.viewer])
             if not subscriber.is_open or subscriber.place is not place:
                 return
             for key in page.keys:
@@ -387,10 +398,3 @@ class Fanout:
 
 def _concerns(row: LogRow, viewer: Viewer) -> bool:
     return not viewer.administrator and row.role_id in (None, viewer.role_id)
-
-
-def _still_has(seen: Seen, row: LogRow) -> bool:
-    """Say whether what is out of sight by a row is seen all the same, by contract as well as by openness."""
-    if row.operator_nos is None:
-        return row.entity_id in seen.psos
-    return seen.spots_of is None or seen.spots_of.issuperset(row.operator_nos)

@@ -3,8 +3,8 @@
 Who sees whom by contract, or because it is theirs, is logged apart from whom everybody sees; a viewer sees both.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from app.db.engine import Database
@@ -23,7 +23,7 @@ with logged as materialized (
         log_horizon() as horizon
 )
 select logged.*, turn.* from logged left join lateral (
-    select transaction, id, role_id is null, operator_nos, entity_id, existed from change
+    select transaction, id, role_id, operator_nos, entity_id, existed from change
     where kind = 'SIGHT' and (role_id = $1 or role_id is null) and (transaction, id) > ($2, $3)
     order by transaction, id limit $4
 ) as turn on true
@@ -31,11 +31,42 @@ order by transaction, id
 """
 
 
-class _Turn(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Whom a viewer sees by what the log said up to some row: who is seen by itself, and whom everybody sees."""
+
+    own: frozenset[int] = frozenset()
+    open: frozenset[int] = frozenset()
+    psos: frozenset[str] = frozenset()
+
+    def with_(self, turn: "SightRow | LogRow", in_sight: bool) -> "Logged":
+        """Give the same with those that a row is about in sight, or out of it."""
+        if turn.operator_nos is None:
+            psos = self.psos | {turn.entity_id} if in_sight else self.psos - {turn.entity_id}
+            return replace(self, psos=psos)
+        which = "open" if turn.role_id is None else "own"
+        had: frozenset[int] = getattr(self, which)
+        return replace(self, **{which: had.union(turn.operator_nos) if in_sight else had.difference(turn.operator_nos)})
+
+    def seen(self, viewer: Viewer, now: Seen) -> Seen:
+        """Give it as a sight. `now`: what is seen now.
+
+        The log does not know whose EVSEs are a provider's: operators that are seen now and not the provider's are left
+        out. Of one that is not seen any more it is not known; to be told that its EVSEs are gone does no harm.
+        """
+        if viewer.administrator:
+            return now
+        operators = self.own | self.open
+        if viewer.provider_id is None or now.evses_of is None or now.spots_of is None:
+            return Seen(operators, operators, self.psos)
+        return Seen(operators - (now.spots_of - now.evses_of), operators, self.psos)
+
+
+class SightRow(NamedTuple):
     """A row about sight: about everybody's or the viewer's own, of operators or, without any, of a PSO."""
 
     position: Position
-    of_everybody: bool
+    role_id: int | None
     operator_nos: Sequence[int] | None
     entity_id: str
     existed: bool
@@ -48,12 +79,11 @@ class Past:
     viewer: Viewer
     seen: Seen
     horizon: int
-    own: frozenset[int] = frozenset()
-    open: frozenset[int] = frozenset()
-    psos: frozenset[str] = frozenset()
+    #: As the log said last.
+    last: Logged = Logged()
     #: The latest first.
-    turns: Sequence[_Turn] = ()
-    _known: dict[int, Seen] = field(default_factory=dict[int, Seen], repr=False)
+    turns: Sequence[SightRow] = ()
+    _known: dict[int, Logged] = field(default_factory=dict[int, Logged], repr=False)
 
     @classmethod
     async def read(cls, database: Database, viewer: Viewer, after: Position) -> "Past":
@@ -64,47 +94,27 @@ class Past:
         own, open_, psos, horizon = rows[0][:4]
         seen = (await fetch_sights(database, [viewer]))[viewer]
         turns = [_turn(row[4:]) for row in reversed(rows) if row[4] is not None]
-        return cls(viewer, seen, horizon, frozenset(own), frozenset(open_), frozenset(psos), turns)
+        return cls(viewer, seen, horizon, Logged(frozenset(own), frozenset(open_), frozenset(psos)), turns)
 
     def concerns(self, row: LogRow) -> bool:
         """Say whether a row about sight is about this viewer's. The administrator's never changes."""
         return not self.viewer.administrator and row.role_id in (None, self.viewer.role_id)
 
+    def logged(self, position: Position) -> Logged:
+        """Give what the log had said up to a position: every later turn is turned back, the latest first."""
+        later = sum(turn.position > position for turn in self.turns)
+        if later not in self._known:
+            logged = self.last
+            for turn in self.turns[:later]:
+                logged = logged.with_(turn, turn.existed)
+            self._known[later] = logged
+        return self._known[later]
+
     def before(self, position: Position) -> Seen:
-        """Give what was seen at a position: with every later turn turned back."""
-        if self.viewer.administrator:
-            return self.seen
-        later = [turn for turn in self.turns if turn.position > position]
-        if len(later) not in self._known:
-            self._known[len(later)] = self._turned_back(later)
-        return self._known[len(later)]
-
-    def _turned_back(self, later: Iterable[_Turn]) -> Seen:
-        own: dict[int, bool] = {}
-        open_: dict[int, bool] = {}
-        psos: dict[str, bool] = {}
-        for turn in later:
-            if turn.operator_nos is None:
-                psos[turn.entity_id] = turn.existed
-            else:
-                (open_ if turn.of_everybody else own).update(dict.fromkeys(turn.operator_nos, turn.existed))
-        operators = _then(self.own, own) | _then(self.open, open_)
-        return Seen(self._narrowed(operators), operators, _then(self.psos, psos))
-
-    def _narrowed(self, operators: frozenset[int]) -> frozenset[int]:
-        """Leave out operators that were seen all the time and are not the provider's.
-
-        Of one that is not seen any more it is not known; to be told that its EVSEs are gone does no harm.
-        """
-        if self.viewer.provider_id is None or self.seen.evses_of is None or self.seen.spots_of is None:
-            return operators
-        return operators - (self.seen.spots_of - self.seen.evses_of)
+        """Give what was seen at a position, going by the log."""
+        return self.logged(position).seen(self.viewer, self.seen)
 
 
-def _turn(values: Sequence[Any]) -> _Turn:
+def _turn(values: Sequence[Any]) -> SightRow:
     transaction, row, *rest = values
-    return _Turn(Position(transaction, row), *rest)
-
-
-def _then(now: frozenset[Any], then: Mapping[Any, bool]) -> frozenset[Any]:
-    return now.difference(then) | {each for each, existed in then.items() if existed}
+    return SightRow(Position(transaction, row), *rest)

@@ -1,7 +1,7 @@
 """Whom a caller sees, as sets held in memory: what `app.visibility` says in SQL, for many changes at once."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from app.auth import Caller
@@ -75,16 +75,19 @@ def _seen(operators: Any, psos: Any, of_provider: Any) -> Seen:
     return Seen(narrowed, seen, frozenset[str](psos or ()))
 
 
-def _both(one: frozenset[int] | None, other: frozenset[int]) -> frozenset[int]:
-    return other if one is None else one & other
+def _both(one: frozenset[int] | None, other: frozenset[int] | None) -> frozenset[int] | None:
+    return one if other is None else other if one is None else one & other
 
 
-def turned(seen: Seen, operator_nos: Collection[int] | None, pso: str, into_sight: bool) -> Seen:
-    """Give a sight with some operators, or without any a PSO, in it or out of it. Who sees all goes on to."""
-    if operator_nos is None:
-        return replace(seen, psos=seen.psos | {pso} if into_sight else seen.psos - {pso})
+def both(one: Seen, other: Seen) -> Seen:
+    """Give what is in both sights."""
+    return Seen(_both(one.evses_of, other.evses_of), _both(one.spots_of, other.spots_of), one.psos & other.psos)
+
+
+def either(one: Seen, other: Seen) -> Seen:
+    """Give what is in one of two sights, or in both."""
     evses_of, spots_of = (
-        None if each is None else each.union(operator_nos) if into_sight else each.difference(operator_nos)
-        for each in (seen.evses_of, seen.spots_of)
+        None if a is None or b is None else a | b
+        for a, b in ((one.evses_of, other.evses_of), (one.spots_of, other.spots_of))
     )
-    return replace(seen, evses_of=evses_of, spots_of=spots_of)
+    return Seen(evses_of, spots_of, one.psos | other.psos)
