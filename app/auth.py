@@ -23,6 +23,7 @@ RANDOM_CHARACTERS = 32
 CHECKSUM_CHARACTERS = 6
 SHOWN_CHARACTERS = len(PREFIX) + 6
 CACHED_KEYS = 10_000
+NEVER = float("-inf")
 STILL_GOOD = "select hash from unnest($1::bytea[]) as hash where exists (select from authenticate(hash))"
 
 
@@ -103,6 +104,11 @@ class Keys:
             )
         return await self._find(hash_secret(secret))
 
+    def is_new(self, authorization: str) -> bool:
+        """Say whether it holds what looks like a key, and one that was never found good here: perhaps it is guessed."""
+        secret = authorization.partition(" ")[2].strip()
+        return looks_like_a_secret(secret) and hash_secret(secret) not in self._known
+
     async def _find(self, secret_hash: bytes) -> Caller:
         now = time.monotonic()
         known = self._known.get(secret_hash)
@@ -134,4 +140,4 @@ class Keys:
 
     def forget(self) -> None:
         """Look every key up again: one was revoked, or a partner suspended, by this process."""
-        self._known.clear()
+        self._known = {secret_hash: (NEVER, caller) for secret_hash, (_, caller) in self._known.items()}

@@ -134,6 +134,12 @@ class Budget:
         remaining = max(min(share.left + share.expected(rate, now), rate.burst), 0.0)
         return Standing(remaining, now + (rate.burst - remaining) / rate.per_s)
 
+    def give_back(self, subject: str | UUID, amount: float) -> None:
+        """Give tokens back that were taken for nothing."""
+        share = self._shares.get(subject)
+        if share is not None:
+            share.left += amount
+
     def _share(self, subject: str | UUID, rate: Rate) -> _Share:
         share = self._shares.get(subject)
         if share is not None:
@@ -193,11 +199,12 @@ class Budget:
 
 
 class Budgets:
-    """Who pays, and the two kinds of budget: requests and cost."""
+    """Who pays, and the kinds of budget: requests, cost, and keys that are shown for the first time."""
 
     def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.requests = Budget("requests", database, clock)
         self.cost = Budget("cost", database, clock)
+        self.guesses = Budget("unknown keys", database, clock)
         burst_s = settings.budget_burst_s
         self._partner = (
             _rate(settings.partner_requests_per_s, burst_s),
@@ -218,6 +225,16 @@ class Budgets:
         """Charge one request. Raises: RateLimited."""
         if payer.requests is not None:
             await self.requests.take(payer.subject, payer.requests, 1.0)
+
+    async def guess(self, stranger: Payer) -> None:
+        """Charge a key that may be guessed, before it is looked up. Raises: RateLimited."""
+        if stranger.requests is not None:
+            await self.guesses.take(stranger.subject, stranger.requests, 1.0)
+
+    def forgive(self, stranger: Payer) -> None:
+        """Take back what a key was charged that turned out to be good."""
+        if stranger.requests is not None:
+            self.guesses.give_back(stranger.subject, 1.0)
 
     async def spend(self, payer: Payer, cost: float) -> Standing | None:
         """Charge the cost of a request; None where any may be spent. Raises: RateLimited."""

@@ -109,12 +109,19 @@ class Door:
         """Say who is asking. Raises: Unauthenticated, RateLimited."""
         if authorization is None:
             return None
+        stranger = self.budgets.payer(None, address)
+        guesses = self.keys.is_new(authorization)
+        if guesses:
+            await self.budgets.guess(stranger)
         try:
-            return await self.keys.verify(authorization)
+            caller = await self.keys.verify(authorization)
         except Unauthenticated:
             # Whoever guesses keys pays for it as a stranger.
-            await self.budgets.admit(self.budgets.payer(None, address))
+            await self.budgets.admit(stranger)
             raise
+        if guesses:
+            self.budgets.forgive(stranger)
+        return caller
 
     async def payer(self, caller: Caller | None, address: str) -> Payer:
         """Say who pays, and charge one request. Raises: RateLimited."""

@@ -163,6 +163,20 @@ async def test_forgets_at_once_what_it_is_told_to_forget(database: Database) -> 
     assert not await is_good(keys, secret)
 
 
+async def test_takes_for_new_what_it_never_found_good(database: Database) -> None:
+    partner_id, [secret] = await enrolled(database, NSP)
+    keys = Keys(database, trusted_s=0)
+    assert keys.is_new(f"Bearer {secret}")
+    assert not keys.is_new("Bearer ochub_nonsense"), "that is not looked up"
+    assert await is_good(keys, secret)
+    assert not keys.is_new(f"Bearer {secret}")
+    keys.forget()
+    assert not keys.is_new(f"bearer  {secret}"), "it is looked up again, but not for the first time"
+    await suspend_partner(database, CONSOLE, partner_id, utc_now())
+    assert not await is_good(keys, secret)
+    assert keys.is_new(f"Bearer {secret}")
+
+
 async def test_does_not_remember_that_a_key_was_bad(database: Database) -> None:
     """A key that was just issued works at once, whoever tried it before."""
     keys = Keys(database, trusted_s=60)

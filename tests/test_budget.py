@@ -80,6 +80,16 @@ async def test_holds_a_burst_and_refills(budgets: Callable[[], Budget], clock: C
     assert await spend_all(lambda: budget.take("a", RATE, 1)) == 1_000
 
 
+async def test_takes_back_what_was_taken_for_nothing(budgets: Callable[[], Budget]) -> None:
+    budget = budgets()
+    for _ in range(2_000):
+        await budget.take("a", RATE, 1)
+        budget.give_back("a", 1)
+    budget.give_back("b", 1_000)
+    assert await spend_all(lambda: budget.take("a", RATE, 1)) == 1_000
+    assert await spend_all(lambda: budget.take("b", RATE, 1)) == 1_000, "nothing was taken of it"
+
+
 async def test_keeps_subjects_apart(budgets: Callable[[], Budget]) -> None:
     budget = budgets()
     await spend_all(lambda: budget.take("a", RATE, 1))

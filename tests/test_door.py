@@ -11,11 +11,12 @@ import httpx
 import pytest
 from graphql import get_introspection_query
 
+from app.auth import new_secret
 from schema.http import media_type
 from tests.benchmarks.questions import NEAREST
 from tests.evil import BODIES, DOCUMENTS, fresh
-from tests.hub import JSON, Hub, heartbeat, serve, serve_for_pay
-from tests.world import World
+from tests.hub import AUTHENTICATING, JSON, Hub, heartbeat, serve, serve_for_pay
+from tests.world import CALLERS, World
 
 MODERN = {"Accept": "application/graphql-response+json"}
 HELLO = "{ __typename }"
@@ -364,6 +365,29 @@ def test_makes_guessers_of_keys_pay_as_strangers(world: World) -> None:
         assert statuses[0] == 401
         assert 429 in statuses
         assert hub.post(HELLO, headers=world.authorization("wegweiser")).status_code == 200
+
+
+def test_looks_up_no_more_guesses_than_their_address_may_make(world: World) -> None:
+    with serve_for_pay(world.dsn, **TEN_AND_NO_MORE, key_cache_s=0) as hub:
+        known, new = world.authorization("wegweiser"), world.authorization("nordlicht")
+        assert hub.post(HELLO, headers=known).status_code == 200
+        with hub.recording():
+            guesses = [{"Authorization": f"Bearer {new_secret()}"} for _ in range(30)]
+            answers = [hub.post(HELLO, headers=guess) for guess in guesses]
+        assert hub.statements.count(AUTHENTICATING) <= 11, "ten, and what came back meanwhile"
+        assert answers[0].status_code == 401
+        assert (answers[-1].status_code, code_of(answers[-1])) == (429, "RATE_LIMITED")
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+        # Who was let in before is no guesser; who comes for the first time cannot be told from one.
+        assert hub.post(HELLO, headers=known).status_code == 200
+        assert hub.post(HELLO, headers=new).status_code == 429
+
+
+def test_charges_no_guess_for_a_key_that_is_good(world: World) -> None:
+    with serve_for_pay(world.dsn, anonymous_requests_per_s=0.03, budget_burst_s=100.0) as hub:
+        callers = [name for name in CALLERS if name != "ruhend"]
+        statuses = [hub.post(HELLO, headers=world.authorization(name)).status_code for name in callers]
+        assert statuses == [200] * 10, "three guesses, and ten keys"
 
 
 def test_believes_nobody_about_addresses_by_default(world: World) -> None:
