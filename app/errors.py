@@ -4,10 +4,12 @@
 class HubError(Exception):
     """Say what a caller did wrong, in words that also say what is possible.
 
-    `code` is stable and documented in the README; `message` holds the values; `hint` says what to do next.
+    `code` is stable and documented in the README; `message` holds the values; `hint` says what to do next;
+    `retry_after_s` when to come back, in whole seconds, where that helps.
     """
 
     code = "SERVER"
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, hint: str | None = None, code: str | None = None) -> None:
         super().__init__(message)

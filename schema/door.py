@@ -24,7 +24,7 @@ from strawberry import Schema
 from app.auth import Caller, Keys
 from app.beside import beside
 from app.budget import Budgets, Payer, RateLimited, Standing
-from app.db.engine import Database
+from app.db.engine import Database, Overloaded
 from app.errors import HubError, Unauthenticated
 from app.live.outlet import Outlet, Subscription
 from app.settings import Settings
@@ -106,7 +106,7 @@ class Door:
         self.strangers_documents = self.documents if development else Documents(self.core, self.limits, True)
 
     async def caller(self, authorization: str | None, address: str) -> Caller | None:
-        """Say who is asking. Raises: Unauthenticated, RateLimited."""
+        """Say who is asking. Raises: Unauthenticated, RateLimited, Overloaded."""
         if authorization is None:
             return None
         stranger = self.budgets.payer(None, address)
@@ -145,7 +145,7 @@ class Door:
         return Entry(asking, operation, None if standing is None else _shown(cost, standing))
 
     async def answer(self, entry: Entry) -> Answer:
-        """Answer a query or a mutation. Raises: HubError, Invalid."""
+        """Answer a query or a mutation. Raises: HubError, Invalid; Overloaded of a query, in which nothing is done."""
         operation, given = entry.operation, self._given(entry)
         if operation.is_query:
             variables = self._coerced(entry, given)
@@ -226,6 +226,9 @@ class Door:
         result = await began if isawaitable(began) else began
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise Invalid(result.errors)
+        for error in result.errors or ():
+            if operation.is_query and isinstance(error.original_error, Overloaded):
+                raise error.original_error
         return Answer(_body(result.data, result.errors or (), entry.extensions), way="executed")
 
 
@@ -235,6 +238,8 @@ async def _compiled(fields: tuple[CompiledField, ...], context: Context, extensi
     for field in fields:
         try:
             value = await _value(field, context)
+        except Overloaded:
+            raise
         except Exception as error:
             errors.append(located(error, field.node, field.key))
             value = None
@@ -309,6 +314,8 @@ def _status(error: BaseException | None) -> int | None:
             return 401
         case RateLimited() | TooManyOpen():
             return 429
+        case Overloaded():
+            return 503
         case TooComplex():
             return 400
         case HubError() | GraphQLError():
@@ -318,11 +325,11 @@ def _status(error: BaseException | None) -> int | None:
 
 
 def _headers(error: HubError) -> Iterator[tuple[bytes, bytes]]:
+    if error.retry_after_s is not None:
+        yield b"retry-after", str(error.retry_after_s).encode()
     match error:
         case Unauthenticated():
             yield b"www-authenticate", b"Bearer"
-        case RateLimited():
-            yield b"retry-after", str(error.retry_after_s).encode()
         case BadRequest(status=405):
             yield b"allow", error.allow.encode()
         case BadRequest(status=408):

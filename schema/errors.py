@@ -11,7 +11,6 @@ from asyncpg import QueryCanceledError
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from app import metrics
-from app.budget import RateLimited
 from app.errors import HubError
 
 log = structlog.get_logger(__name__)
@@ -46,7 +45,7 @@ def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
         return (
             shown
             | {"message": error.message if cause.message in error.message else cause.message}
-            | _extensions(cause.code, cause.hint, _retry_after_s(cause))
+            | _extensions(cause.code, cause.hint, cause.retry_after_s)
         )
     if isinstance(cause, QueryCanceledError):
         hint = "ask for less: a smaller area, fewer filters, a smaller page"
@@ -59,10 +58,6 @@ def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
 def _extensions(code: str, hint: str | None = None, retry_after_s: int | None = None) -> dict[str, Any]:
     known = {"code": code, "hint": hint, "retryAfterS": retry_after_s}
     return {"extensions": {name: value for name, value in known.items() if value is not None}}
-
-
-def _retry_after_s(cause: HubError) -> int | None:
-    return cause.retry_after_s if isinstance(cause, RateLimited) else None
 
 
 def _unforeseen(cause: BaseException) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from prometheus_client import Gauge
 from app import metrics
 from app.auth import Keys
 from app.budget import network_of
+from app.db.engine import Overloaded
 from app.errors import HubError
 from app.settings import Settings
 
@@ -113,7 +114,7 @@ class Streams:
             await asyncio.sleep(self.check_every_s)
             try:
                 await self._end_revoked()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (Overloaded, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("keys of open sockets were not checked", reason=type(error).__name__)
 
     async def _end_revoked(self) -> None:

@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import metrics
 from app.auth import Caller
 from app.budget import Payer, RateLimited
+from app.db.engine import Overloaded
 from app.errors import Unauthenticated
 from app.live.outlet import Subscription
 from schema.compiled import encode
@@ -194,7 +195,7 @@ class Socket:
             self._count_for(payer.subject)
         except Unauthenticated as error:
             raise Closing(FORBIDDEN, error.message) from None
-        except RateLimited as error:
+        except (RateLimited, Overloaded) as error:
             raise Closing(TRY_LATER, error.message) from None
         except TooManyOpen as error:
             raise Closing(TOO_MANY, error.message) from None

@@ -91,6 +91,19 @@ class Hub:
 
         self.run(work())
 
+    @contextmanager
+    def occupied(self, pool: asyncpg.Pool) -> Iterator[None]:
+        """Keep the one connection of a pool for a while."""
+
+        async def take() -> Any:
+            return await pool.acquire()
+
+        connection = self.run(take())
+        try:
+            yield
+        finally:
+            self.run(pool.release(connection))
+
     def until(self, condition: Callable[[], bool], patience_s: float = 30) -> None:
         """Wait for what must happen sooner or later."""
         ends = time.monotonic() + patience_s

@@ -10,10 +10,12 @@ import asyncpg
 import httpx
 import pytest
 
+from app.db import engine
 from app.db.cluster import Cluster
 from tests.hub import Hub, locked, scratch_database, serve
 from tests.world import World
 
+HELLO = "{ __typename }"
 ONE = '{ evse(evseId: "DE*SON*E1") { evseId } }'
 
 
@@ -97,6 +99,36 @@ def test_gives_up_with_a_code_when_the_database_takes_too_long(world: World) -> 
             [error] = hub.post(ONE).json()["errors"]  # while the table is locked: it gives up, or never answers
             assert error["extensions"]["code"] == "TIMEOUT"
         assert hub.ask(ONE) == {"evse": {"evseId": "DE*SON*E1"}}
+
+
+@pytest.mark.parametrize(
+    "query", [ONE, f"{{ __schema {{ queryType {{ name }} }} {ONE[1:]}"], ids=["compiled", "executed"]
+)
+def test_refuses_a_query_that_waited_too_long_for_a_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(engine, "READS_WAIT_S", 0.1)
+    with serve(world.dsn, profile="DEVELOPMENT") as hub:
+        hub.ask(query)
+        with hub.occupied(hub.database.reads):
+            for asked, headers in ((query, None), (HELLO, world.authorization("wegweiser"))):
+                response = hub.post(asked, headers=headers)
+                assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+                [error] = response.json()["errors"]
+                assert (error["extensions"]["code"], error["extensions"]["retryAfterS"]) == ("OVERLOADED", 1)
+            assert hub.ask(HELLO) == {"__typename": "Query"}
+        assert hub.ask(query)["evse"] == {"evseId": "DE*SON*E1"}
+
+
+def test_says_of_a_mutation_which_field_waited_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others of it may have been done, so it is answered."""
+    monkeypatch.setattr(engine, "WRITES_WAIT_S", 0.1)
+    key, removal = world.authorization("sonnenstrom"), 'removeChargePoints(evseIds: ["DE*SON*E99"]) { accepted }'
+    with serve(world.dsn) as hub, hub.occupied(hub.database.writes):
+        response = hub.post(f"mutation {{ {removal} }}", headers=key)
+    [error] = response.json()["errors"]
+    assert (response.status_code, error["path"]) == (200, ["removeChargePoints"])
+    assert error["extensions"]["code"] == "OVERLOADED"
 
 
 def test_goes_on_when_its_connections_were_cut(cluster: Cluster, template: str) -> None:

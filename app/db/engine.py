@@ -27,6 +27,11 @@ WRITE_ATTEMPTS = 4
 PATIENCE_S = 60.0
 LOOK_AGAIN_S = 0.05
 
+#: How long one who reads, or writes, waits for a connection: twice as long as a reading statement may take, and as long
+#: as a writing one.
+READS_WAIT_S = 10.0
+WRITES_WAIT_S = 30.0
+
 #: PostGIS takes a place for nearer than its index said, by the last bit: at exactly 0 degrees and at the antimeridian,
 #: which is -180 and 180. The same statement finds and then sorts, where it may not walk the index in order.
 WRONG_ORDER = "index returned tuples in wrong order"
@@ -42,6 +47,13 @@ class Busy(HubError):
     """Something that must end first did not end in time."""
 
     code = "BUSY"
+
+
+class Overloaded(HubError):
+    """No connection was free for so long."""
+
+    code = "OVERLOADED"
+    retry_after_s = 1
 
 
 class Later(Exception):
@@ -67,6 +79,31 @@ class Session:
                 if attempt == WRITE_ATTEMPTS:
                     raise
                 attempt += 1
+
+
+class _Connection:
+    """A connection of a pool for the length of a block. Raises: Overloaded when none is free in time.
+
+    A class, because a generator would take four times as long, in every read: 20 microseconds.
+    """
+
+    __slots__ = ("_connection", "_patience_s", "_pool")
+
+    def __init__(self, pool: asyncpg.Pool, patience_s: float) -> None:
+        self._pool = pool
+        self._patience_s = patience_s
+
+    async def __aenter__(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                self._connection: Connection = await self._pool.acquire()
+        except TimeoutError:
+            message = f"no connection to the database was free within {self._patience_s:g} s"
+            raise Overloaded(message, "ask again in a moment") from None
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.release(self._connection)
 
 
 class Database:
@@ -100,22 +137,25 @@ class Database:
             pool.terminate()
 
     async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:
-        """Run one reading statement on its own, with its one plan for all arguments or `planned` for these."""
-        async with (self.planned if planned else self.reads).acquire() as connection:
+        """Run one reading statement on its own, with its one plan for all arguments or `planned` for these.
+
+        Raises: Overloaded.
+        """
+        async with _Connection(self.planned if planned else self.reads, READS_WAIT_S) as connection:
             try:
                 return await connection.fetch(sql, *args)
             except InternalServerError as error:
                 if WRONG_ORDER not in str(error):
                     raise
-        async with self.planned.acquire() as connection, connection.transaction(readonly=True):
+        async with _Connection(self.planned, READS_WAIT_S) as connection, connection.transaction(readonly=True):
             await connection.execute("set local enable_indexscan = off")
             return await connection.fetch(sql, *args)
 
     async def fetch_private(
         self, partner: UUID | None, administrator: bool, sql: str, *args: Any
     ) -> list[asyncpg.Record]:
-        """Run one reading statement on private tables: row-level security sees who is asking."""
-        async with self.reads.acquire() as connection, connection.transaction(readonly=True):
+        """Run one reading statement on private tables: row-level security sees who is asking. Raises: Overloaded."""
+        async with _Connection(self.reads, READS_WAIT_S) as connection, connection.transaction(readonly=True):
             await identify(connection, partner, administrator)
             return await connection.fetch(sql, *args)
 
@@ -127,12 +167,12 @@ class Database:
     ) -> T:
         """Run `work` in one short transaction; it is run again when it lost a race, so it must have no other effects.
 
-        Raises: what `work` raises; the driver's error after three retries; Busy.
+        Raises: what `work` raises; the driver's error after three retries; Busy; Overloaded.
         """
         attempt, until = 1, time.monotonic() + PATIENCE_S
         while True:
             try:
-                async with self.writes.acquire() as connection, connection.transaction():
+                async with _Connection(self.writes, WRITES_WAIT_S) as connection, connection.transaction():
                     await identify(connection, partner, administrator)
                     return await work(connection)
             except (SerializationError, DeadlockDetectedError):
@@ -146,9 +186,9 @@ class Database:
     async def session(self, partner: UUID | None = None) -> AsyncGenerator[Session]:
         """Give a connection for several transactions; no more than one to a caller, or callers wait in a circle.
 
-        From a pool of its own: what takes long must not keep short writes waiting.
+        From a pool of its own: what takes long must not keep short writes waiting. Raises: Overloaded.
         """
-        async with self.sessions.acquire() as connection:
+        async with _Connection(self.sessions, PATIENCE_S) as connection:
             yield Session(connection, partner)
 
 

@@ -1,5 +1,6 @@
 """How many sockets, subscriptions and messages there may be, whom they cost, and when they end by the hub's will."""
 
+import asyncio
 import json
 import time
 from contextlib import ExitStack, suppress
@@ -11,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from app.auth import STILL_GOOD
+from app.db import engine
 from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.settings import Settings
@@ -232,6 +234,21 @@ async def test_would_leave_them_open_if_it_did_not_look(database_url: str, datab
         other.send("connection_init", payload=key)
         assert other.end()[0] == 4403
         assert [client.hear()["type"] for _ in range(20)] == ["next"] * 20
+
+
+async def test_goes_on_looking_when_no_connection_was_free_for_it(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "READS_WAIT_S", 0.05)
+    key = await with_a_key(database)
+    with serve(database_url, api=API, key_check_s=0.05, key_cache_s=0) as hub, talk(hub) as client, talk(hub) as later:
+        client.init(key)
+        with hub.occupied(hub.database.reads):
+            later.send("connection_init", payload=key)
+            assert later.end()[0] == 1013
+            await asyncio.sleep(0.5)
+        await execute(database_url, ENDS["a revoked key"])
+        assert client.end()[0] == 4403
 
 
 async def test_asks_once_for_all_open_keys(database_url: str, database: Database) -> None:
