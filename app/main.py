@@ -2,8 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Coroutine
+import time
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
@@ -25,7 +27,7 @@ from app.live.bus import Bus
 from app.live.expiry import sweep
 from app.live.fanout import Fanout
 from app.live.keeper import keep
-from app.live.log import read_health
+from app.live.log import LogHealth, read_health
 from app.settings import Settings
 from schema import build
 from schema.door import Door, Source
@@ -36,6 +38,7 @@ from schema.subscription import ChangeSource, shown
 from schema.ws import SocketRoute
 
 READY_WITHIN_S = 2.0
+LOOKED_EVERY_S = 1.0
 GRAPHQL = "/graphql"
 PREFLIGHT_KEPT_S = 86_400
 
@@ -84,7 +87,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = await Database.open(dsn, settings)
-        app.state.database = database
+        app.state.database, app.state.watch = database, Watch(database)
         keys, budgets = Keys(database, settings.key_cache_s), Budgets(database, settings)
         fanout = Fanout(database, shown, most=settings.max_subscriptions)
         door = Door(schema, database, keys, budgets, settings, profile is Profile.DEVELOPMENT, source)
@@ -116,6 +119,45 @@ def create_app(
     if profile is Profile.DEVELOPMENT:
         hub.router.routes.extend(ide_routes())
     return hub
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the database was found: what /readyz says of it, and how the log stands, if it could be read."""
+
+    body: Mapping[str, Any]
+    health: LogHealth | None = None
+
+
+class Watch:
+    """Looks at the database for whoever asks how the hub is: at most once a second, however many ask."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._looking: asyncio.Task[Look] | None = None
+        self._looked_at = 0.0
+
+    async def look(self) -> Look:
+        """Say how the database was when it was looked at last, at most a second ago."""
+        now = time.monotonic()
+        if self._looking is None or (self._looking.done() and now > self._looked_at + LOOKED_EVERY_S):
+            self._looking, self._looked_at = asyncio.create_task(_look(self.database)), now
+        return await asyncio.shield(self._looking)
+
+
+async def _look(database: Database) -> Look:
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            rows = await database.fetch("select version_num from alembic_version")
+            found, expected = (rows[0][0] if rows else None), newest_revision()
+            health = await read_health(database) if found == expected else None
+    except Exception as error:
+        return Look({"status": "unavailable", "database": type(error).__name__})
+    schema = {"schema": found, "expectedSchema": expected}
+    if health is None:
+        return Look({"status": "schema behind", **schema})
+    log = {"lagS": round(health.lag_s, 3), "oldestWriterS": round(health.oldest_writer_s, 3)}
+    return Look({"status": "ok", **schema, "log": log}, health)
 
 
 @asynccontextmanager
@@ -157,18 +199,9 @@ async def healthz() -> Response:
 
 async def readyz(request: Request) -> Response:
     """Say whether the database answers and has this version's schema; 503 when not."""
-    database: Database = request.app.state.database
-    try:
-        async with asyncio.timeout(READY_WITHIN_S):
-            rows = await database.fetch("select version_num from alembic_version")
-            found, expected = (rows[0][0] if rows else None), newest_revision()
-            if found != expected:
-                return JSONResponse({"status": "schema behind", "schema": found, "expectedSchema": expected}, 503)
-            health = await read_health(database)
-    except Exception as error:
-        return JSONResponse({"status": "unavailable", "database": type(error).__name__}, 503)
-    log = {"lagS": round(health.lag_s, 3), "oldestWriterS": round(health.oldest_writer_s, 3)}
-    return JSONResponse({"status": "ok", "schema": found, "expectedSchema": expected, "log": log})
+    watch: Watch = request.app.state.watch
+    look = await watch.look()
+    return JSONResponse(look.body, 503 if look.health is None else 200)
 
 
 async def metrics_page(request: Request) -> Response:
@@ -177,16 +210,7 @@ async def metrics_page(request: Request) -> Response:
     for name, pool in vars(database).items():
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
         metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())
-    await _measure_log(database)
+    health = (await request.app.state.watch.look()).health
+    metrics.LOG_LAG.set(math.nan if health is None else health.lag_s)
+    metrics.OLDEST_WRITER.set(math.nan if health is None else health.oldest_writer_s)
     return PlainTextResponse(metrics.rendered(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-async def _measure_log(database: Database) -> None:
-    """Take the log's health for a scrape; nan where the database does not answer."""
-    lag_s = oldest_writer_s = math.nan
-    with suppress(Exception):
-        async with asyncio.timeout(READY_WITHIN_S):
-            health = await read_health(database)
-            lag_s, oldest_writer_s = health.lag_s, health.oldest_writer_s
-    metrics.LOG_LAG.set(lag_s)
-    metrics.OLDEST_WRITER.set(oldest_writer_s)

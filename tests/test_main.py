@@ -48,8 +48,8 @@ def test_is_not_ready_before_its_schema_is_there(empty: str) -> None:
     with serve(empty) as hub:
         assert hub.client.get("/readyz").status_code == 200
         run(execute(empty, "update alembic_version set version_num = 'older'"))
-        response = hub.client.get("/readyz")
-        assert (response.status_code, response.json()["status"]) == (503, "schema behind")
+        hub.until(lambda: hub.client.get("/readyz").status_code == 503)
+        assert hub.client.get("/readyz").json()["status"] == "schema behind"
         assert hub.client.get("/healthz").status_code == 200
 
 
@@ -59,6 +59,16 @@ def test_is_not_ready_while_the_database_is_away(cluster: Cluster, template: str
         response = hub.client.get("/readyz")
         assert (response.status_code, response.json()["status"]) == (503, "unavailable")
         assert hub.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics"])
+def test_asks_the_database_how_it_is_once_a_second_however_many_ask(hub: Hub, path: str) -> None:
+    began = time.monotonic()
+    with hub.recording() as statements:
+        assert {hub.client.get(path).status_code for _ in range(50)} == {200}
+    seconds = time.monotonic() - began
+    asked = sum("log_health()" in statement for statement in statements)
+    assert 1 <= asked <= seconds + 1
 
 
 def test_counts_what_it_does(hub: Hub, world: World) -> None:
