@@ -108,6 +108,8 @@ class PostgresBus(Bus):
         super().__init__()
         self._dsn, self._settings = dsn, settings
         self._connection: asyncpg.Connection | None = None
+        #: A connection says one thing at a time.
+        self._speaking = asyncio.Lock()
 
     async def _listen(self) -> None:
         connection = await connect(self._dsn, self._settings, "ochub bus")
@@ -118,7 +120,8 @@ class PostgresBus(Bus):
             self._connection = connection
             self._begin()
             while not await _is_set(ended, SILENCE_S):
-                await connection.fetchval("select 1")
+                async with self._speaking:
+                    await connection.fetchval("select 1")
             raise ConnectionError("the database ended the connection")
         finally:
             self._connection = None
@@ -128,9 +131,10 @@ class PostgresBus(Bus):
         self.hear()
 
     async def _send(self, text: str) -> bool:
-        if self._connection is None:
-            return False
-        await self._connection.execute("select pg_notify($1, $2)", CHANNEL, text)
+        async with self._speaking:
+            if self._connection is None:
+                return False
+            await self._connection.execute("select pg_notify($1, $2)", CHANNEL, text)
         return True
 
 

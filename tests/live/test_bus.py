@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.live.bus import Bus
+from app.live.bus import CHANNEL, Bus
 from app.live.cursor import Position
 from app.settings import Settings
 from tests.exchange.world import owner
@@ -88,6 +88,19 @@ async def test_comes_back_when_its_connection_was_cut(database_url: str):
             )
         await asyncio.gather(drained(one), drained(other))
         assert await wakes(one, other)
+
+
+async def test_wakes_while_it_asks_whether_its_connection_is_there(database_url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("app.live.bus.SILENCE_S", 0)
+    heard: list[object] = []
+    async with owner(database_url) as connection, Bus.open(database_url, Settings()) as bus:
+        await connection.add_listener(CHANNEL, lambda *notified: heard.append(notified[-1]))
+        await once_connected(bus)
+        for number in range(200):
+            await bus.wake(Position(number))
+        async with asyncio.timeout(60):
+            while len(heard) < 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 async def test_wakes_through_nats_and_comes_back_with_it():
