@@ -40,8 +40,22 @@ class Target:
     times: float
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many times the time of another question an answer may take at most, for one client."""
+
+    question: str
+    what: str
+    other: str
+    times: float
+
+
 TARGETS = (Target("a", "orm", 20), Target("a", "bare", 0.75), Target("b", "orm", 40), Target("b", "bare", 0.7))
 CLIENTS_OF_TARGETS = 8
+LIMITS = (
+    Limit("f", "the 50 nearest with their live status", "a", 1.3),
+    Limit("g", "the 50 nearest that are available now, where nine in ten are occupied", "a", 3),
+)
 #: The questions that the mapper answers too, and that are asked with a key as well.
 WITH_ALL_BASELINES = ("a", "b")
 BESIDE_BARE = ("c", "d", "e")
@@ -195,11 +209,12 @@ def _run(
 
 
 def _variants(question: Question, servers: Mapping[str, Any], key: str) -> list[Variant]:
-    asked, bare = graphql_requests(question), bare_requests(question)
-    variants = [
-        Variant(question.name, "hub", servers["hub"], asked),
-        Variant(question.name, "bare", servers["bare"], bare, like="hub"),
-    ]
+    asked = graphql_requests(question)
+    variants = [Variant(question.name, "hub", servers["hub"], asked)]
+    if question.path is None:
+        return variants
+    bare = bare_requests(question, question.path)
+    variants.append(Variant(question.name, "bare", servers["bare"], bare, like="hub"))
     if question.name[0] not in WITH_ALL_BASELINES:
         return variants
     return [
@@ -259,7 +274,13 @@ def _verdicts(results: Sequence[Result]) -> list[str]:
         for name, baseline in (("hub", "orm, cached"), ("hub, key", "bare, key"), ("hub, key", "hub"))
     ]
     others += [f"({letter}) {_ratios(results, letter, 'hub', 'bare')}" for letter in BESIDE_BARE]
-    return [f"At {CLIENTS_OF_TARGETS} clients, medians of the rounds' ratios:", *targets, *others]
+    return [
+        f"At {CLIENTS_OF_TARGETS} clients, medians of the rounds' ratios:",
+        *targets,
+        *others,
+        "At one client:",
+        *(_limited(results, limit) for limit in LIMITS),
+    ]
 
 
 def _verdict(results: Sequence[Result], target: Target) -> str:
@@ -267,6 +288,33 @@ def _verdict(results: Sequence[Result], target: Target) -> str:
     word = "reached" if reached >= target.times else "NOT reached"
     ratios = _ratios(results, target.question, "hub", target.baseline)
     return f"({target.question}) {ratios}; to reach: {target.times:g}: {word}"
+
+
+def _limited(results: Sequence[Result], limit: Limit) -> str:
+    took, cpu = (times_as_much(results, limit, of) for of in (_p50_ms, _cpu_ms))
+    word = "reached" if took <= limit.times else "NOT reached"
+    return (
+        f"({limit.question}) {limit.what}: {took:.2f} times as long as ({limit.other}), {cpu:.2f} times the CPU;"
+        f" to reach: at most {limit.times:g}: {word}"
+    )
+
+
+def _p50_ms(measured: Round) -> float:
+    return measured.p50_ms
+
+
+def _cpu_ms(measured: Round) -> float:
+    return measured.server_ms + measured.postgres_ms
+
+
+def times_as_much(results: Sequence[Result], limit: Limit, of: Callable[[Round], float]) -> float:
+    """Give how many times as much the hub took as for the other question: the median over rounds."""
+    taken = {
+        result.variant.question[0]: [of(each) for each in result.rounds]
+        for result in results
+        if result.clients == 1 and result.variant.name == "hub"
+    }
+    return median(one / other for one, other in zip(taken[limit.question], taken[limit.other], strict=True))
 
 
 def _ratios(results: Sequence[Result], letter: str, name: str, baseline: str) -> str:
@@ -280,7 +328,7 @@ def _per_s(measured: Round) -> float:
 
 def _per_cpu_s(measured: Round) -> float:
     """Give requests per second of CPU, server and PostgreSQL together: steadier where others use the machine too."""
-    return 1000 / (measured.server_ms + measured.postgres_ms)
+    return 1000 / _cpu_ms(measured)
 
 
 def ratio(results: Sequence[Result], letter: str, name: str, baseline: str, of: Callable[[Round], float]) -> float:
@@ -323,6 +371,7 @@ def _figures(seed: int, world: World, sizes: Mapping[str, float], results: Seque
             {**asdict(target), "reached": ratio(results, target.question, "hub", target.baseline, _per_s)}
             for target in TARGETS
         ],
+        "limits": [{**asdict(limit), "reached": times_as_much(results, limit, _p50_ms)} for limit in LIMITS],
     }
 
 

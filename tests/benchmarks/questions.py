@@ -58,6 +58,8 @@ ROUTE = _list_of("$route: RouteInput!", "within: {route: $route}", "distanceM al
 RARE_PLUG = _list_of(
     "$near: NearInput!", f"within: {{near: $near}}, filter: {{connectorStandards: [{RARE}]}}", "distanceM"
 )
+LIVE = _list_of("$near: NearInput!", "within: {near: $near}", "distanceM status { major minor }")
+FREE = _list_of("$near: NearInput!", "within: {near: $near}, filter: {availableNow: true}", "distanceM")
 
 ONE = """
 query One($evseId: EvseId!) {
@@ -90,23 +92,26 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A document and the variables it is asked with. `path`: where the bare route answers the same."""
+    """A document and the variables it is asked with. `path`: where the bare route answers the same, if it does."""
 
     name: str
     document: str
-    path: str
+    path: str | None
     variables: Sequence[Mapping[str, Any]]
 
 
 def questions(spots: Sequence[Spot], seed: int) -> Sequence[Question]:
-    """Give what is asked: (a) to (e), around each of the spots."""
+    """Give what is asked: (a) to (g), around each of the spots; (f) and (g) where (a) is asked."""
     chance = random.Random(seed)
+    near = [_near(chance, spot, RADIUS_M) for spot in spots]
     return (
-        Question("a: 50 nearest", NEAREST, "/nearest", [_near(chance, spot, RADIUS_M) for spot in spots]),
+        Question("a: 50 nearest", NEAREST, "/nearest", near),
         Question("b: one by id", ONE, "/evse", [{"evseId": spot.evse_id} for spot in spots]),
         Question("c: a city's box", CITY, "/city", [_city(chance, spot) for spot in spots]),
         Question("d: a 200 km route", ROUTE, "/route", [_route(chance, spot) for spot in spots[:ROUTES]]),
         Question("e: a rare plug", RARE_PLUG, "/rare", [_near(chance, spot, RARE_RADIUS_M) for spot in spots]),
+        Question("f: with live status", LIVE, None, near),
+        Question("g: available now", FREE, None, near),
     )
 
 
@@ -153,9 +158,9 @@ def graphql_requests(question: Question, key: str | None = None) -> list[bytes]:
     ]
 
 
-def bare_requests(question: Question) -> list[bytes]:
+def bare_requests(question: Question, path: str) -> list[bytes]:
     """Write the question for the bare route, which knows it by its path."""
-    return [_request(question.path, variables, None) for variables in question.variables]
+    return [_request(path, variables, None) for variables in question.variables]
 
 
 def _request(path: str, body: Mapping[str, Any], key: str | None) -> bytes:

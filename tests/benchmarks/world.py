@@ -28,7 +28,7 @@ REGISTER = Path(__file__).parents[3] / "shared" / "data" / "irve" / "irve-static
 WORLD, IMPORTED = "world", "imported"
 NSP = "Benchmark NSP"
 #: Another number makes kept worlds be made anew.
-LAYOUT = 2
+LAYOUT = 3
 
 #: In the ids of copies.
 COPIED = "EB"
