@@ -15,6 +15,7 @@ from app.live import fanout as fanouts
 from app.live import subscriber as bounds
 from app.live.fanout import Fanout, TooManySubscriptions
 from schema.subscription import ChangeSource, shown
+from tests.live.log_world import complete
 from tests.live.streams import (
     CORE,
     DE,
@@ -122,9 +123,11 @@ async def test_shows_what_a_contract_brings_and_takes_it_away_again(world: Movin
         await world.contract(DE)
         await hears(client, *(("EVSE", "REMOVED", id_) for id_ in mine))
     asking = Client(world.nsp.caller, cursor=cursor)
+    await complete(world.database)
     await asking.ask_on(world.database, 3)
     assert asking.ids("EVSE") == set()
     await world.contract(DE)
+    await complete(world.database)
     await asking.ask_on(world.database, 3)
     assert asking.ids("EVSE") == mine
 
@@ -193,6 +196,7 @@ async def test_renews_the_cursor_of_who_is_told_nothing(world: Moving, monkeypat
         assert client.told == []
         client.cut()
     asking = Client(world.nsp.caller, cursor=before)
+    await complete(world.database)
     await asking.ask_on(world.database)
     assert asking.ids("EVSE") == {"DE*8AC*E1"}
     asking = Client(world.nsp.caller, cursor=client.cursor)
