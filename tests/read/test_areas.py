@@ -318,8 +318,10 @@ WINDING = [(9.9 + (n % 2) * 0.05, 48.2 + n * 0.0005) for n in range(800)]
 
 def test_winds_through_a_city(ground: Ground, positions: dict[str, Point]):
     """The same route in a corridor that is not too wide for it: each row once, though hundreds of bends are near."""
+    longitude, latitude = min(positions.values(), key=lambda point: great_circle_m(9.92, 48.4, *point))
+    winding = [(x + longitude - 9.92, y + latitude - 48.4) for x, y in WINDING]  # past one of them, wherever they lie
     for step in (1, 5):
-        area, points = route(WINDING[::step], 4_000)
+        area, points = route(winding[::step], 4_000)
         nodes = ground.everything("evses", LEAVES, {"within": area}, first=3)
         assert nodes
         check_corridor(positions, points, 4_000, nodes, 42)
