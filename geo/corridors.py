@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import asin, atan2, ceil, cos, degrees, floor, hypot, pi, radians, sin
 
-from geo.areas import EARTH_RADIUS_M, NotAnArea
+from geo.areas import EARTH_RADIUS_M, NotAnArea, great_circle_m
 from geo.routes import Piece
 
 #: Cells are twice as wide as the corridor reaches, but not tiny: each takes a search of its own.
@@ -134,9 +134,12 @@ def _surroundings(piece: Piece, reach_m: float) -> Sides:
     east = west + (end - west + 180) % 360 - 180
     west, east = min(west, east), max(west, east)
     south, north = min(south, north), max(south, north)
-    reach, highest = reach_m / EARTH_RADIUS_M, radians(max(abs(south), abs(north)))
+    reach, end_latitude = reach_m / EARTH_RADIUS_M, radians(max(abs(south), abs(north)))
+    # Between its ends a piece comes nearer to the pole; nearest when it has half its way before and behind it.
+    half = great_circle_m(*piece.start, *piece.end) / EARTH_RADIUS_M / 2
+    highest = asin(min(1, sin(end_latitude) / cos(half)))
     wide = degrees(asin(sin(reach) / cos(highest))) if highest + reach < pi / 2 else 180
-    high = degrees(reach)
+    high = degrees(reach + highest - end_latitude)
     return west - wide, south - high, east + wide, north + high
 
 

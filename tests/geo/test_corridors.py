@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from math import acos, asin, atan2, cos, degrees, pi, radians, sin, sqrt
+from math import acos, asin, atan2, cos, degrees, hypot, pi, radians, sin, sqrt
 
 import pytest
 import shapely
@@ -107,7 +107,14 @@ def flat(cell: Cell, at: Point) -> Point:
 def around(chance: random.Random, route: Sequence[Point], corridor_m: float, count: int) -> Iterator[Point]:
     for _ in range(count):
         far_m = chance.choice([0.1, 0.5, 1.0, 1.5]) * corridor_m
-        yield destination(chance.choice(route), chance.uniform(0, 2 * pi), chance.uniform(0, far_m))
+        on = between(*chance.choice(list(pairwise(route))), chance.choice([0.0, 1.0, chance.random()]))
+        yield destination(on, chance.uniform(0, 2 * pi), chance.uniform(0, far_m))
+
+
+def between(one: Point, other: Point, share: float) -> Point:
+    """Give a place on the arc of a great circle."""
+    x, y, z = (a + (b - a) * share for a, b in zip(vector(one), vector(other), strict=True))
+    return degrees(atan2(y, x)), degrees(atan2(z, hypot(x, y)))
 
 
 def check(chance: random.Random, route: Sequence[Point], corridor_m: float, count: int = 40) -> None:
@@ -140,6 +147,13 @@ def test_measures_every_place_in_one_cell(seed: int, start: Point, corridor_m: f
     for step_m in (corridor_m / 20, corridor_m / 2, min(corridor_m * 20, 80_000.0)):
         for _ in range(3):
             check(chance, winding(chance, start, step_m), corridor_m)
+
+
+@pytest.mark.parametrize("north", [1, -1])
+@pytest.mark.parametrize("east", [60, 112, 180])
+def test_reaches_beyond_the_parallels_of_a_piece_that_passes_a_pole(seed: int, north: int, east: int):
+    route = [(-70.0, north * 89.9), (-70.0 + east, north * 89.917)]
+    check(random.Random(seed), route, 2_000.0, count=400)
 
 
 def test_would_notice_lines_that_run_straight_from_one_part_of_a_route_to_the_next(
