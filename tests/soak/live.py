@@ -26,6 +26,8 @@ from tests.soak.hub import OCHUB, ROOT, ask, connecting, ochub, running, serving
 DATA = ROOT.parent / "shared" / "data" / "irve"
 STATIC, EVENTS = DATA / "irve-static-fr.csv.gz", DATA / "irve-dynamic-fr-2026-08-13.csv.gz"
 SETTLE_S = 60.0
+#: After so long every process has read what the log shows: two seconds without a bus, and as much again.
+READ_BY_ALL_S = 4.0
 
 SUBSCRIBE = """subscription Follow($within: AreaInput, $cursor: Cursor, $initial: Boolean!) {
     changes(within: $within, kinds: [EVSE, EVSE_STATUS], cursor: $cursor, initial: $initial) {
@@ -34,6 +36,9 @@ LIST = """query List($within: AreaInput, $after: String) {
     evses(within: $within, first: 500, after: $after) {
         pageInfo { hasNextPage endCursor }
         nodes { evseId status { major minor } combinedStatus { major minor } } } }"""
+SINCE = """query Since($cursor: Cursor!) {
+    changes(cursor: $cursor, kinds: [EVSE_STATUS], first: 500) { changes { evse { status { minor } } } } }"""
+HEAD = "{ evses(first: 1) { cursor } }"
 PUBLISH = """mutation Publish($chargePoints: [ChargePointInput!]!) {
     updateChargePointList(chargePoints: $chargePoints) { refused { path message } } }"""
 PUSH = """mutation Push($evses: [EvseStatusInput!], $parkingSpots: [ParkingStatusInput!]) {
@@ -293,13 +298,24 @@ async def push_unseen(client: httpx.AsyncClient, operator: Operator, followers: 
         follower.cut()
     for follower in followers:
         await follower.away.wait()
+    cursor = (await ask(client, HEAD, {}))["evses"]["cursor"]
     # A state that nothing else brings: who missed it holds another.
     state = {"major": "NOT_AVAILABLE", "minor": "OUT_OF_ORDER"}
     await ask(
         client, PUSH, {"evses": [{"evseId": f"DE*SOA*E{n}", **state} for n in range(operator.count)]}, operator.key
     )
+    await out_of_order_logged(client, cursor)
+    await asyncio.sleep(READ_BY_ALL_S)
     for follower in followers:
         follower.gate.set()
+
+
+async def out_of_order_logged(client: httpx.AsyncClient, cursor: str) -> None:
+    while True:
+        page = (await ask(client, SINCE, {"cursor": cursor}))["changes"]
+        if "OUT_OF_ORDER" in json.dumps(page):
+            return
+        await asyncio.sleep(0.1)
 
 
 async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower], settle_s: float) -> None:
