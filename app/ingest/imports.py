@@ -46,8 +46,11 @@ from app.ingest.records import Read, Refusal
 
 T = TypeVar("T")
 
-#: About a tenth of a second of writing: readers of the change log wait for the oldest transaction.
-BATCH: Final = 500
+#: Some hundredths of a second of writing: readers of the change log wait for the oldest transaction.
+BATCH: Final = 150
+
+#: So many rows in, the planner looks at tables that may have been empty: until then it takes an id for one of 200.
+FIRST_LOOK: Final = 5_000
 
 
 class TooManyRemovals(HubError):
@@ -140,6 +143,8 @@ async def import_register(
                 refused = await _take_in(database, batch, register.source, now, tally)
                 report.writelines(msgspec.json.encode(each) + b"\n" for each in refused)
                 absent -= batch.named
+                if batch.rows >= FIRST_LOOK > batch.rows - BATCH:
+                    await _take_stock(database)
                 if progress is not None:
                     progress(tally.rows)
     if not confirm_removals and len(absent) * 2 > stood:
@@ -147,18 +152,21 @@ async def import_register(
     removed = await _remove(database, register.source, absent, now)
     names = list(survey.operators)
     await database.write(lambda connection: connection.execute(_NO_LONGER_NAME, register.source, names))
-    await database.write(_take_stock)
+    await _take_stock(database)
     return ImportReport(
         tally.rows, tally.accepted, tally.unchanged, removed, dict(tally.refused), dict(register.warnings)
     )
 
 
-async def _take_stock(connection: Connection) -> None:
+async def _take_stock(database: Database) -> None:
     """Have the planner count what is there now: by itself it would after a minute, or never if the server stops before.
 
+    Table by table: once the first one's figures are written, readers of the change log wait until the transaction ends.
     That is for the tables' owner: who imports under another login leaves it to the server.
     """
-    await connection.execute("set local role none; analyze evse, evse_status, location")
+    for table in ("evse", "evse_status", "location"):
+        sql = f"set local role none; analyze {table}"
+        await database.write(lambda connection, sql=sql: connection.execute(sql))
 
 
 async def _take_in(database: Database, batch: _Batch, source: str, now: datetime, tally: _Tally) -> list[Refusal]:

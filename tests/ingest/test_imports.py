@@ -179,6 +179,15 @@ async def test_lets_the_planner_know_what_came(database: Database) -> None:
     assert (await database.fetch(counted))[0][0] == 2
 
 
+async def test_lets_the_planner_know_early_that_tables_are_not_empty_any_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "FIRST_LOOK", 5)
+    with pytest.raises(OSError, match="the disk is gone"):
+        await take(database, points(*range(20)), breaks_at=16)
+    assert (await database.fetch("select reltuples from pg_class where oid = 'evse'::regclass"))[0][0] == 6
+
+
 async def test_tells_how_far_it_is(database: Database) -> None:
     told: list[int] = []
     await import_register(database, Records(points(*range(7))), MONDAY, told.append)
