@@ -25,6 +25,7 @@ from schema.areas import takes_long
 from schema.select import Selected, Selector, details_of
 
 ROOT = "root"
+NO_VARIABLES = VariableValues({}, {})
 
 #: What a root field searches for; None answers null without a look.
 Requested = Callable[[Any, Caller | None], Request | None]
@@ -38,7 +39,7 @@ class Context:
     keys: Keys
     caller: Caller | None
     settings: Settings
-    variables: VariableValues = field(default_factory=lambda: VariableValues({}, {}))
+    variables: VariableValues = NO_VARIABLES
     #: As they came, before any coercion: what uploads are read from.
     raw_variables: dict[str, Any] = field(default_factory=dict)
 

@@ -27,7 +27,10 @@ from graphql import (
     visit,
 )
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
-from graphql.execution.values import VariableValues
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource
+from graphql.pyutils import Undefined
+from graphql.utilities import coerce_input_value  # pyright: ignore[reportUnknownVariableType]
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
@@ -91,6 +94,7 @@ class Operation:
     introspects: bool
     cost: Cost
     document: DocumentNode
+    signatures: tuple[GraphQLVariableSignature, ...] = ()
     _compiled: dict[tuple[Any, ...], tuple[CompiledField, ...] | None] = field(default_factory=dict)
 
     @property
@@ -104,6 +108,22 @@ class Operation:
     @property
     def is_subscription(self) -> bool:
         return self.node.operation is OperationType.SUBSCRIPTION
+
+    def taken(self, given: Mapping[str, Any]) -> VariableValues | None:
+        """Coerce variables of which each is given and good; None: there graphql-core knows a default, or what is wrong.
+
+        By itself it works out anew what a variable's type is, in every request.
+        """
+        sources: dict[str, VariableValueSource] = {}
+        coerced: dict[str, Any] = {}
+        for signature in self.signatures:
+            value = given.get(signature.name, Undefined)
+            taken = coerce_input_value(value, signature.type)  # pyright: ignore[reportUnknownMemberType]
+            if taken is Undefined or value is Undefined:
+                return None
+            sources[signature.name] = VariableValueSource(signature, value)
+            coerced[signature.name] = taken
+        return VariableValues(sources, coerced)
 
     def compiled(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
         """Give the root fields, compiled; None when some need the executor."""
@@ -190,7 +210,7 @@ class Documents:
         except GraphQLError as error:
             return Document((_unreadable(error),), {})
         errors = self._errors(node)
-        return Document(errors, {} if errors else _operations(node, costs))
+        return Document(errors, {} if errors else _operations(self.schema, node, costs))
 
     def _errors(self, node: DocumentNode) -> tuple[GraphQLError, ...]:
         rules = (*RULES, IntrospectionNeedsKey) if self.for_strangers else RULES
@@ -211,14 +231,20 @@ def _unreadable(error: GraphQLError) -> GraphQLError:
     return _refusal(TooComplex(told)) if told.startswith("Document ") else error
 
 
-def _operations(document: DocumentNode, costs: Mapping[str, Cost]) -> dict[str, Operation]:
+def _operations(schema: GraphQLSchema, document: DocumentNode, costs: Mapping[str, Cost]) -> dict[str, Operation]:
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     switches, introspects = _switches(document)
-    return {
-        (name := d.name.value if d.name else ""): Operation(d, fragments, switches, introspects, costs[name], document)
-        for d in document.definitions
-        if isinstance(d, OperationDefinitionNode)
-    }
+    operations: dict[str, Operation] = {}
+    for each in document.definitions:
+        if isinstance(each, OperationDefinitionNode):
+            name, signatures = each.name.value if each.name else "", _signatures(schema, each)
+            operations[name] = Operation(each, fragments, switches, introspects, costs[name], document, signatures)
+    return operations
+
+
+def _signatures(schema: GraphQLSchema, operation: OperationDefinitionNode) -> tuple[GraphQLVariableSignature, ...]:
+    listed = [get_variable_signature(schema, each) for each in operation.variable_definitions or ()]
+    return tuple(each for each in listed if not isinstance(each, GraphQLError))  # validation has seen to that
 
 
 def _switches(document: DocumentNode) -> tuple[tuple[str, ...], bool]:

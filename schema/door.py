@@ -28,7 +28,7 @@ from app.db.engine import Database, Overloaded
 from app.errors import HubError, Unauthenticated
 from app.live.outlet import Outlet, Subscription
 from app.settings import Settings
-from schema.compiled import CompiledExecutionContext, Context, encode, read_selected, request_of
+from schema.compiled import NO_VARIABLES, CompiledExecutionContext, Context, encode, read_selected, request_of
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
 from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
 from schema.guard import Limits, TooComplex, count_values, long_texts
@@ -191,6 +191,9 @@ class Door:
         return given
 
     def _coerced(self, entry: Entry, given: dict[str, Any]) -> VariableValues:
+        taken = entry.operation.taken(given)
+        if taken is not None:
+            return taken
         definitions = entry.operation.node.variable_definitions or ()
         variables = get_variable_values(self.core, definitions, given, MAXIMUM_ERRORS, self._hides(entry))
         if isinstance(variables, list):
@@ -202,10 +205,8 @@ class Door:
 
     def _context(self, entry: Entry, variables: VariableValues | None = None) -> Context:
         asking = entry.asking
-        context = Context(self.database, self.keys, asking.caller, self.settings, raw_variables=asking.asked.variables)
-        if variables is not None:
-            context.variables = variables
-        return context
+        raw = asking.asked.variables
+        return Context(self.database, self.keys, asking.caller, self.settings, variables or NO_VARIABLES, raw)
 
     async def _executed(self, entry: Entry, given: dict[str, Any]) -> Answer:
         operation = entry.operation

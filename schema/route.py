@@ -49,8 +49,9 @@ class GraphQLRoute:
                 answer = refused(error)
         if answer is None:
             return
-        metrics.REQUESTS.labels(answer.way).inc()
-        metrics.SECONDS.labels(answer.way).observe(perf_counter() - began)
+        requests, seconds = metrics.answered(answer.way)
+        requests.inc()
+        seconds.observe(perf_counter() - began)
         await self._send(send, answer, wanted, headers)
 
     async def _answer(

@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any
 
 import pytest
+from graphql.execution.values import get_variable_values
 
 from app.db.tables import evse
 from app.read import statements
@@ -51,6 +52,34 @@ def test_remembers_no_long_document() -> None:
     long = numbered(1, KEPT_CHARACTERS + 1)
     assert remembered.get(long).operation(None)
     assert remembered.known(long) is None
+
+
+VARIABLES = """query ($id: EvseId!, $first: Int = 7, $within: AreaInput, $kinds: [ChangeKind!], $after: String) {
+    evse(evseId: $id) { evseId } evses(within: $within, first: $first, after: $after) { cursor }
+    changes(kinds: $kinds, cursor: "c") { cursor } }"""
+ALL_GIVEN: dict[str, Any] = {
+    "id": "fr a23 e1", "first": 3, "kinds": ["EVSE"], "after": None,
+    "within": {"near": {"latitude": 1, "longitude": 2.5}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"kinds": "EVSE"}, {"within": None}, {"first": None}, {"more": 1}, {"within": {"near": {"latitude": 1}}},
+     {"id": None}, {"id": "?"}, {"first": 2**40}, {"first": "3"}, {"kinds": [None]}, {"within": [1]}, {"after": 5}],
+)  # fmt: skip
+def test_takes_variables_as_graphql_does(changed: dict[str, Any]) -> None:
+    operation = Documents(CORE).get(VARIABLES).operation(None)
+    given = ALL_GIVEN | changed
+    taken = operation.taken(given)
+    expected = get_variable_values(CORE, operation.node.variable_definitions or (), given)
+    assert taken == (None if isinstance(expected, list) else expected)
+
+
+@pytest.mark.parametrize("absent", ALL_GIVEN)
+def test_leaves_variables_that_are_not_given_to_graphql(absent: str) -> None:
+    operation = Documents(CORE).get(VARIABLES).operation(None)
+    assert operation.taken({name: value for name, value in ALL_GIVEN.items() if name != absent}) is None
 
 
 @pytest.fixture
