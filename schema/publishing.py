@@ -32,6 +32,12 @@ from schema.types.report import UploadReport, upload_report
 from schema.types.status_input import EvseStatusInput, ParkingStatusInput
 from schema.uploads import uploaded
 
+ChargePoints = Annotated[
+    list[ChargePointInput], strawberry.argument(description="Charge points, each checked on its own.")
+]
+ParkingSpots = Annotated[
+    list[ParkingSpotInput], strawberry.argument(description="Parking spots, each checked on its own.")
+]
 ThePart = Annotated[
     ListPart | None, strawberry.argument(description="Which part of the list this is; absent: all of it.")
 ]
@@ -54,9 +60,7 @@ class Publishing:
         self,
         info: Info,
         operator_id: Annotated[PartyId, strawberry.argument(description="Your own party id.")],
-        charge_points: Annotated[
-            list[ChargePointInput], strawberry.argument(description="Charge points, each checked on its own.")
-        ],
+        charge_points: ChargePoints,
         part: ThePart = None,
         confirm_removals: Confirm = False,
     ) -> UploadReport:
@@ -71,9 +75,7 @@ class Publishing:
     async def update_charge_point_list(
         self,
         info: Info,
-        charge_points: Annotated[
-            list[ChargePointInput], strawberry.argument(description="Charge points, each checked on its own.")
-        ],
+        charge_points: ChargePoints,
     ) -> UploadReport:
         owner = _operator(info)
         return await _published(info, update_charge_points, await _charge_points(info), owner)
@@ -99,9 +101,7 @@ class Publishing:
         self,
         info: Info,
         pso_id: Annotated[PartyId, strawberry.argument(description="Your own party id.")],
-        parking_spots: Annotated[
-            list[ParkingSpotInput], strawberry.argument(description="Parking spots, each checked on its own.")
-        ],
+        parking_spots: ParkingSpots,
         part: ThePart = None,
         confirm_removals: Confirm = False,
     ) -> UploadReport:
@@ -114,9 +114,7 @@ class Publishing:
     async def update_parking_spot_list(
         self,
         info: Info,
-        parking_spots: Annotated[
-            list[ParkingSpotInput], strawberry.argument(description="Parking spots, each checked on its own.")
-        ],
+        parking_spots: ParkingSpots,
     ) -> UploadReport:
         owner = _parking_operator(info)
         return await _published(info, update_parking_spots, await _parking_spots(info), owner)
