@@ -31,7 +31,7 @@ from app.read.corridors import page_along
 from app.read.nearest import walk_or_find
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
-from app.visibility import Sight, seen, visible
+from app.visibility import Sight, seen, visible_of_many
 
 Value = ColumnElement[Any]
 
@@ -158,7 +158,7 @@ class AreaSearch:
         return near
 
     def _passing(self, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
-        return [visible(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
+        return [visible_of_many(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
 
     def _rare(self, name: str, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
         assert self.rare is not None
@@ -195,7 +195,9 @@ def _point(longitude: Value, latitude: Value) -> Value:
     return func.ST_SetSRID(func.ST_MakePoint(longitude, latitude, type_=Geometry), WGS84, type_=Geometry)
 
 
-CENTRE: Value = type_coerce(func.geography(_point(number("longitude"), number("latitude"))), Geography)
+_CENTRE: Value = func.geography(_point(number("longitude"), number("latitude")))
+#: A subquery, so that it is made once, not for each row that is measured.
+CENTRE: Value = type_coerce(select(_CENTRE).scalar_subquery(), Geography)
 
 
 def _distance(rows: FromClause) -> Value:

@@ -11,7 +11,7 @@ from app.db.tables import evse, operator
 from app.read.areas import AreaSearch
 from app.read.live import available_now
 from app.read.plan import Arguments
-from app.read.usable import USABLE_COLUMNS, Instant, usable
+from app.read.usable import USABLE_COLUMNS, Instant, surely_usable
 from app.visibility import ROLE_ID
 
 TEXTS = ARRAY(Text)
@@ -30,7 +30,7 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
     "auth_methods": lambda e, given: e.c.auth_methods.bitwise_and(given("auth_methods", Integer)) != ZERO,
     "location_types": lambda e, given: e.c.location_type == any_(given("location_types", TEXTS)),
     "available_now": lambda e, given: available_now(e),
-    "usable_at": lambda e, given: usable([e.c[name] for name in USABLE_COLUMNS], given("usable_at", Instant)),
+    "usable_at": lambda e, given: surely_usable([e.c[name] for name in USABLE_COLUMNS], given("usable_at", Instant)),
     "provider_id": lambda e, given: e.c.list_no == any_(func.array(_lists_of_provider(given("provider_id", Text)))),
     "without_restrictions": lambda e, given: (
         e.c.restrictions.bitwise_and(given("without_restrictions", Integer)) == ZERO

@@ -14,7 +14,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    false,
     func,
     literal_column,
     or_,
@@ -23,13 +22,15 @@ from sqlalchemy import (
 
 from app.db.tables import evse_status, parking_status
 from app.read.plan import ToOne, Via
-from app.read.usable import USABLE_COLUMNS, Instant, usable
+from app.read.usable import USABLE_COLUMNS, Instant, surely_usable, usable
 from app.words import ConnectorStandard, MajorStatus, MinorStatus
 
 Value = ColumnElement[Any]
 
 #: The instant of the request; `app.read.execute` fills it.
 NOW: Value = bindparam("now", type_=Instant)
+ZERO: Value = literal_column("0")
+ONE: Value = literal_column("1")
 
 
 def word(value: str) -> Value:
@@ -101,11 +102,11 @@ def available(status: FromClause) -> Value:
 def available_now(evses: FromClause) -> Value:
     """Filters A to F now: usable, and the combined status is available. Unknown is not.
 
-    A scalar subquery, looked up for each row that passes all else: a join would let the planner read all statuses.
+    The status is looked up for each row that passes all else, but before the opening hours, which most pass. Without
+    the offset, which is none, the planner might make a join of it and read all statuses.
     """
-    now_usable = usable([evses.c[name] for name in USABLE_COLUMNS], NOW)
-    status = select(available(evse_status)).where(evse_status.c.evse_id == evses.c.evse_id)
-    return and_(func.coalesce(status.correlate(evses).scalar_subquery(), false()), now_usable)
+    status = select(ONE).where(evse_status.c.evse_id == evses.c.evse_id, available(evse_status)).offset(ZERO)
+    return surely_usable([evses.c[name] for name in USABLE_COLUMNS], NOW, status.correlate(evses).exists())
 
 
 def usable_now(*values: Value) -> Value:

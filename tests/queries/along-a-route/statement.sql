@@ -10,8 +10,8 @@ FROM LATERAL (SELECT each.west AS west, each.south AS south, each.east AS east, 
 FROM unnest($2::FLOAT(53)[], $3::FLOAT(53)[], $4::FLOAT(53)[], $5::FLOAT(53)[], $6::FLOAT(53)[], $7::FLOAT(53)[], $8::FLOAT(53)[], $9::FLOAT(53)[], $10::TEXT[]) AS each(west, south, east, north, longitude, latitude, low_m, high_m, line)
 WHERE each.low_m < stretch.high_m AND each.high_m >= stretch.low_m
  LIMIT ALL OFFSET 0) AS cell JOIN evse ON (geometry(evse.geog) && ST_MakeEnvelope(cell.west, cell.south, cell.east, cell.north, 4326)) AND evse.longitude >= cell.west AND evse.longitude < cell.east AND evse.latitude >= cell.south AND evse.latitude < cell.north
-WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
-FROM operator JOIN visible_operators($11::INTEGER) AS anon_1(no) ON operator.no = anon_1.no))), false)
+WHERE coalesce(evse.list_no IN (SELECT operator.list_no
+FROM operator JOIN visible_operators($11::INTEGER) AS anon_1(no) ON operator.no = anon_1.no), false)
  LIMIT ALL OFFSET 0) AS drawn
  LIMIT ALL OFFSET 0) AS measured
 WHERE measured.distance_m <= $12::FLOAT(53)

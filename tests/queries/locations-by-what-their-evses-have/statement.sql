@@ -5,8 +5,8 @@ FROM evse AS evse_2
 WHERE evse_2.list_no = found.list_no AND evse_2.location_id = found.location_id AND evse_2.maximum_power_kw >= $1::FLOAT(53)) AS anon_2, found.operator_no
 FROM (SELECT location.list_no AS list_no, location.operator_no AS operator_no, location.location_id AS location_id
 FROM location
-WHERE coalesce(location.list_no = any(array((SELECT operator.list_no
-FROM operator JOIN visible_operators($2::INTEGER) AS anon_3(no) ON operator.no = anon_3.no))), false) AND (EXISTS (SELECT *
+WHERE coalesce(location.list_no IN (SELECT operator.list_no
+FROM operator JOIN visible_operators($2::INTEGER) AS anon_3(no) ON operator.no = anon_3.no), false) AND (EXISTS (SELECT *
 FROM evse
 WHERE evse.list_no = location.list_no AND evse.location_id = location.location_id AND evse.connector_mask & $3::BIGINT != 0 AND evse.maximum_power_kw >= $4::FLOAT(53))) ORDER BY location.operator_no, location.location_id
  LIMIT $5::BIGINT) AS found ORDER BY found.operator_no, found.location_id

@@ -7,8 +7,8 @@ FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no =
 SELECT found.evse_id
 FROM (SELECT evse.evse_id AS evse_id
 FROM evse
-WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
-FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no = anon_1.no))), false) ORDER BY evse.evse_id
+WHERE coalesce(evse.list_no IN (SELECT operator.list_no
+FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no = anon_1.no), false) ORDER BY evse.evse_id
  LIMIT $2::BIGINT) AS found ORDER BY found.evse_id
  LIMIT $2::BIGINT;
 

@@ -1,8 +1,8 @@
 SELECT found.evse_id, location_1.location_name, found.charge_point_type
 FROM (SELECT evse.charge_point_type AS charge_point_type, evse.list_no AS list_no, evse.location_id AS location_id, evse.evse_id AS evse_id
 FROM evse
-WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
-FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no = anon_1.no))), false) ORDER BY evse.evse_id
+WHERE coalesce(evse.list_no IN (SELECT operator.list_no
+FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no = anon_1.no), false) ORDER BY evse.evse_id
  LIMIT $2::BIGINT) AS found JOIN location AS location_1 ON found.list_no = location_1.list_no AND found.location_id = location_1.location_id ORDER BY found.evse_id
  LIMIT $2::BIGINT;
 

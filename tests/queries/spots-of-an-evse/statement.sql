@@ -9,8 +9,8 @@ FROM parking_spot AS parking_spot_1
 WHERE parking_spot_1.parking_id = ANY (found.parking_ids)) AS anon_1, found.parking_ids, found.parking_restrictions, found.parking_numbers
 FROM (SELECT evse.parking_ids AS parking_ids, evse.parking_restrictions AS parking_restrictions, evse.parking_numbers AS parking_numbers, evse.evse_id AS evse_id
 FROM evse
-WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
+WHERE coalesce(evse.list_no IN (SELECT operator.list_no
 FROM operator
-WHERE operator.open AND NOT operator.suspended))), false) AND evse.evse_id = ANY ($1::TEXT[]) ORDER BY evse.evse_id
+WHERE operator.open AND NOT operator.suspended), false) AND evse.evse_id = ANY ($1::TEXT[]) ORDER BY evse.evse_id
  LIMIT $2::BIGINT) AS found ORDER BY found.evse_id
  LIMIT $2::BIGINT;
