@@ -59,11 +59,11 @@ def cells_of(pieces: Sequence[Piece], corridor_m: float) -> list[Cell]:
         for at, box in grid.around(piece, corridor_m * SLACK):
             boxes.setdefault(at, _Box()).add(number, box)
     most = max(len(box.numbers) for box in boxes.values())
-    possible = int(MOST_PIECE_METRES / corridor_m)
+    possible = MOST_PIECE_METRES / corridor_m  # of a tiny corridor that is infinite
     if most > possible:
         raise NotAnArea(
             f"the route winds too much for so wide a corridor: it has {most} pieces near one place; possible: at most "
-            f"{possible}; simplify it, or ask for a narrower corridor"
+            f"{int(possible)}; simplify it, or ask for a narrower corridor"
         )
     vertices = [_Place.of(*piece.start, piece.start_m) for piece in pieces]
     vertices.append(_Place.of(*pieces[-1].end, pieces[-1].start_m + pieces[-1].length_m))

@@ -8,8 +8,8 @@ What depends on variables is left open, as a sum of products, and is worked out 
 """
 
 from collections.abc import Iterable, Mapping, Sized
-from dataclasses import dataclass, field
-from math import prod
+from dataclasses import dataclass, field, replace
+from math import isinf, prod
 from typing import Any, cast
 
 from graphql import (
@@ -147,7 +147,10 @@ def size_of(value: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What a selection holds, fragments included. `width`: fields at its top; `depth`: levels below."""
+    """What a selection holds, fragments included. `width`: fields at its top; `depth`: levels below.
+
+    `lists`: the lists without `first` anywhere in it.
+    """
 
     width: int = 0
     fields: int = 0
@@ -155,6 +158,7 @@ class Weight:
     directives: int = 0
     depth: int = 0
     cost: Cost = Cost()
+    lists: frozenset[str] = frozenset()
 
     def __add__(self, other: "Weight") -> "Weight":
         return Weight(
@@ -164,6 +168,7 @@ class Weight:
             self.directives + other.directives,
             max(self.depth, other.depth),
             self.cost + other.cost,
+            self.lists | other.lists,
         )
 
 
@@ -252,7 +257,22 @@ class _Walk:
             inner.directives,
             inner.depth + (node.selection_set is not None),
             self._cost(node, type_, definition, inner.cost),
+            inner.lists | self._list(node, type_, definition, inner),
         )
+
+    def _list(self, node: FieldNode, type_: Any, definition: GraphQLField | None, inner: Weight) -> frozenset[str]:
+        """Name a list that has no `first`. Raises: TooComplex when it stands within itself.
+
+        It leads to nothing new there, and at each turn a hundred EVSEs of one location become ten thousand.
+        """
+        if definition is None or node.selection_set is None or "first" in definition.args or type_.name[:2] == "__":
+            return frozenset()
+        if _list_size(self.schema, type_, definition) == 1:
+            return frozenset()
+        name = f"{type_.name}.{node.name.value}"
+        if name in inner.lists:
+            raise TooComplex(f"{name} is asked for within itself", "ask for it once on each way")
+        return frozenset({name})
 
     def _cost(self, node: FieldNode, type_: Any, definition: GraphQLField | None, inner: Cost) -> Cost:
         if type_ is self.schema.mutation_type:
@@ -300,13 +320,15 @@ class _Walk:
                     self._check_value(each.value, depth + 1)
             case IntValueNode() | FloatValueNode() if len(node.value) > MAXIMUM_DIGITS:
                 raise TooComplex(f"a number has {len(node.value)} digits; possible: at most {MAXIMUM_DIGITS}")
+            case FloatValueNode() if isinf(float(node.value)):
+                raise TooComplex(f"{node.value} is beyond what a number can be")
             case _:
                 pass
 
 
 def _below(weight: Weight) -> Weight:
     """A fragment is a level of its own."""
-    return Weight(weight.width, weight.fields, weight.aliases, weight.directives, weight.depth + 1, weight.cost)
+    return replace(weight, depth=weight.depth + 1)
 
 
 def _first(node: FieldNode, definition: GraphQLField) -> int | Factor:

@@ -197,6 +197,12 @@ def test_refuses_a_route_that_winds_too_much_for_its_corridor():
     assert cells_of(pieces, 5_000)
 
 
+@pytest.mark.parametrize("corridor_m", [5e-324, 1e-310, 1e-3])
+def test_takes_a_corridor_that_holds_next_to_nothing(corridor_m: float):
+    route = [(2.35, 48.85), (2.36, 48.85), (2.36, 48.86)]
+    assert cells_of(pieces_of(route, corridor_m / 200), corridor_m)
+
+
 def test_allows_the_most_winding_route_in_a_narrow_corridor(seed: int):
     chance = random.Random(seed)
     route = [destination((2.35, 48.85), chance.uniform(0, 2 * pi), chance.uniform(0, 1_000)) for _ in range(4_500)]

@@ -1,5 +1,6 @@
 """Values and documents made at random from the schema itself: whatever is added to it is tried out too."""
 
+from collections.abc import Collection
 from typing import Any
 
 from graphql import (
@@ -130,14 +131,16 @@ def arguments_of(arguments: dict[str, GraphQLArgument], wild: bool) -> st.Search
     )
 
 
-def whole_selection(type_: Any, depth: int = 3) -> str:
-    """Give a selection with every leaf down to a depth; empty for leaves."""
+def whole_selection(type_: Any, depth: int = 3, above: Collection[int] = ()) -> str:
+    """Give a selection with every leaf down to a depth; empty for leaves. No field stands within itself."""
     named = get_named_type(type_)
     if not isinstance(named, GraphQLObjectType) or depth == 0:
         return ""
     parts = ["__typename"]
     for name, field in named.fields.items():
-        below = whole_selection(field.type, depth - 1)
+        if id(field) in above:
+            continue
+        below = whole_selection(field.type, depth - 1, (*above, id(field)))
         if below or is_leaf_type(get_named_type(field.type)):
             parts.append(f"{name} {below}".strip())
     return "{ " + " ".join(parts) + " }"

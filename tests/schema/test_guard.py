@@ -242,6 +242,30 @@ def test_counts_the_objects_that_an_answer_may_hold(text: str, variables: dict[s
     assert costs(text, **variables) == pytest.approx(cost)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{evse(evseId:1){location{evses{location{evses{evseId}}}}}}",
+        "{evse(evseId:1){...F}} fragment F on Evse{location{evses{...G}}} fragment G on Evse{location{evses{evseId}}}",
+        "{parkingSpot(parkingId:1){evses{location{... on Location{a:evses{parkingSpots{spot{evses{evseId}}}}}}}}}",
+    ],
+)
+def test_refuses_a_list_within_itself(text: str) -> None:
+    with pytest.raises(TooComplex, match=r"(Location|ParkingSpot).evses is asked for within itself"):
+        weigh(CORE, parse(text), limits())
+
+
+def test_takes_lists_within_others_and_one_after_the_other() -> None:
+    ways = "location{evses{parkingSpots{spot{evses{evseId}}}}} parkingSpots{spot{evses{evseId}}}"
+    weigh(CORE, parse(f"{{a:evse(evseId:1){{...F}} b:evse(evseId:1){{...F}}}} fragment F on Evse{{{ways}}}"), LIMITS)
+
+
+@pytest.mark.parametrize(("number", "possible"), [("1e308", True), ("1e309", False), ("-1e999999999", False)])
+def test_takes_no_number_that_is_infinite(number: str, possible: bool) -> None:
+    text = f"{{evses(filter:{{minPowerKw:{number}}}){{nodes{{evseId}}}}}}"
+    assert passes(parse(text)) is possible
+
+
 def test_gives_the_cost_of_each_operation() -> None:
     found = weigh(CORE, parse("query A {me{role}} query B {a:me{role} b:me{role}}"), LIMITS)
     assert {name: cost.of({}) for name, cost in found.items()} == {"A": 1, "B": 2}
