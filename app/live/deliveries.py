@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import structlog
@@ -43,24 +44,34 @@ class Reader(Protocol):
     def shown(self) -> Callable[[Exception], dict[str, Any]]: ...
 
 
-async def deliver(reader: Reader, due: MutableMapping[Subscriber, None]) -> None:
-    """Give every outlet that is ready what waits for it; who is not ready will say when it is."""
-    ready = [each for each in due if each.is_open and each.is_live and each.outlet.ready]
-    due.clear()
+async def deliver(reader: Reader, due: MutableMapping[Subscriber, None]) -> bool:
+    """Give every outlet that is ready a page of what waits for it; say whether more waits for some.
+
+    Who is not ready will say when it is. No group is shown more than a page's worth at a time for each of its members,
+    and those who wait for little come first: nobody waits for one who follows everything.
+    """
+    waiting: dict[Group, list[Subscriber]] = {}
     wanted: dict[Group, dict[int, Told]] = {}
-    for subscriber in ready:
+    for subscriber in [each for each in due if each.is_open and each.is_live and each.outlet.ready]:
         _hide(subscriber, reader.sights.get(subscriber.feed.interest.viewer, NOTHING))
-        wanted.setdefault(subscriber.group, {}).update((id(told), told) for told in subscriber.pending.values())
-    shown = {group: await _rendered(reader, group, told.values()) for group, told in wanted.items()}
+        waiting.setdefault(subscriber.group, []).append(subscriber)
+        first = islice(subscriber.pending.values(), MOST_ON_PAGE)
+        wanted.setdefault(subscriber.group, {}).update((id(told), told) for told in first)
+    due.clear()
     pages: dict[Any, str] = {}
-    for subscriber in ready:
-        changes = shown[subscriber.group]
-        if changes is None:
-            _give_up(reader, subscriber)
-            due[subscriber] = None
-            continue
-        while subscriber.is_open and subscriber.outlet.ready and subscriber.pending:
-            subscriber.outlet.page(_next_page(reader, subscriber, changes, pages))
+    more = False
+    for group, told in sorted(wanted.items(), key=lambda each: len(each[1])):
+        changes = await _rendered(reader, group, told.values())
+        for subscriber in waiting[group]:
+            if changes is None:
+                _give_up(reader, subscriber)
+                due[subscriber] = None
+            elif subscriber.is_open and subscriber.outlet.ready and subscriber.pending:
+                subscriber.outlet.page(_next_page(reader, subscriber, changes, pages))
+                if subscriber.pending:
+                    due[subscriber] = None
+                    more = True
+    return more
 
 
 async def renew_cursors(reader: Reader, subscribers: Sequence[Subscriber]) -> None:

@@ -223,11 +223,11 @@ class Fanout:
             await self._renew(self._viewers)
         await self._work_on_jobs()
         self._relieve()
-        await deliver(self, self._due)
+        more = await deliver(self, self._due)
         if monotonic() > self._cursors_renewed_at + CURSORS_RENEWED_S:
             self._cursors_renewed_at = monotonic()
             await renew_cursors(self, list(self._all))
-        return batch.more or len(self._jobs) > 0
+        return more or batch.more or len(self._jobs) > 0
 
     async def _match(self, rows: Sequence[LogRow]) -> None:
         renewed: set[Viewer] = set()
@@ -370,6 +370,7 @@ class Fanout:
         """Give a starting subscriber its next page; with the last one it is live."""
         place, until, feed = subscriber.place, subscriber.until, subscriber.feed
         assert place is not None
+        before = place
         changes: Sequence[Any] = ()
         done = not place.entity and place >= until
         if not done:
@@ -388,7 +389,8 @@ class Fanout:
         subscriber.place = place
         if done:
             subscriber.go_live()
-        if changes or done:
+        # Without changes too, where there is more to read: who is cut now need not begin at the old place again.
+        if changes or done or place != before:
             subscriber.delivered = until if done else place
             cursor = encode_cursor(self.epoch, subscriber.delivered)
             subscriber.outlet.page(feed.rendering.page(cursor, not done, changes))

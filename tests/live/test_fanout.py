@@ -11,6 +11,7 @@ import pytest
 from app.db.engine import Database
 from app.errors import HubError
 from app.ingest.records import EvseParkingSpot
+from app.live import catch_up, deliveries
 from app.live import fanout as fanouts
 from app.live import subscriber as bounds
 from app.live.fanout import Fanout, TooManySubscriptions
@@ -183,6 +184,53 @@ async def test_makes_a_text_once_for_all_who_ask_the_same(world: Moving):
         await world.put(DE, 1)
         await until(lambda: all(len(outlet.texts) > 1 for outlet in outlets), "the change")
         assert len({id(outlet.texts[1]) for outlet in outlets}) == 1
+
+
+async def test_keeps_nobody_waiting_for_who_follows_everything(world: Moving, monkeypatch: pytest.MonkeyPatch):
+    for room in (bounds, deliveries):
+        monkeypatch.setattr(room, "MOST_ON_PAGE", 3)
+    came: list[tuple[str, int]] = []
+
+    class Noting(Collecting):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def page(self, result: str) -> None:
+            super().page(result)
+            came.append((self.name, len(self.pages[-1]["changes"]["changes"])))
+
+    async with running(world.database) as source:
+        everything = "subscription { changes { hasMore changes { id evse { evseId } } } }"
+        one = 'subscription { changes(filter: {evseIds: ["DE*8AC*E9"]}) { hasMore changes { id } } }'
+        for name, query in (("everything", everything), ("one", one)):
+            await subscribe(source, world.nsp.caller, query, Noting(name))
+        await until(lambda: len(came) == 2, "the first pages")
+        came.clear()
+        await world.put(DE, *range(10), parking_spots=())
+        await until(lambda: sum(count for _, count in came) == 11, "all changes")
+    assert came == [("one", 1), ("everything", 3), ("everything", 3), ("everything", 3), ("everything", 1)]
+
+
+async def test_brings_who_resumes_forward_where_nothing_concerns_him(world: Moving, monkeypatch: pytest.MonkeyPatch):
+    """Else he would begin at his old cursor again whenever he is cut before the log is read to its end."""
+    monkeypatch.setattr(catch_up, "CHUNK", 2)
+    monkeypatch.setattr(catch_up, "MOST_SCANNED", 4)
+    client = Client(world.nsp.caller, within={"near": {"latitude": -50.0, "longitude": -50.0, "radiusM": 1_000}})
+    async with running(world.database) as source:
+        await connected(source, client)
+        client.cut()
+        for number in range(9):
+            await world.put(DE, number, parking_spots=())
+        await complete(world.database)
+        await client.connect(source)
+        outlet = client.outlet
+        assert outlet is not None
+        await until(lambda: outlet.pages and not outlet.pages[-1]["changes"]["hasMore"], "up to date")
+        pages = [page["changes"] for page in outlet.pages]
+    assert len(pages) > 2
+    assert not any(page["changes"] for page in pages)
+    assert len({page["cursor"] for page in pages}) >= len(pages) - 1
 
 
 async def test_renews_the_cursor_of_who_is_told_nothing(world: Moving, monkeypatch: pytest.MonkeyPatch):
