@@ -127,14 +127,13 @@ def spot_updated_at() -> Any:
 
 
 def bind_period(arguments: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-    """Bind a period that may be open at its end."""
-    period = {"from": arguments["from"]}
-    return period if arguments.get("to") is None else {**period, "to": arguments["to"]}
+    """Bind a period that ends now where no end is given: a sender's clock may be ahead."""
+    to = arguments.get("to")
+    return {"from": arguments["from"], "to": now if to is None else to}
 
 
 def in_period(changes: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
-    conditions = [changes.c.at >= given("from", Instant)]
-    return [*conditions, changes.c.at < given("to", Instant)] if "to" in given.bound else conditions
+    return [changes.c.at >= given("from", Instant), changes.c.at < given("to", Instant)]
 
 
 def of_evse(changes: FromClause, evse_id: ColumnElement[Any]) -> ColumnElement[bool]:

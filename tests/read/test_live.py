@@ -243,6 +243,26 @@ def test_shows_the_last_changes_of_a_period(ground: Ground):
     assert history[-1] == {"at": text(begin + timedelta(minutes=1_200)), "major": "UNKNOWN", "minor": None}
 
 
+def test_leaves_out_of_a_period_without_an_end_what_is_ahead_of_now(ground: Ground):
+    ground.put([evse("DE*TST*EAHEAD", "AHEAD", 50, 10, T2)])
+    now = datetime.now(UTC)
+    before, ahead = now - timedelta(minutes=1), now + timedelta(minutes=4)
+
+    async def work(database: Database) -> None:
+        add = """
+            insert into status_history (evse_id, at, major)
+            values ('DETSTEAHEAD', $1, 'AVAILABLE'), ('DETSTEAHEAD', $2, 'NOT_AVAILABLE')
+        """
+        await database.write(lambda connection: connection.execute(add, before, ahead))
+
+    ground.run(work)
+    query = """query ($from: DateTime!, $to: DateTime) {
+        evse(evseId: "DE*TST*EAHEAD") { statusHistory(from: $from, to: $to) { at } } }"""
+    for to, shown_at in (({}, [before]), ({"to": None}, [before]), ({"to": text(ahead + LATER)}, [before, ahead])):
+        history = ground.hub.ask(query, {"from": text(before), **to})["evse"]["statusHistory"]
+        assert history == [{"at": text(at)} for at in shown_at]
+
+
 # ---------------------------------------------------------------- the position of a list
 
 
