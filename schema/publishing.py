@@ -134,8 +134,9 @@ class Publishing:
 
     @strawberry.mutation(
         description="Says what happens now. For operators: their EVSEs, and spots that these link; for parking spot "
-        "operators: their spots, where their word stands against an operator's until it runs out. What is older than "
-        "what the hub knows, says the same again or only lasts longer is `unchanged`. OCHP UpdateStatus."
+        "operators: their spots, where their word wins over an operator's until it runs out, whatever the `at` of "
+        "either. Else what is older than what the hub knows, says the same again or only lasts longer is `unchanged`. "
+        "OCHP UpdateStatus."
     )
     async def update_status(
         self,

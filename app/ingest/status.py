@@ -4,9 +4,10 @@ One upload is one short transaction with a fixed number of statements. Rules:
 
 - An operator speaks of its EVSEs, and of the spots that these link; a PSO of the spots under its party id, also of
   those that it never published. Anything else is refused with the same words, whether or not it is there.
-- What a PSO says of a spot stands until it runs out; till then an operator's word about it is `unchanged`.
-- A word with an older `at` than what stands is `unchanged`, and so is what an upload says of an EVSE or a spot besides
-  its newest word (of equally new ones the last): nobody could ever see it, so it is not history either.
+- What a PSO says of a spot replaces an operator's word and stands until it runs out; till then an operator's is
+  `unchanged`, whatever the `at` of either. What ran out before it came never replaces the other's.
+- Else a word with an older `at` than what stands is `unchanged`, and so is what an upload says of an EVSE or a spot
+  besides its newest word (of equally new ones the last): nobody could ever see it, so it is not history either.
 - A word that only lasts longer than what stands, or says the same again, is `unchanged` too.
 """
 

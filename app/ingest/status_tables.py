@@ -19,7 +19,7 @@ from app.ingest.records import EvseStatus, ParkingStatus
 
 
 class Heard(NamedTuple):
-    """Of a set of words: how many were not older than what stood, and how many changed something."""
+    """Of a set of words: how many may stand in the place of what stood, and how many changed something."""
 
     heard: int
     changed: int
@@ -136,7 +136,8 @@ async def write_evses(connection: Connection, words: Sequence[EvseStatus], now: 
 
 # ---------------------------------------------------------------- spots
 
-#: `$7`: the words are the PSO's own. An operator's says nothing while a PSO's is in force.
+#: `$7`: the words are the PSO's own. The clocks of operators and PSOs are not compared: between the two the PSO's word
+#: wins while it is in force.
 _WRITE_SPOTS: Final = """
 with said as (
     select * from unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
@@ -145,7 +146,10 @@ with said as (
     select said.*, said.expires_at > $1 as lives, stood.status as stood_status, stood.due as stood_due,
         stood.updated_at as stood_since, coalesce(stood.expires_at > $1, false) as alive
     from said join parking_status as stood using (parking_id)
-    where (stood.at is null or said.at >= stood.at) and ($7 or not stood.by_pso or stood.expires_at <= $1)
+    where stood.at is null or case
+        when stood.by_pso = $7 then said.at >= stood.at
+        else said.expires_at > $1 and ($7 or stood.expires_at <= $1)
+    end
 ), judged as materialized (
     select met.*,
         (stood_due is not null and not alive) or (case when alive then stood_status else 'UNKNOWN' end)

@@ -191,6 +191,54 @@ async def test_lets_the_psos_word_stand_against_an_operators_until_it_runs_out(w
     assert (row["status"], row["by_pso"]) == ("NOT_AVAILABLE", False)
 
 
+@pytest.mark.parametrize("operators", [after(4.8), MONDAY])
+@pytest.mark.parametrize("psos", [MONDAY, after(-1)])
+async def test_lets_the_psos_word_replace_an_operators_whatever_their_instants(
+    world: StatusWorld, operators: datetime, psos: datetime
+):
+    await world.say(evse("DE8ACE2", "AVAILABLE"), spots=[spot("DEPRKP2", "AVAILABLE", at=operators)])
+    since = await last_logged(world.database)
+    taken = spot("DEPRKP2", "NOT_AVAILABLE", at=psos, ttl=after(9))
+    assert counts(await world.say(by="pso", spots=[taken])) == (1, 0, [])
+    assert await logged(world.database, since) == ["DEPRKP2", "DE8ACE2"]
+    assert await differing(world.database, MONDAY) == []
+    before = await rows(world.database, "parking_status")
+    row = before["DEPRKP2"]
+    assert (row["status"], row["at"], row["expires_at"], row["by_pso"]) == ("NOT_AVAILABLE", psos, after(9), True)
+    again = spot("DEPRKP2", "AVAILABLE", at=after(5))
+    assert counts(await world.say(spots=[again], now=after(1))) == (0, 1, [])
+    assert await rows(world.database, "parking_status") == before
+
+
+async def test_never_lets_an_older_word_of_a_pso_overwrite_its_newer_one(world: StatusWorld):
+    await world.say(spots=[spot("DEPRKP2", "AVAILABLE", at=after(-9))])
+    await world.say(by="pso", spots=[spot("DEPRKP2", "NOT_AVAILABLE", at=after(-1), ttl=after(5))])
+    older = spot("DEPRKP2", "AVAILABLE", at=after(-2))
+    assert counts(await world.say(by="pso", spots=[older])) == (0, 1, [])
+    # Nor once that ran out.
+    assert counts(await world.say(by="pso", spots=[older], now=after(6))) == (0, 1, [])
+    row = (await rows(world.database, "parking_status"))["DEPRKP2"]
+    assert (row["status"], row["at"]) == ("NOT_AVAILABLE", after(-1))
+
+
+async def test_hears_an_operator_after_the_psos_word_ran_out_also_of_what_is_so_for_longer(world: StatusWorld):
+    since_long = spot("DEPRKP2", "NOT_AVAILABLE", at=after(-30))
+    await world.say(by="pso", spots=[spot("DEPRKP2", "AVAILABLE", at=after(4), ttl=after(5))])
+    assert counts(await world.say(spots=[since_long], now=after(4.9))) == (0, 1, [])
+    assert counts(await world.say(spots=[since_long], now=after(5))) == (1, 0, [])
+    row = (await rows(world.database, "parking_status"))["DEPRKP2"]
+    assert (row["status"], row["by_pso"]) == ("NOT_AVAILABLE", False)
+    older = spot("DEPRKP2", "AVAILABLE", at=after(-31))
+    assert counts(await world.say(spots=[older], now=after(6))) == (0, 1, [])
+
+
+async def test_leaves_an_operators_word_where_the_psos_ran_out_before_it_came(world: StatusWorld):
+    await world.say(spots=[spot("DEPRKP2", "AVAILABLE", at=after(-90), ttl=after(5))])
+    late = spot("DEPRKP2", "NOT_AVAILABLE", at=after(-70))
+    assert counts(await world.say(by="pso", spots=[late])) == (0, 1, [])
+    assert (await rows(world.database, "parking_status"))["DEPRKP2"]["status"] == "AVAILABLE"
+
+
 async def test_hears_a_pso_of_spots_that_only_operators_know(world: StatusWorld):
     assert counts(await world.say(by="pso", spots=[spot("DEPRKP3", "NOT_AVAILABLE")])) == (1, 0, [])
     assert (await rows(world.database, "parking_status"))["DEPRKP3"]["by_pso"] is True

@@ -56,7 +56,7 @@ evse_status = Table(
     postgresql_with=NARROW,
 )
 
-#: What is said of a parking spot. `by_pso`: by its PSO, whose word stands against an operator's until it runs out.
+#: What is said of a parking spot. `by_pso`: by its PSO, whose word wins over an operator's until it runs out.
 parking_status = Table(
     "parking_status",
     metadata,
