@@ -22,6 +22,7 @@ from app.ingest.lists import (
     check_removals,
     forget_list,
     forget_lists,
+    forget_parts,
     has_refusals,
     incomplete,
     note_in_force,
@@ -82,7 +83,7 @@ async def set_charge_points(
                 await forget_list(session, CHARGE_POINT_LIST, staged.list_no)
             raise
         await settle(session, operator_no)
-        await forget_list(session, CHARGE_POINT_LIST, staged.list_no)
+        await (forget_list if part is None else forget_parts)(session, CHARGE_POINT_LIST, staged.list_no)
     return Report(report.accepted, report.unchanged, report.removed, by_index((*refused, *report.refused)))
 
 
@@ -122,7 +123,7 @@ class _List:
 
     async def _finish(self, connection: Connection, list_no: int, number: int | None, changes: Changes) -> None:
         await self.begin(connection, changes.refused)
-        await note_in_force(connection, list_no)
+        await note_in_force(connection, list_no, self.now)
         if number is not None:
             await flip(connection, self.operator_no, number)
         elif changes.size:

@@ -1,12 +1,13 @@
 """Whole lists in parts: each part is checked and staged on its own; the list goes into force when all of it is there.
 
 However much there is of anything, it is written in many short transactions. The same part again replaces itself. A list
-that is not complete a day after it began is forgotten.
+that is not complete a day after it began is forgotten. The name of one in force is known for a day: under it the next
+list begins with its first part, so that no part of the old one that is sent again gets into the new one.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -118,6 +119,11 @@ def kept_ids(refused: Collection[Refusal], noun: Noun[Any], owner: Owner) -> lis
     return sorted(id_ for id_ in kept if party_of(id_) == owner.party_id)
 
 
+_DONE: Final = """
+select no, in_force_at from upload_list
+where role_id = $1 and operation = $2 and list_id = $3 and in_force_at is not null
+"""
+
 _FIND_OR_MAKE: Final = """
 insert into upload_list (partner_id, role_id, operation, list_id, begun_at) values ($1, $2, $3, $4, $5)
 on conflict (role_id, operation, list_id) do update set begun_at = upload_list.begun_at
@@ -184,6 +190,7 @@ async def stage_part(
 
 
 async def _find_list(connection: Connection, kind: Kind, owner: Owner, part: Part, items: int, now: datetime) -> int:
+    await _begin_anew(connection, kind, owner, part)
     list_no = await connection.fetchval(
         _FIND_OR_MAKE, owner.partner_id, owner.role_id, kind.operation, part.list_id, now
     )
@@ -196,6 +203,20 @@ async def _find_list(connection: Connection, kind: Kind, owner: Owner, part: Par
             "finish the others first, or wait a day until they are forgotten",
         )
     return list_no
+
+
+async def _begin_anew(connection: Connection, kind: Kind, owner: Owner, part: Part) -> None:
+    """Let go of a list of the same name that is in force. Raises: BadInput, unless this is the first part."""
+    done = await connection.fetchrow(_DONE, owner.role_id, kind.operation, part.list_id)
+    if done is None:
+        return
+    if part.number != 1:
+        since = done["in_force_at"].astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        raise BadInput(
+            f"list {part.list_id!r:.60} has been in force since {since}; part {part.number} was not taken",
+            "a new list needs a name of its own, or begins with part 1",
+        )
+    await connection.execute("update upload_list set list_id = null where no = $1", done["no"])
 
 
 async def _copy(connection: Connection, kind: Kind, records: Sequence[tuple[Any, ...]]) -> None:
@@ -238,9 +259,9 @@ def check_removals(standing: int, dropped: int, confirmed: bool, noun: Noun[Any]
         )
 
 
-async def note_in_force(connection: Connection, list_no: int) -> None:
+async def note_in_force(connection: Connection, list_no: int, now: datetime) -> None:
     """Take a list out of the way of its parts: it is in force with this transaction."""
-    await connection.execute("update upload_list set list_id = null where no = $1", list_no)
+    await connection.execute("update upload_list set in_force_at = $2 where no = $1", list_no, now)
 
 
 async def has_refusals(connection: Connection, list_no: int) -> bool:
@@ -255,25 +276,33 @@ async def has_refusals(connection: Connection, list_no: int) -> bool:
 #: A list in parts that is not complete by then is forgotten.
 LISTS_LAST: Final = timedelta(days=1)
 
+#: What a process that died has left of a list in force goes too.
 _OVER: Final = """
-select no, operation from upload_list
-where (begun_at < $1 or list_id is null) and ($2::int is null or role_id = $2)
+select no, operation, list_id is null or greatest(begun_at, in_force_at) < $1 as over from upload_list
+where (list_id is null or greatest(begun_at, in_force_at) < $1
+    or in_force_at is not null and exists (select from list_part where list_no = upload_list.no))
+and ($2::int is null or role_id = $2)
 """
 
 
 async def forget_lists(database: Database, now: datetime, role_id: int | None = None) -> None:
-    """Forget lists that did not become complete in a day, of one role or of all."""
+    """Forget lists that did not become complete in a day, and names of those that did, of one role or of all."""
     async with database.session() as session:
         for row in await session.connection.fetch(_OVER, now - LISTS_LAST, role_id):
             kind = next(kind for kind in KINDS if kind.operation == row["operation"])
-            await forget_list(session, kind, row["no"])
+            await (forget_list if row["over"] else forget_parts)(session, kind, row["no"])
 
 
 async def forget_list(session: Session, kind: Kind, list_no: int) -> None:
     """Forget a list that is done with."""
+    await forget_parts(session, kind, list_no)
+    await session.write(lambda connection: connection.execute("delete from upload_list where no = $1", list_no))
+
+
+async def forget_parts(session: Session, kind: Kind, list_no: int) -> None:
+    """Forget the parts of a list that is in force; its name is still known."""
     for row in await session.connection.fetch("select no from list_part where list_no = $1", list_no):
         await _forget_part(session, kind, row["no"])
-    await session.write(lambda connection: connection.execute("delete from upload_list where no = $1", list_no))
 
 
 async def _forget_part(session: Session, kind: Kind, part_no: int) -> None:

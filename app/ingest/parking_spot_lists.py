@@ -20,6 +20,7 @@ from app.ingest.lists import (
     check_removals,
     forget_list,
     forget_lists,
+    forget_parts,
     has_refusals,
     incomplete,
     note_in_force,
@@ -79,7 +80,7 @@ async def set_parking_spots(
             if part is None:
                 await forget_list(session, PARKING_SPOT_LIST, staged.list_no)
             raise
-        await forget_list(session, PARKING_SPOT_LIST, staged.list_no)
+        await (forget_list if part is None else forget_parts)(session, PARKING_SPOT_LIST, staged.list_no)
     return Report(report.accepted, report.unchanged, report.removed, by_index((*refused, *report.refused)))
 
 
@@ -142,7 +143,7 @@ async def _put_in_force(
 
     async def finish(connection: Connection) -> None:
         await starting(connection, refused)
-        await note_in_force(connection, list_no)
+        await note_in_force(connection, list_no, now)
 
     async def at_once(connection: Connection) -> None:
         await finish(connection)

@@ -159,6 +159,9 @@ class ParkingSpotInput:
 
 @strawberry.input(description="A part of a whole list that is too big for one request.")
 class ListPart:
-    list_id: strawberry.ID = required("Your own name of the list; the same in all its parts.")
+    list_id: strawberry.ID = required(
+        "Your own name of the list; the same in all its parts. Of one that went into force within a day, the next list "
+        "of that name begins with part 1; other parts are refused until then."
+    )
     number: int = required("Which part, from 1; the same number again replaces the part.")
     last: bool = required("Whether the list ends here; it goes into force once this part and all before it are there.")

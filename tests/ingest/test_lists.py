@@ -108,6 +108,22 @@ async def test_replaces_a_part_that_comes_again(world: World):
     assert await evse_ids(world.database) == ["DE8ACE1", "DE8ACE3"]
 
 
+async def test_takes_no_part_of_a_list_in_force_for_one_of_the_next_of_that_name(world: World):
+    """Whoever missed the answer to the last part sends it again, and calls the next list the same."""
+    for turn, number in (("1", 1), ("1", 2), ("1", 3)):
+        await send(world, evses(number, telephone_number=turn), Part("a", number, number == 3))
+    with pytest.raises(BadInput, match=r"list 'a' has been in force since 2026-\S+Z; part 3 was not taken"):
+        await send(world, evses(3, telephone_number="1"), Part("a", 3, True))
+    for number in (1, 2):
+        assert await send(world, evses(number, telephone_number="2"), Part("a", number, False)) == (1, 0, 0, [])
+    assert {row["telephone_number"] for row in (await rows_by_id(world.database)).values()} == {"1"}
+    assert await send(world, evses(3, telephone_number="2"), Part("a", 3, True)) == (3, 0, 0, [])
+    await forget_lists(world.database, MONDAY + timedelta(hours=23))
+    assert await staged(world) == [1, 0, 0, 0]
+    await forget_lists(world.database, MONDAY + timedelta(hours=25))
+    assert await staged(world) == [0, 0, 0, 0]
+
+
 async def test_refuses_a_part_behind_the_last(world: World):
     with pytest.raises(ListIncomplete):
         await send(world, evses(2), Part("a", 2, True))
@@ -137,7 +153,7 @@ async def test_drops_more_than_half_only_when_that_is_confirmed(world: World):
     assert await send(world, evses(1), Part("a", 2, True), confirmed=True) == (0, 1, 3, [])
     with pytest.raises(TooManyRemovals):
         await send(world, evses(7))
-    assert await staged(world) == [0, 0, 0, 0]
+    assert await staged(world) == [2, 0, 0, 0]  # the names of both are known
 
 
 async def test_refuses_an_empty_list(world: World):
@@ -262,9 +278,16 @@ async def test_agrees_with_a_slow_model(world: World, steps: list[Any]):
     owner = await make_owner(world.database, f"ZZ{next(NAMES):03}")
     model: dict[str, int] = {}
     parts: dict[str, dict[int, tuple[bool, dict[str, int]]]] = {"a": {}, "b": {}}
+    in_force: set[str] = set()
     for name, number, last, ids, value in steps:
         said = {f"{owner.party_id}E{n}": value for n in ids}
-        expected = model_step(model, parts[name], number, last, said)
+        if name in in_force and number != 1:
+            expected = "BAD_INPUT"
+        else:
+            in_force.discard(name)
+            expected = model_step(model, parts[name], number, last, said)
+            if expected == "ok" and not parts[name]:
+                in_force.add(name)
         items = [charge_point(id_, location_id=id_[5:], max_reservation_minutes=n + 1) for id_, n in said.items()]
         try:
             await send_as(world, owner, list(items), Part(name, number, last), confirmed=number % 2 == 1)

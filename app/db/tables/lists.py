@@ -21,7 +21,8 @@ from sqlalchemy.schema import SchemaItem
 from app.db.tables.base import Id, Instant, metadata
 from app.db.tables.charge_points import evse
 
-#: `list_id`: as the sender calls it; null once the list went into force.
+#: `list_id`: as the sender calls it; null where nobody will speak of the list again. `in_force_at`: since when its rows
+#: are in force; then it has no parts any more, but its name is known for a day.
 upload_list = Table(
     "upload_list",
     metadata,
@@ -31,6 +32,7 @@ upload_list = Table(
     Column("operation", Text, nullable=False),
     Column("list_id", Text),
     Column("begun_at", Instant, nullable=False),
+    Column("in_force_at", Instant),
     UniqueConstraint("role_id", "operation", "list_id"),
     Index(None, "partner_id"),
 )
