@@ -2,9 +2,9 @@
 
 from migrations.scripts import run_script
 
-revision = "0013"
+revision = "0012"
 down_revision = "0011"
 
 
 def upgrade() -> None:
-    run_script("0013_lists_in_force.sql")
+    run_script("0012_lists_in_force.sql")
