@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
+    case,
     false,
     func,
     or_,
@@ -74,6 +75,9 @@ class NoVisibilityRule(Exception):
 
 Rule = Callable[[FromClause, Sight], ColumnElement[bool]]
 
+#: The column that says whose word a spot's position is.
+VEILED_BY = "located_by"
+
 ROLE_ID = bindparam("caller_role_id", type_=Integer)
 PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
 
@@ -117,6 +121,29 @@ def visible_of_many(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 def seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     """Say of which operators a caller sees rows, for the indexes: where these are few, they lead to the rows."""
     return _is_of_lists_seen(table, sight)
+
+
+def is_veiled(table: FromClause, name: str) -> bool:
+    """Say whether not everybody who sees a row of a table sees what stands in this column."""
+    return table_name(table) == parking_spot.name and name in ("longitude", "latitude")
+
+
+def unveiled(row: FromClause, name: str, sight: Sight) -> ColumnElement[Any]:
+    """Give such a column as the caller sees it. The row brings VEILED_BY besides."""
+    return row.c[name] if sight is Sight.ADMINISTRATOR else case((_knows_place(row, sight), row.c[name]))
+
+
+def located(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Say whether a caller knows where a row is that it sees: else an area tells what its position does not."""
+    if sight is Sight.ADMINISTRATOR or not is_veiled(table, "longitude"):
+        return true()
+    return _mostly(_knows_place(table, sight))
+
+
+def _knows_place(spots: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """The PSO's word is for all who see the spot; the place of an EVSE for those who see its operator."""
+    located_by = spots.c[VEILED_BY]
+    return or_(located_by.is_(None), _is_of_those_seen(located_by, sight))
 
 
 def table_name(table: FromClause) -> str:

@@ -86,7 +86,7 @@ class Query:
     ) -> ParkingSpot | None:
         return await answer(info)
 
-    @root(requests.parking_spots, "Parking spots of an area. One without a position of its own is found at its EVSEs.")
+    @root(requests.parking_spots, "Parking spots of an area; those without an own position at an EVSE that you see.")
     async def parking_spots(
         self,
         info: Info,

@@ -1,7 +1,8 @@
 """How changes are shown: the selection of a page of changes, compiled; what it asks of EVSEs and spots is read for all.
 
-Who asks the same is shown the same text, made once. Only where an answer depends on who asks (spots show EVSEs, and not
-everybody sees the same ones) or on the area (distances), those who differ in that are kept apart.
+Who asks the same is shown the same text, made once. Only where an answer depends on who asks (spots show EVSEs,
+or where one of them is, and not everybody sees the same ones) or on the area (distances), those who differ in that are
+kept apart.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ class Rendering:
         if any(not each.visible_with_parent for each in _relations(rows.selection.fields)):
             return True
         statement = await STATEMENTS.get(rows.selection, rows.by_id(self.area), Sight.ADMINISTRATOR)
-        return not CALLERS_OWN.isdisjoint(statement.parameters)
+        return statement.veiled or not CALLERS_OWN.isdisjoint(statement.parameters)
 
     # ---------------------------------------------------------------- changes
 

@@ -19,7 +19,7 @@ from app.read.search import ById, Listing
 from app.read.statement import compile_statement
 from app.read.statements import STATEMENTS
 from app.visibility import PRIVATE, RULES, NoVisibilityRule, Sight, visible
-from app.words import ContractStatus
+from app.words import ContractStatus, Role
 from tests.hub import Hub, scratch_database
 from tests.visibility_matrix import (
     CAN_CONTRACT,
@@ -332,6 +332,17 @@ def test_would_notice_evses_of_spots_that_everybody_sees(twin: Matrix, broken_ru
     data = twin.hub.ask(question(twin))
     with pytest.raises(AssertionError, match="served"):
         check_spots(TURNS[1], None, data)
+
+
+def test_would_notice_places_of_spots_that_everybody_sees(twin: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visibility, "_knows_place", lambda *_: true())
+    STATEMENTS.clear()
+    twin.put(TURNS[1])
+    [pso] = [each for each in ROLES if each.role is Role.PSO]
+    data = twin.hub.ask(question(twin), headers=twin.headers(pso))
+    STATEMENTS.clear()
+    with pytest.raises(AssertionError, match="place"):
+        check_spots(TURNS[1], pso, data)
 
 
 @pytest.mark.parametrize("way", [check_changes, check_subscription])

@@ -80,6 +80,8 @@ class Spot:
     id: str
     evse_ids: frozenset[str]
     published: bool
+    #: The operator whose EVSE says where it is; None: its PSO.
+    located_by: str | None = None
 
     @property
     def pso(self) -> str:
@@ -95,8 +97,9 @@ class Spot:
 SPOTS = {
     spot.id: spot
     for spot in (
-        *(Spot(f"DEGGGP{party_id}", frozenset({f"{party_id}E0"}), published=False) for party_id in OPERATORS),
-        Spot("DEGGGPBOTH", frozenset({"DEAAAE1", "DEBBBE0", "DEBBBE1"}), published=True),
+        *(Spot(f"DEGGGP{party_id}", frozenset({f"{party_id}E0"}), False, party_id) for party_id in OPERATORS),
+        Spot("DEGGGPBOTH", frozenset({"DEAAAE1", "DEBBBE0", "DEBBBE1"}), published=True, located_by="DEBBB"),
+        Spot("DEGGGPSAID", frozenset({"DEAAAE1", "DEBBBE0"}), published=True),
         Spot("DEGGGPALONE", frozenset(), published=True),
         Spot("DEHHHP1", frozenset({"DECCCE0"}), published=False),
         Spot("FRRRRP1", frozenset({"FRRRRE0", "FRRRRE1"}), published=False),
@@ -167,6 +170,11 @@ class State:
         if caller is not None:
             psos = {each.party_id for each in (caller, *self.connected(caller)) if each.role is PSO}
         return {spot.id for spot in SPOTS.values() if spot.pso in psos or operators & spot.operators}
+
+    def places_seen_by(self, caller: Held | None) -> set[str]:
+        """Of the spots seen, those whose place is: it is the PSO's word, or that of an operator seen."""
+        known = {*self.operators_seen_by(caller), None}
+        return {id_ for id_ in self.spots_seen_by(caller) if SPOTS[id_].located_by in known}
 
     def contracts_seen_by(self, caller: Held | None) -> set[Agreement]:
         if caller is None:
@@ -298,7 +306,7 @@ async def _fill(made: Matrix) -> None:
             await made.owner.execute(ADD_EVSE, party_id, evse_id, f"L{n}", 7 + number / 1000, 51 + n / 1000)
     await made.owner.execute("insert into operator (party_id, name, open) values ($1, $1, true)", ALWAYS_OPEN)
     for spot in SPOTS.values():
-        await made.owner.execute(ADD_SPOT, spot.id, list(spot.operators), spot.published)
+        await made.owner.execute(ADD_SPOT, spot.id, list(spot.operators), spot.published, spot.located_by)
         await made.owner.execute(LINK, list(spot.evse_ids), spot.id)
     await made.owner.execute(TAKE_ALL_SPOTS, LONG_AGO, LONG_HENCE)
 
@@ -325,9 +333,11 @@ select $2, $2, list_no, operator_no, location_id, longitude, latitude, address, 
     location_name_language, location_type, updated_at, 'AC', 1, '{CHADEMO}', '{CABLE}', '{NULL}', '' from place
 """
 ADD_SPOT = """
-insert into parking_spot (parking_id, operator_nos, longitude, latitude, content_hash, updated_at)
-select $1, array(select no from operator where party_id = any($2)), 7, 51, case when $3 then ''::bytea end,
-    case when $3 then now() end
+insert into parking_spot (parking_id, operator_nos, own_longitude, own_latitude, located_by, longitude, latitude,
+    content_hash, updated_at)
+select $1, array(select no from operator where party_id = any($2)), case when $4::text is null then 7 end,
+    case when $4 is null then 51 end, (select no from operator where party_id = $4), 7, 51,
+    case when $3 then ''::bytea end, case when $3 then now() end
 """
 LINK = """
 with linked as (
@@ -384,7 +394,7 @@ def question(made: Matrix) -> str:
 
 NEAR = "{ near: { latitude: 51, longitude: 7 } }"
 BOX = "{ bounds: { minimumLatitude: 50, minimumLongitude: 6, maximumLatitude: 52, maximumLongitude: 8 } }"
-SPOT = "parkingId status evses { evseIdAsSent }"
+SPOT = "parkingId status position { latitude longitude } evses { evseIdAsSent }"
 
 
 def quoted(words: Iterable[str]) -> str:
@@ -408,7 +418,8 @@ def check_answer(made: Matrix, state: State, caller: Held | None, data: dict[str
 def check_spots(state: State, caller: Held | None, data: dict[str, Any]) -> None:
     seen = state.spots_seen_by(caller)
     for way in ("spotsListed", "spotsNear", "spotsBoxed", "spotsNamed", "spotsOfPsos"):
-        assert {id_of(node) for node in data[way]["nodes"]} == seen, (way, caller)
+        there = state.places_seen_by(caller) if way in ("spotsNear", "spotsBoxed") else seen
+        assert {id_of(node) for node in data[way]["nodes"]} == there, (way, caller)
         for node in data[way]["nodes"]:
             check_spot(caller, node, state)
     for one in SPOTS:
@@ -429,6 +440,8 @@ def check_spot(caller: Held | None, node: dict[str, Any], *states: State) -> Non
     seen = [state.operators_seen_by(caller) for state in states]
     assert shown in [{id_ for id_ in spot.evse_ids if id_[:5] in operators} for operators in seen], ("served", spot)
     assert node["status"] == "NOT_AVAILABLE", (spot, caller)
+    is_known = node["position"] is not None
+    assert is_known in [spot.id in state.places_seen_by(caller) for state in states], ("place", spot)
 
 
 def id_of(spot: dict[str, Any]) -> str:
@@ -500,7 +513,8 @@ class Follower:
 
 def touch(made: Matrix) -> None:
     """Let every spot, and the status of each, be another than it was."""
-    made.execute("update parking_spot set longitude = 14.001 - longitude")
+    made.execute("""update parking_spot set longitude = 14.001 - longitude,
+        own_longitude = case when own_longitude is not null then 14.001 - longitude end""")
     made.execute("insert into change (kind, entity_id) select $1, parking_id from parking_spot order by 2", STATUS_KIND)
 
 

@@ -84,15 +84,19 @@ def _link(evses: str) -> str:
 
 
 # Links of lists that are not yet in force count: what they name is there before they are, and visible when they are. Of
-# several rows of an EVSE the one of the older list, which is the one in force, says where the spot is.
-_LINKED: Final = """
+# several rows the one of a list in force says where the spot is. The operator that locates it goes on doing so while it
+# links it: nobody moves a spot of others by linking it too.
+_FIRST: Final = "operator.no is null, evse.operator_no is distinct from spot.located_by, evse_id, list_no"
+_LINKED: Final = f"""
 select touched.parking_id,
-    coalesce(array_agg(distinct operator_no) filter (where operator_no is not null), '{}') as nos,
-    (array_agg(longitude order by evse_id, list_no))[1] as longitude,
-    (array_agg(latitude order by evse_id, list_no))[1] as latitude
-from (select distinct parking_id from touched_spot) as touched
+    coalesce(array_agg(distinct evse.operator_no) filter (where evse.operator_no is not null), '{{}}') as nos,
+    case when own_longitude is null then (array_agg(evse.operator_no order by {_FIRST}))[1] end as operator_no,
+    coalesce(own_longitude, (array_agg(evse.longitude order by {_FIRST}))[1]) as longitude,
+    coalesce(own_latitude, (array_agg(evse.latitude order by {_FIRST}))[1]) as latitude
+from (select distinct parking_id from touched_spot) as touched join parking_spot as spot using (parking_id)
 left join evse_parking_spot using (parking_id) left join evse using (evse_id, list_no)
-group by touched.parking_id
+left join operator using (list_no)
+group by touched.parking_id, spot.parking_id
 """
 
 _FORGET: Final = """
@@ -102,12 +106,12 @@ and not exists (select from evse_parking_spot where evse_parking_spot.parking_id
 """
 
 _REFRESH: Final = f"""
-update parking_spot set operator_nos = linked.nos,
-    longitude = coalesce(own_longitude, linked.longitude), latitude = coalesce(own_latitude, linked.latitude)
+update parking_spot as spot set operator_nos = linked.nos, located_by = linked.operator_no,
+    longitude = linked.longitude, latitude = linked.latitude
 from ({_LINKED}) as linked
-where parking_spot.parking_id = linked.parking_id
-and (operator_nos, parking_spot.longitude, parking_spot.latitude)
-    is distinct from (nos, coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
+where spot.parking_id = linked.parking_id
+and (spot.operator_nos, spot.located_by, spot.longitude, spot.latitude)
+    is distinct from (linked.nos, linked.operator_no, linked.longitude, linked.latitude)
 """
 
 
@@ -141,6 +145,12 @@ def columns_of(rows: Collection[Mapping[str, Any]]) -> list[list[Any]]:
     return [[row[name] for row in rows] for name in SPOT_COLUMNS]
 
 
+#: Where a spot is by an EVSE, before a PSO's word about that comes or goes.
+_LINKED_LONGITUDE, _LINKED_LATITUDE = (
+    f"case when parking_spot.located_by is not null then parking_spot.{name} end" for name in ("longitude", "latitude")
+)
+
+
 async def merge_spots(connection: Connection, now: datetime, spots: str, *args: Any) -> int:
     """Write what a PSO says of spots; gives how many are new or changed. `spots` is a SELECT of SPOT_COLUMNS.
 
@@ -153,8 +163,9 @@ async def merge_spots(connection: Connection, now: datetime, spots: str, *args: 
         from ({spots}) as said order by parking_id
         on conflict (parking_id) do update set
             {", ".join(f"{name} = excluded.{name}" for name in SPOT_COLUMNS[1:])}, updated_at = excluded.updated_at,
-            longitude = coalesce(excluded.own_longitude, parking_spot.longitude),
-            latitude = coalesce(excluded.own_latitude, parking_spot.latitude)
+            located_by = case when excluded.own_longitude is null then parking_spot.located_by end,
+            longitude = coalesce(excluded.own_longitude, {_LINKED_LONGITUDE}),
+            latitude = coalesce(excluded.own_latitude, {_LINKED_LATITUDE})
         where parking_spot.content_hash is distinct from excluded.content_hash
         """,
         now,
@@ -183,9 +194,9 @@ order by parking_id for no key update
 
 _DELETE_UNLINKED: Final = "delete from parking_spot where parking_id = any($1) and cardinality(operator_nos) = 0"
 
-_UNPUBLISH: Final = """
+_UNPUBLISH: Final = f"""
 update parking_spot set own_longitude = null, own_latitude = null, restrictions = 0, floor_level = null, number = null,
-    content_hash = null, updated_at = null
+    content_hash = null, updated_at = null, longitude = {_LINKED_LONGITUDE}, latitude = {_LINKED_LATITUDE}
 where parking_id = any($1)
 """
 

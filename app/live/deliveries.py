@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol
 import structlog
 
 from app.live.cursor import Position, encode_cursor
+from app.live.facts import EvseFacts, SpotFacts
+from app.live.interest import Interest
 from app.live.matching import Told
 from app.live.sight import NOTHING, Seen, Viewer
 from app.live.subscriber import MOST_ON_PAGE, Key, Rendering, Subscriber
@@ -88,9 +90,15 @@ async def renew_cursors(reader: Reader, subscribers: Sequence[Subscriber]) -> No
 
 def _hide(subscriber: Subscriber, seen: Seen) -> None:
     """Take back what waited until it was out of sight."""
+    interest = subscriber.feed.interest
     for key, told in subscriber.pending.items():
-        if told.action is ChangeAction.UPSERTED and told.facts is not None and not seen.has(told.facts):
+        facts = told.facts
+        if told.action is ChangeAction.UPSERTED and facts is not None and not _is_shown(facts, interest, seen):
             subscriber.pending[key] = told.removed()
+
+
+def _is_shown(facts: EvseFacts | SpotFacts, interest: Interest, seen: Seen) -> bool:
+    return seen.has(facts) and (isinstance(facts, EvseFacts) or interest.reaches_spot(facts, seen))
 
 
 async def _rendered(reader: Reader, group: Group, told: Iterable[Told]) -> Changes | None:

@@ -27,13 +27,23 @@ class EvseFacts(NamedTuple):
 
 
 class SpotFacts(NamedTuple):
-    """A parking spot as it is now; its position may be unknown."""
+    """A parking spot as it is now; its position may be unknown. `located_by`: whose EVSE's it is; None: its PSO's."""
 
     parking_id: str
     party_id: str
     operator_nos: Sequence[int]
     longitude: float | None
     latitude: float | None
+    located_by: int | None
+
+
+class Former(NamedTuple):
+    """Through whom something was seen before, and where it was, by whom."""
+
+    operator_nos: Sequence[int]
+    longitude: float | None
+    latitude: float | None
+    located_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ select evse.evse_id, operator_no, party_id, location_id, longitude, latitude, co
 from evse join operator using (list_no)
 join evse_status on evse_status.evse_id = evse.evse_id
 """
-SPOT: Final = "select parking_id, party_id, operator_nos, longitude, latitude from parking_spot"
+SPOT: Final = "select parking_id, party_id, operator_nos, longitude, latitude, located_by from parking_spot"
 
 EVSES_BY_ID: Final = f"{EVSE} where evse.evse_id = any($1)"
 SPOTS_BY_ID: Final = f"{SPOT} where parking_id = any($1)"

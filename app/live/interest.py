@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.live.facts import EvseFacts, SpotFacts
-from app.live.sight import Viewer
+from app.live.facts import EvseFacts, Former, SpotFacts
+from app.live.sight import Seen, Viewer
 from app.words import ChangeKind
 from geo.regions import Region
 
@@ -62,6 +62,8 @@ class Interest:
         """Say whether an EVSE, seen, is of interest as it is now."""
         return (evse.available or not self.available_now) and self.is_about(evse)
 
-    def wants_spot(self, spot: SpotFacts) -> bool:
-        """Say whether a spot, seen, is of interest."""
-        return self.reaches(spot.longitude, spot.latitude)
+    def reaches_spot(self, spot: SpotFacts | Former, seen: Seen) -> bool:
+        """Say whether a spot, seen, is of interest. Where that is not known to whom sees so much, it is nowhere."""
+        if seen.has_place_of(spot.located_by):
+            return self.reaches(spot.longitude, spot.latitude)
+        return self.reaches(None, None)

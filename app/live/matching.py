@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from app.live.facts import EvseFacts, Facts, SpotFacts
+from app.live.facts import EvseFacts, Facts, Former, SpotFacts
 from app.live.interest import Interest
 from app.live.log import LogRow
 from app.live.sight import Seen
@@ -42,14 +42,6 @@ class Told(NamedTuple):
         return Told(self.kind, ChangeAction.REMOVED, self.id, self.at, None, self.transaction)
 
 
-class Former(NamedTuple):
-    """Through whom something was seen before, and where it was."""
-
-    operator_nos: Sequence[int]
-    longitude: float | None
-    latitude: float | None
-
-
 @dataclass(slots=True)
 class Touched:
     """What some rows of the log say of one EVSE or spot. `static_at`, `status_at`: of the last row of that kind."""
@@ -76,7 +68,7 @@ class Touched:
         self.static_at = row.at
         self.existed = self.existed and row.existed
         if row.existed:
-            self.formers.append(Former(row.operator_nos or (), row.longitude, row.latitude))
+            self.formers.append(Former(row.operator_nos or (), row.longitude, row.latitude, row.located_by))
 
     @property
     def at(self) -> datetime:
@@ -175,14 +167,13 @@ def _of_spot(touched: Touched, spot: SpotFacts | None, interest: Interest, seen:
     if not kinds:
         return ()
     had = [_had_spot(touched.id, former, interest, before) for former in touched.formers]
-    if spot is not None and seen.has(spot) and interest.wants_spot(spot):
+    if spot is not None and seen.has(spot) and interest.reaches_spot(spot, seen):
         return _upserted(touched, spot, kinds, touched.existed and all(had))
     return _removed(touched, kinds) if any(had) else ()
 
 
 def _had_spot(parking_id: str, former: Former, interest: Interest, before: Seen) -> bool:
-    seen = before.has_spot_of(former.operator_nos, parking_id[:5])
-    return seen and interest.reaches(former.longitude, former.latitude)
+    return before.has_spot_of(former.operator_nos, parking_id[:5]) and interest.reaches_spot(former, before)
 
 
 # ---------------------------------------------------------------- what is told
@@ -231,19 +222,27 @@ class Turned:
 
 
 def turned_changes(turned: Turned, interest: Interest, seen: Seen, before: Seen, at: datetime) -> Sequence[Told]:
-    """Decide what one is told of it: that it is there, if it is seen now; that it is gone, if it was seen only then."""
+    """Decide what one is told of it: that it is there, if it is seen now; that it is gone, if it was seen only then.
+
+    A spot that is seen through others too may be seen elsewhere now, or nowhere.
+    """
     kinds = interest.spot_kinds if turned.is_spot else interest.evse_kinds
     if not kinds or not (turned.is_spot or interest.may_be(turned.id)):
         return ()
     had = any(_had_turned(turned, former, interest, before) for former in turned.formers)
     facts = turned.facts
-    if facts is not None and seen.has(facts) and _wants(interest, facts):
-        return () if had else [turned.tell(kinds[0], ChangeAction.UPSERTED, at)]
+    if facts is not None and seen.has(facts) and _wants(interest, facts, seen):
+        as_before = had and _is_placed_alike(facts, seen, before)
+        return () if as_before else [turned.tell(kinds[0], ChangeAction.UPSERTED, at)]
     return [turned.tell(kind, ChangeAction.REMOVED, at) for kind in kinds] if had else ()
 
 
-def _wants(interest: Interest, facts: EvseFacts | SpotFacts) -> bool:
-    return interest.wants_evse(facts) if isinstance(facts, EvseFacts) else interest.wants_spot(facts)
+def _wants(interest: Interest, facts: EvseFacts | SpotFacts, seen: Seen) -> bool:
+    return interest.wants_evse(facts) if isinstance(facts, EvseFacts) else interest.reaches_spot(facts, seen)
+
+
+def _is_placed_alike(facts: EvseFacts | SpotFacts, seen: Seen, before: Seen) -> bool:
+    return isinstance(facts, EvseFacts) or seen.has_place_of(facts.located_by) == before.has_place_of(facts.located_by)
 
 
 def _had_turned(turned: Turned, former: Former, interest: Interest, before: Seen) -> bool:

@@ -38,6 +38,10 @@ class Seen:
     def has_spot_of(self, operator_nos: Collection[int], party_id: str) -> bool:
         return self.spots_of is None or party_id in self.psos or not self.spots_of.isdisjoint(operator_nos)
 
+    def has_place_of(self, located_by: int | None) -> bool:
+        """Say whether the position of a spot that is seen is."""
+        return located_by is None or self.spots_of is None or located_by in self.spots_of
+
     def has(self, facts: EvseFacts | SpotFacts) -> bool:
         """Say whether an EVSE or a spot is seen."""
         if isinstance(facts, EvseFacts):

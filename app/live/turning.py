@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from app.db.engine import Database
 from app.live.cursor import Position
-from app.live.facts import EVSE, SPOT, EvseFacts, SpotFacts, facts_of
+from app.live.facts import EVSE, SPOT, EvseFacts, Former, SpotFacts, facts_of
 from app.live.log import LogRow
-from app.live.matching import Former, Turned
+from app.live.matching import Turned
 
 PAGE = 500
 
@@ -56,7 +56,7 @@ _SINCE: Final = "at > $1::timestamptz - interval '5 minutes' and (at > $1 or (tr
 #: One entity's rows, in the order in which they were written: how it was before each, and whether that is surely later.
 _CHANGES: Final = """
 jsonb_agg(
-    jsonb_build_array(existed, operator_nos, longitude, latitude, at > $1 and (transaction, id) > ($2, $3))
+    jsonb_build_array(existed, operator_nos, longitude, latitude, located_by, at > $1 and (transaction, id) > ($2, $3))
     order by at, id
 )
 """
@@ -149,9 +149,9 @@ def _formers(facts: EvseFacts | SpotFacts | None, rows: Iterable[Any]) -> list[F
     """Give how what changed may have been seen: before each row that is not behind one that is surely later."""
     formers: list[Former] = []
     later = False
-    for existed, operator_nos, longitude, latitude, is_later in rows:
+    for existed, operator_nos, longitude, latitude, located_by, is_later in rows:
         if existed and not later:
-            formers.append(Former(operator_nos or (), longitude, latitude))
+            formers.append(Former(operator_nos or (), longitude, latitude, located_by))
         later = is_later
     return formers if later else formers + _as_now(facts)
 
@@ -159,5 +159,6 @@ def _formers(facts: EvseFacts | SpotFacts | None, rows: Iterable[Any]) -> list[F
 def _as_now(facts: EvseFacts | SpotFacts | None) -> list[Former]:
     if facts is None:
         return []
-    nos = (facts.operator_no,) if isinstance(facts, EvseFacts) else facts.operator_nos
-    return [Former(nos, facts.longitude, facts.latitude)]
+    if isinstance(facts, EvseFacts):
+        return [Former((facts.operator_no,), facts.longitude, facts.latitude)]
+    return [Former(facts.operator_nos, facts.longitude, facts.latitude, facts.located_by)]

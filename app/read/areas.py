@@ -31,7 +31,7 @@ from app.read.corridors import page_along
 from app.read.nearest import walk_or_find
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
-from app.visibility import Sight, seen, visible_of_many
+from app.visibility import Sight, located, seen, visible_of_many
 
 Value = ColumnElement[Any]
 
@@ -158,7 +158,8 @@ class AreaSearch:
         return near
 
     def _passing(self, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
-        return [visible_of_many(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
+        conditions = [visible_of_many(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
+        return conditions if self.area is AreaKind.EVERYWHERE else [*conditions, located(rows, sight)]
 
     def _rare(self, name: str, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
         assert self.rare is not None

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, 
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.read.plan import Arguments, Computed, ToMany, ToOne
-from app.visibility import Sight, visible
+from app.visibility import VEILED_BY, Sight, unveiled, visible
 
 UTC: ColumnElement[Any] = literal_column("'UTC'")
 RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
@@ -21,10 +21,11 @@ Path = tuple[ToOne, ...]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A column of one of a level's rows."""
+    """A column of one of a level's rows. `veiled`: not all who see the row see what stands in it."""
 
     path: Path
     name: str
+    veiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ class Level:
         places = [column for column in self.columns if isinstance(column, Place)]
         places += [place for on in self.joins.values() for place in on]
         places += [place for column in self.columns if not isinstance(column, Place) for place in column.parents]
-        return list(dict.fromkeys(place.name for place in places if not place.path and place.name not in brought))
+        own = [place for place in places if not place.path]
+        names = [*(place.name for place in own), *(VEILED_BY for place in own if place.veiled)]
+        return list(dict.fromkeys(name for name in names if name not in brought))
 
     def select(self, root: FromClause) -> Select[Any]:
         rows: dict[Path, FromClause] = {(): root}
@@ -92,11 +95,15 @@ class Level:
 
     def _column(self, column: Wanted, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
         if isinstance(column, Place):
-            return rows[column.path].c[column.name]
+            return self._value(column, rows)
         if isinstance(column, Expression):
-            values = [rows[place.path].c[place.name] for place in column.parents]
+            values = [self._value(place, rows) for place in column.parents]
             return column.computed.sql(*values, column.arguments)
         return column.level.array(column, rows)
+
+    def _value(self, place: Place, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
+        row = rows[place.path]
+        return unveiled(row, place.name, self.sight) if place.veiled else row.c[place.name]
 
     def array(self, array: Array, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
         """Give this level's rows as one JSON array of arrays, correlated with their parent."""

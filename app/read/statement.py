@@ -27,7 +27,7 @@ class Statement:
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
     security must be told who is asking. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
-    one, the log's epoch and its head; there is always a row.
+    one, the log's epoch and its head; there is always a row. `veiled`: not all who see its rows are shown the same.
     """
 
     sql: str
@@ -38,6 +38,7 @@ class Statement:
     private: bool
     planned: bool
     logged: bool
+    veiled: bool
 
     def bind(self, arguments: Mapping[str, Any]) -> list[Any]:
         """Put the arguments in the statement's order."""
@@ -63,7 +64,7 @@ def compile_statement(selection: Selection, search: Search, sight: Sight) -> Sta
     sql, parameters, constants = render(statement)
     private = not PRIVATE.isdisjoint({table_name(search.table), *level.tables})
     build, places_of = namespace["build"], namespace["places"]
-    return Statement(sql, parameters, constants, build, places_of, private, search.planned, code.logged)
+    return Statement(sql, parameters, constants, build, places_of, private, search.planned, code.logged, code.veiled)
 
 
 def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:

@@ -179,7 +179,8 @@ class ParkingSpot:
     floor_level: str | None = column(description="Floor, e.g. -1.")
     number: str | None = column(description="Number painted on it.")
     position: Point | None = same_row(
-        "Where it is: as its PSO says, else where its EVSEs are; null: neither is known.", present="longitude"
+        "Where it is: as its PSO says, else where an EVSE that it serves is; null: neither is known, or yours to see.",
+        present="longitude",
     )
     evses: list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]] = to_many(
         evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)

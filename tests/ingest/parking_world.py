@@ -3,10 +3,12 @@
 from typing import Any
 
 from app.db.engine import Database
-from app.ingest.records import ParkingSpot
+from app.ingest.charge_points import update_charge_points
+from app.ingest.records import EvseParkingSpot, ParkingSpot, Point
 from app.ingest.uploads import Owner
 from app.words import Role
-from tests.exchange.world import enrol
+from tests.exchange.world import Member, enrol
+from tests.ingest.world import MONDAY, charge_point
 
 
 async def make_pso(database: Database, party_id: str = "DEPRK") -> Owner:
@@ -15,8 +17,21 @@ async def make_pso(database: Database, party_id: str = "DEPRK") -> Owner:
     return Owner(member.caller.partner_id, member.caller.role_id, party_id)
 
 
-def spot(parking_id: str, **more: Any) -> ParkingSpot:
-    return ParkingSpot(parking_id=parking_id, **more)
+def spot(parking_id: str, at: tuple[float, float] | None = None, **more: Any) -> ParkingSpot:
+    position = {} if at is None else {"position": Point(longitude=at[0], latitude=at[1])}
+    return ParkingSpot(parking_id=parking_id, **position, **more)
+
+
+def owner_of(member: Member) -> Owner:
+    assert member.caller.party_id is not None
+    return Owner(member.caller.partner_id, member.caller.role_id, member.caller.party_id)
+
+
+async def link(database: Database, member: Member, evse_id: str, at: tuple[float, float], *parking_ids: str) -> None:
+    """Publish an EVSE that links these spots."""
+    links = tuple(EvseParkingSpot(parking_id=id_) for id_ in parking_ids)
+    point = charge_point(evse_id, parking_spots=links, position=Point(longitude=at[0], latitude=at[1]))
+    await update_charge_points(database, [point], owner_of(member), MONDAY)
 
 
 async def spots_by_id(database: Database) -> dict[str, dict[str, Any]]:
@@ -38,13 +53,14 @@ async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
         select 'spot', parking_id from parking_spot
         cross join lateral (
             select coalesce(array_agg(distinct operator_no), '{}') as nos,
-                (array_agg(longitude order by evse_id))[1] as longitude,
-                (array_agg(latitude order by evse_id))[1] as latitude
+                (array_agg(longitude order by evse_id) filter (where operator_no = located_by))[1] as longitude,
+                (array_agg(latitude order by evse_id) filter (where operator_no = located_by))[1] as latitude
             from evse where parking_id = any(parking_ids)
         ) as linked
         where operator_nos <> nos
         or (parking_spot.longitude, parking_spot.latitude)
             is distinct from (coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
+        or (own_longitude is null and cardinality(nos) > 0 and located_by is null)
         or (content_hash is null and cardinality(nos) = 0)
         """
     )

@@ -77,6 +77,22 @@ async def test_follows_an_evse_that_moves_or_links_another_spot(world: World):
     assert await spot_contradictions(world.database) == []
 
 
+async def test_leaves_a_spot_where_the_first_operator_that_links_it_says_it_is(world: World):
+    """Another one with a smaller id does not move it; it counts when the first one goes."""
+    at_ulm, at_lyon = (ULM.latitude, ULM.longitude), (LYON.latitude, LYON.longitude)
+    await update_charge_points(world.database, [linked("FRA23E1", "DEPRKP1", position=LYON)], world.french, MONDAY)
+    await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP1")], world.german, MONDAY)
+    assert await place_of(world, "DEPRKP1") == at_lyon
+    moved = linked("FRA23E1", "DEPRKP1", position=PLACE)
+    await update_charge_points(world.database, [moved], world.french, MONDAY)
+    assert await place_of(world, "DEPRKP1") == (PLACE.latitude, PLACE.longitude)
+    await remove_charge_points(world.database, ["FRA23E1"], world.french, MONDAY)
+    assert await place_of(world, "DEPRKP1") == at_ulm
+    await update_charge_points(world.database, [linked("FRA23E1", "DEPRKP1", position=LYON)], world.french, MONDAY)
+    assert await place_of(world, "DEPRKP1") == at_ulm
+    assert await spot_contradictions(world.database) == []
+
+
 async def test_refuses_foreign_spots_with_the_same_words_whether_or_not_they_are_there(world: World, pso: Owner):
     other = await make_pso(world.database, "FRPRK")
     await update_parking_spots(world.database, [spot("FRPRKP1")], other, MONDAY)

@@ -9,14 +9,13 @@ from app.exchange.contracts import end_contract, set_contract
 from app.ingest.charge_points import update_charge_points
 from app.ingest.parking_spots import update_parking_spots
 from app.ingest.records import EvseParkingSpot
-from app.ingest.uploads import Owner
 from app.read.execute import read
 from app.read.parking import SpotSearch
 from app.read.plan import Column, Field, Nodes, Selection
 from app.read.search import Request
 from app.words import Role
-from tests.exchange.world import Member, administrator, enrol, nsp, operator, utc_now
-from tests.ingest.parking_world import spot
+from tests.exchange.world import administrator, enrol, nsp, operator, utc_now
+from tests.ingest.parking_world import owner_of, spot
 from tests.ingest.world import MONDAY, charge_point
 
 IDS = Selection((Field("nodes", Nodes(), (Field("id", Column(("parking_id",))),)),))
@@ -25,11 +24,6 @@ IDS = Selection((Field("nodes", Nodes(), (Field("id", Column(("parking_id",))),)
 async def seen(database: Database, caller: Caller | None) -> set[str]:
     found = await read(database, caller, IDS, Request(SpotSearch(), {}, 100), datetime.now(UTC))
     return {node["id"] for node in found["nodes"]}
-
-
-def owner_of(member: Member) -> Owner:
-    assert member.caller.party_id is not None
-    return Owner(member.caller.partner_id, member.caller.role_id, member.caller.party_id)
 
 
 async def test_shows_spots_to_those_who_see_an_evse_or_have_a_contract_with_the_pso(database: Database):

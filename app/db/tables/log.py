@@ -12,6 +12,7 @@ from app.words import LogKind
 
 #: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`: through whom it was seen before, where
 #: that changed or it is gone (SIGHT: whose EVSEs). `longitude`, `latitude`: where it was, when it moved or went.
+#: `located_by`: whose EVSE had said so of a spot; null: its PSO, or nobody.
 #: `was_available`: its combined status before a change of status. `role_id`: for SIGHT, whose; null: everybody's.
 change = Table(
     "change",
@@ -27,6 +28,7 @@ change = Table(
     Column("latitude", Float(53)),
     Column("was_available", Boolean),
     Column("role_id", Integer),
+    Column("located_by", Integer),
     one_of("kind", LogKind),
     Index(None, "transaction", "id"),
     Index("change_sight_idx", "transaction", "id", postgresql_where=text("kind = 'SIGHT'")),

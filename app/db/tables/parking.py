@@ -22,7 +22,8 @@ from app.words import Restriction
 
 #: A spot that its PSO published, or that waits for its PSO: known only because an EVSE's operator linked it.
 #: `own_longitude` and `own_latitude` are the PSO's word; the position where the spot is found is that, or else the one
-#: of its EVSEs. `operator_nos`: whose EVSEs link it, so that visibility is decided by comparing small numbers.
+#: of one of its EVSEs. `operator_nos`: whose EVSEs link it, so that visibility is decided by comparing small numbers.
+#: `located_by`: whose EVSE gave the position, which is nobody's to know who does not see that operator.
 parking_spot = Table(
     "parking_spot",
     metadata,
@@ -35,6 +36,7 @@ parking_spot = Table(
     Column("floor_level", Text),
     Column("number", Text),
     Column("operator_nos", ARRAY(Integer), nullable=False, server_default=NO_WORDS),
+    Column("located_by", Integer),
     # Of what the PSO published, and when that changed; null while it has not.
     Column("content_hash", LargeBinary),
     Column("updated_at", Instant),
@@ -44,6 +46,12 @@ parking_spot = Table(
         "(own_longitude is null) = (own_latitude is null)"
         " and (own_longitude is null or (longitude = own_longitude and latitude = own_latitude))",
         name="own_position",
+    ),
+    # A position of nobody's would be everybody's to see.
+    CheckConstraint(
+        "(located_by is not null) = (longitude is not null and own_longitude is null)"
+        " and (located_by is null or located_by = any(operator_nos))",
+        name="located",
     ),
     # Nobody says anything of such a spot: it goes.
     CheckConstraint("content_hash is not null or cardinality(operator_nos) > 0", name="known"),

@@ -12,7 +12,9 @@ WHERE each.low_m < stretch.high_m AND each.high_m >= stretch.low_m
  LIMIT ALL OFFSET 0) AS cell JOIN parking_spot ON (geometry(parking_spot.geog) && ST_MakeEnvelope(cell.west, cell.south, cell.east, cell.north, 4326)) AND parking_spot.longitude >= cell.west AND parking_spot.longitude < cell.east AND parking_spot.latitude >= cell.south AND parking_spot.latitude < cell.north
 WHERE coalesce(parking_spot.operator_nos && array((SELECT operator.no
 FROM operator
-WHERE operator.open AND NOT operator.suspended)), false)
+WHERE operator.open AND NOT operator.suspended)), false) AND coalesce(parking_spot.located_by IS NULL OR parking_spot.located_by = any(array((SELECT operator.no
+FROM operator
+WHERE operator.open AND NOT operator.suspended))), false)
  LIMIT ALL OFFSET 0) AS drawn
  LIMIT ALL OFFSET 0) AS measured
 WHERE measured.distance_m <= $11::FLOAT(53)

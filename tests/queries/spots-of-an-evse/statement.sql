@@ -1,4 +1,8 @@
-SELECT found.evse_id, (SELECT coalesce(json_agg(json_build_array(parking_spot_1.parking_id, parking_spot_1.latitude, parking_spot_1.longitude, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id) ORDER BY evse_1.evse_id), '[]') AS coalesce_2
+SELECT found.evse_id, (SELECT coalesce(json_agg(json_build_array(parking_spot_1.parking_id, CASE WHEN (parking_spot_1.located_by IS NULL OR parking_spot_1.located_by = any(array((SELECT operator.no
+FROM operator
+WHERE operator.open AND NOT operator.suspended)))) THEN parking_spot_1.latitude END, CASE WHEN (parking_spot_1.located_by IS NULL OR parking_spot_1.located_by = any(array((SELECT operator.no
+FROM operator
+WHERE operator.open AND NOT operator.suspended)))) THEN parking_spot_1.longitude END, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id) ORDER BY evse_1.evse_id), '[]') AS coalesce_2
 FROM evse AS evse_1
 WHERE (evse_1.evse_id, evse_1.list_no) IN (SELECT evse_parking_spot.evse_id, evse_parking_spot.list_no
 FROM evse_parking_spot

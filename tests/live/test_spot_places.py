@@ -1,0 +1,145 @@
+"""A spot that is seen through one operator, and stands where another one's EVSE is: what those are told who follow."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from app.auth import Caller
+from app.db.engine import Database
+from app.ingest.parking_spots import update_parking_spots
+from app.ingest.records import EvseParkingSpot
+from schema.subscription import ChangeSource
+from tests.ingest.parking_world import spot
+from tests.live.log_world import complete
+from tests.live.streams import DE, FR, Client, Moving, listed, running, until
+
+HERE, THERE = (10.1, 48.3), (1.0, 40.0)
+P1 = ("PARKING_SPOT", "DE*PRK*P1")
+LINK = (EvseParkingSpot(parking_id="DEPRKP1"),)
+
+
+def near(longitude: float, latitude: float) -> dict[str, Any]:
+    return {"near": {"latitude": latitude, "longitude": longitude, "radiusM": 25_000}}
+
+
+@pytest.fixture
+async def world(database: Database) -> Moving:
+    """The first operator, seen by contract, locates the spot; the second is open and links it too."""
+    world = await Moving.make(database, random.Random(1))
+    await world.put(DE, 1, at=THERE, parking_spots=LINK)
+    await world.put(FR, 1, at=HERE, parking_spots=LINK)
+    return world
+
+
+class Followers:
+    """Somebody who follows a region around each place, and everything; live or by asking again."""
+
+    def __init__(self, world: Moving, source: ChangeSource | None, caller: Caller | None) -> None:
+        self.world, self.source = world, source
+        kinds = ["PARKING_SPOT"]
+        self.here, self.there = Client(caller, near(*HERE), kinds=kinds), Client(caller, near(*THERE), kinds=kinds)
+        self.anywhere = Client(caller, kinds=kinds)
+        self.all = (self.here, self.there, self.anywhere)
+
+    @property
+    def held(self) -> tuple[bool, bool, Any]:
+        """Whether it is held here and there, and where it is as far as is known."""
+        return P1 in self.here.held, P1 in self.there.held, self.place
+
+    @property
+    def place(self) -> Any:
+        spot = self.anywhere.held.get(P1)
+        if spot is None:
+            return "gone"
+        position = spot["position"]
+        return position and (position["longitude"], position["latitude"])
+
+    async def begin(self) -> None:
+        for each in self.all:
+            if self.source is not None:
+                await each.connect(self.source)
+                await until(lambda each=each: each.look() or each.cursor, "the beginning")
+                continue
+            await complete(self.world.database)
+            await each.ask_on(self.world.database)
+            _, spots = await listed(self.world.database, each)
+            each.held = {("PARKING_SPOT", id_): node for id_, node in spots.items()}
+
+    async def hear(self, here: bool, there: bool, place: Any) -> None:
+        """Wait until this is what is held."""
+        if self.source is None:
+            await complete(self.world.database)
+            for each in self.all:
+                await each.ask_on(self.world.database)
+            assert self.held == (here, there, place)
+            return
+
+        def holds() -> bool:
+            for each in self.all:
+                each.look()
+            return self.held == (here, there, place)
+
+        await until(holds, f"{(here, there, place)} instead of {self.held}")
+
+
+@pytest.fixture(params=["live", "resumed"])
+async def source(request: pytest.FixtureRequest, world: Moving) -> AsyncIterator[ChangeSource | None]:
+    async with AsyncExitStack() as stack:
+        yield await stack.enter_async_context(running(world.database)) if request.param == "live" else None
+
+
+async def following(world: Moving, source: ChangeSource | None, caller: Caller | None) -> Followers:
+    """Have somebody follow who holds what the lists show now."""
+    followers = Followers(world, source, caller)
+    await followers.begin()
+    return followers
+
+
+async def test_does_not_tell_of_a_place_that_is_another_operators(world: Moving, source: ChangeSource | None):
+    stranger = await following(world, source, None)
+    nsp = await following(world, source, world.nsp.caller)
+    await world.put(DE, 1, at=(1.0, 40.01), parking_spots=LINK)
+    await nsp.hear(here=False, there=True, place=(1.0, 40.01))
+    await world.put(DE, 1, at=HERE, parking_spots=LINK)
+    await nsp.hear(here=True, there=False, place=HERE)
+    await update_parking_spots(world.database, [spot("DEPRKP1", at=THERE)], world.pso, world.later())
+    for each in (nsp, stranger):
+        await each.hear(here=False, there=True, place=THERE)
+    await update_parking_spots(world.database, [spot("DEPRKP1")], world.pso, world.later())
+    await nsp.hear(here=True, there=False, place=HERE)
+    await stranger.hear(here=False, there=False, place=None)
+    assert not [change for change in stranger.here.told if change["id"] == P1[1]], "it was never seen there"
+
+
+async def test_tells_of_the_place_when_another_operator_locates_the_spot(world: Moving, source: ChangeSource | None):
+    stranger = await following(world, source, None)
+    nsp = await following(world, source, world.nsp.caller)
+    await world.remove(DE, 1)
+    for each in (nsp, stranger):
+        await each.hear(here=True, there=False, place=HERE)
+    await world.put(DE, 1, at=THERE, parking_spots=LINK)
+    await world.put(FR, 1, at=HERE, parking_spots=())
+    await nsp.hear(here=False, there=True, place=THERE)
+    await stranger.hear(here=False, there=False, place="gone")
+    assert not stranger.there.told
+
+
+async def test_takes_a_place_away_with_the_operator_whose_it_is(world: Moving, source: ChangeSource | None):
+    """The spot is still seen, through the other."""
+    nsp = await following(world, source, world.nsp.caller)
+    await world.contract(DE)
+    await nsp.hear(here=False, there=False, place=None)
+    await world.contract(DE)
+    await nsp.hear(here=False, there=True, place=THERE)
+
+
+async def test_takes_a_place_away_that_changed_meanwhile(world: Moving, source: ChangeSource | None):
+    nsp = await following(world, source, world.nsp.caller)
+    await world.contract(DE)
+    await world.put(DE, 1, at=HERE, parking_spots=LINK)
+    await nsp.hear(here=False, there=False, place=None)
+    await world.contract(DE)
+    await nsp.hear(here=True, there=False, place=HERE)
