@@ -10,13 +10,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 REGISTRY = CollectorRegistry()
 
-#: What several workers of one `ochub serve` make of a gauge: the sum over those that live, or the latest value.
+#: What the workers of one `ochub serve` that live make of a gauge: their sum, the latest value, or the largest.
 SUM: Literal["livesum"] = "livesum"
 LATEST: Literal["livemostrecent"] = "livemostrecent"
+LARGEST: Literal["livemax"] = "livemax"
 
 
 def _gauge(
-    name: str, meaning: str, labels: Sequence[str] = (), mode: Literal["livesum", "livemostrecent"] = SUM
+    name: str, meaning: str, labels: Sequence[str] = (), mode: Literal["livesum", "livemostrecent", "livemax"] = SUM
 ) -> Gauge:
     return Gauge(name, meaning, labels, registry=REGISTRY, multiprocess_mode=mode)
 
@@ -40,6 +41,9 @@ UPLOADED = Counter("ochub_upload_items", "Uploaded items by what became of them.
 CONNECTIONS = _gauge("ochub_database_connections", "Database connections.", ["pool", "state"])
 KEEPER = _gauge("ochub_keeper", "1 where the keeper is.")
 LOG_LAG = _gauge("ochub_log_lag_seconds", "Age of the oldest change that readers cannot have yet.", mode=LATEST)
+STREAM_LAG = _gauge(
+    "ochub_stream_lag_seconds", "Age of the oldest change that a process is telling its subscribers of.", mode=LARGEST
+)
 OLDEST_WRITER = _gauge(
     "ochub_oldest_writer_seconds", "Age of the oldest open transaction that holds readers back.", mode=LATEST
 )

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from app import metrics
 from app.db.engine import Database
 from app.errors import HubError
 from app.live.cursor import CursorExpired, Position, encode_cursor
@@ -211,6 +212,7 @@ class Fanout:
             return False
         before = self.position
         batch = await read_log(self.database, before, CHUNK, self.epoch)
+        metrics.STREAM_LAG.set((datetime.now(UTC) - batch.rows[0].at).total_seconds() if batch.rows else 0)
         # At once: who comes while these rows are gone through begins behind them all.
         self.position = max(batch.upto, self.position)
         try:

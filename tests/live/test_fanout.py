@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app import metrics
 from app.db.engine import Database
 from app.errors import HubError
 from app.ingest.records import EvseParkingSpot
@@ -231,6 +232,27 @@ async def test_brings_who_resumes_forward_where_nothing_concerns_him(world: Movi
     assert len(pages) > 2
     assert not any(page["changes"] for page in pages)
     assert len({page["cursor"] for page in pages}) >= len(pages) - 1
+
+
+async def test_says_how_old_the_changes_are_that_it_tells_of(world: Moving):
+    metrics.STREAM_LAG.set(0)
+    highest = 0.0
+
+    def looked() -> bool:
+        nonlocal highest
+        [sample] = [each for metric in metrics.STREAM_LAG.collect() for each in metric.samples]
+        highest = max(highest, sample.value)
+        return highest > 0
+
+    async with running(world.database) as source:
+        await connected(source, Client(world.nsp.caller))
+        async with world.database.writes.acquire() as connection, connection.transaction():
+            await connection.execute("select pg_current_xact_id()")  # readers wait for it
+            await world.put(DE, 1)
+            await asyncio.sleep(0.5)
+            assert not looked()
+        await until(looked, "a change")
+    assert highest >= 0.5
 
 
 async def test_renews_the_cursor_of_who_is_told_nothing(world: Moving, monkeypatch: pytest.MonkeyPatch):
