@@ -459,7 +459,8 @@ def test_lets_a_spot_that_is_known_by_a_link_wait_for_its_pso(by: By) -> None:
         "updatedAt": None,
     }
     assert shown(operator) == {**waiting, "evses": [{"evseId": "DE*8AC*E1"}]}
-    assert shown(pso) == {**waiting, "evses": []}, "no contract: the EVSE is not the PSO's to see"
+    hidden = {**waiting, "evses": [], "position": None}
+    assert shown(pso) == hidden, "no contract: neither the EVSE nor where it is is the PSO's to see"
     assert shown(other) is None
     assert pso.counts(SPOTS.remove, ["DE*PRK*P1"]) == (0, 0, 0, ["INVALID_ID"]), "nothing of it is published"
 
