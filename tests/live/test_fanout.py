@@ -297,6 +297,7 @@ async def test_shows_each_what_it_may_see_inside_a_spot(world: Moving):
 
 async def test_answers_with_its_aliases_and_words(world: Moving):
     await world.put(DE, 1, at=(10.0, 48.0))
+    await complete(world.database)  # else what is there is told, and then once more what is new of it
     outlet = Collecting()
     query = """subscription ($at: AreaInput) { told: changes(within: $at, initial: true, kinds: [EVSE, EVSE_STATUS]) {
         __typename more: hasMore ids: changes { it: id __typename }
