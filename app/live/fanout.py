@@ -249,10 +249,10 @@ class Fanout:
         breathed_at = monotonic()
         sights: dict[Viewer, tuple[Seen, Seen]] = {}
         for each in touched:
-            now = facts.spots.get(each.id) if each.is_spot else facts.evses.get(each.id)
+            there = facts.spots.get(each.id) if each.is_spot else facts.evses.get(each.id)
             places = [(former.longitude, former.latitude) for former in each.formers]
-            if now is not None:
-                places.append((now.longitude, now.latitude))
+            if there is not None:
+                places.append((there.longitude, there.latitude))
             for subscriber in self._index.find(None if each.is_spot else each.id, places):
                 interest = subscriber.feed.interest
                 if interest.viewer not in sights:
@@ -268,7 +268,7 @@ class Fanout:
                 breathed_at = monotonic()
 
     def _seen_by(self, viewer: Viewer) -> tuple[Seen, Seen]:
-        """Give what a viewer sees now, and sees going by what was read of the log.
+        """Give what a viewer sees now, and what it sees going by what was read of the log.
 
         What is told is in both. What is held is in one of them: lists show what is committed, wherever the log is read.
         """
