@@ -37,6 +37,7 @@ from app.db.cluster import Cluster
 from app.db.migrate import newest_revision
 from app.demo_stations import EVSES
 from app.settings import Settings, variable_of
+from tests.waiting import until_locked_out
 
 ROOT = Path(__file__).parents[1]
 OCHUB = [sys.executable, "-c", "from app.cli import main; main(prog_name='ochub')"]
@@ -584,9 +585,7 @@ async def _interrupt_while_it_waits(database_url: str, how: signal.Signals) -> t
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        while not await holder.fetchval("select exists (select from pg_locks where not granted)"):
-            assert process.returncode is None
-            await asyncio.sleep(0.05)
+        await until_locked_out(holder)
         process.send_signal(how)
         out, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         return process.returncode, out.decode(), errors.decode()

@@ -18,6 +18,7 @@ from app.exchange.keys import IssuedKey
 from app.exchange.partners import enrol_partner
 from app.exchange.roles import Party, RoleName
 from app.words import Role
+from tests.waiting import until_locked_out
 
 
 @dataclass(frozen=True)
@@ -172,12 +173,5 @@ async def held_back(database_url: str, change: str, commands: Sequence[Coroutine
         async with holder.transaction():
             await holder.execute(change)
             running = asyncio.gather(*commands, return_exceptions=True)
-            await _until_waiting(watcher, len(commands))
+            await until_locked_out(watcher, len(commands))
         return await running
-
-
-async def _until_waiting(watcher: asyncpg.Connection, count: int) -> None:
-    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    async with asyncio.timeout(10):
-        while await watcher.fetchval(waiting) < count:
-            await watcher.execute("select pg_sleep(0.01)")

@@ -28,6 +28,7 @@ from app.live.cursor import Position
 from app.words import LogKind, Role
 from tests.exchange.world import Member, add_evse, administrator, enrol, nsp, operator, owner, provider, utc_now
 from tests.live.log_world import head, read_complete
+from tests.waiting import until_locked_out
 
 EVERYBODY = 0
 Seen = set[tuple[int, str]]
@@ -201,19 +202,9 @@ async def make_two_links_at_once(database: Database, database_url: str) -> bool:
             await first.execute(CONTRACT, a, b)
             await first.execute("set constraints all immediate")
             other = asyncio.create_task(second.execute(CONTRACT, b, c))
-            await done_or_waiting(first, other)
+            await until_locked_out(first, task=other)
         await other
         return (a, "DE111") in (await sights_kept(first))[0]
-
-
-async def done_or_waiting(connection: asyncpg.Connection, task: asyncio.Task[Any]) -> None:
-    waiting = """
-        select exists (select from pg_locks where not granted and locktype = 'advisory'
-            and database = (select oid from pg_database where datname = current_database()))
-    """
-    async with asyncio.timeout(30):
-        while not task.done() and not await connection.fetchval(waiting):
-            await connection.execute("select pg_sleep(0.01)")
 
 
 async def test_sees_through_a_chain_whose_links_are_made_at_once(database: Database, database_url: str):

@@ -28,6 +28,7 @@ from tests.ingest.status_world import (
     shown_by_rule,
     spot,
 )
+from tests.waiting import until_locked_out
 
 EVSES = ["DE8ACE1", "DE8ACE2", "DE8ACE3"]
 SPOTS = ["DEPRKP1", "DEPRKP2"]
@@ -172,20 +173,11 @@ async def test_a_spot_that_is_taken_while_it_is_linked_blocks(world: StatusWorld
         await transaction.start()
         await connection.execute(link)
         taking = asyncio.create_task(world.say(by="pso", now=now, spots=[spot("DEPRKP1", "NOT_AVAILABLE")]))
-        await _until_done_or_waiting(owner, taking)
+        await until_locked_out(owner, task=taking)
         await transaction.commit()
     await taking
     await owner.close()
     assert len(await differing(world.database, now)) == (1 if broken else 0)
-
-
-async def _until_done_or_waiting(owner: asyncpg.Connection, task: asyncio.Task[Any]) -> None:
-    waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    for _ in range(3_000):
-        if task.done() or await owner.fetch(waiting):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it neither ends nor waits")
 
 
 async def test_many_who_write_evses_and_their_spots_at_once_leave_what_the_rule_says(world: StatusWorld, seed: int):

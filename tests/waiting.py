@@ -1,0 +1,24 @@
+"""For tests of what happens at once: go on when others wait for a lock.
+
+Only those of one's own database count; the others of the server belong to tests that run beside.
+"""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+
+PATIENCE_S = 60
+LOCKED_OUT = """
+select count(*) from pg_stat_activity
+where datname = current_database() and wait_event_type = 'Lock' and backend_type = 'client backend'
+"""
+
+
+async def until_locked_out(watcher: asyncpg.Connection, count: int = 1, task: asyncio.Task[Any] | None = None) -> None:
+    """Go on when so many wait for a lock, or the task is done that might have had to."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (task and task.done()) and await watcher.fetchval(LOCKED_OUT) < count:
+            await watcher.execute("select pg_sleep(0.01)")
+            # Within a transaction the server would go on showing what it showed first.
+            await watcher.execute("select pg_stat_clear_snapshot()")
