@@ -39,16 +39,19 @@ def turn_of(row: LogRow) -> Turn:
     return Turn((), row.entity_id, row.at, row.position)
 
 
-#: Ids begin with the party id of their operator, so those of one stand together in an index; `~` comes after them all.
+#: Behind all ids.
+END: Final = "~"
+#: Ids begin with the party id of their operator, so those of one stand together in an index, and operators are gone
+#: through one after the other, no further than the page reaches.
 EVSES_OF_OPERATORS: Final = f"""
 {EVSE} where evse.evse_id in (
     select behind.evse_id from operator cross join lateral (
         select evse_id from evse
-        where evse_id > greatest($2, party_id) and evse_id < party_id || '~'
+        where evse_id > greatest($2, party_id) and evse_id < party_id || '{END}'
         and evse.list_no = operator.list_no
         order by evse_id limit $3
     ) as behind
-    where no = any($1) order by behind.evse_id limit $3
+    where no = any($1) and party_id || '{END}' > $2 order by party_id, behind.evse_id limit $3
 ) order by evse.evse_id
 """
 #: Rows since a turn ($1 its instant, $2 and $3 its position); none is written long before its transaction ends.
@@ -64,9 +67,10 @@ CHANGED_EVSES: Final = f"""
 select entity_id, {_CHANGES}
 from operator cross join lateral (
     select * from change
-    where kind = 'EVSE' and entity_id > greatest($5, party_id) and entity_id < party_id || '~' and {_SINCE}
+    where kind = 'EVSE' and entity_id > greatest($5, party_id) and entity_id <= least(party_id || '{END}', $6)
+    and {_SINCE}
 ) as row
-where no = any($4) group by entity_id order by entity_id limit $6
+where no = any($4) group by entity_id order by entity_id limit $7
 """
 SPOTS_OF_EVSES: Final = f"""
 {SPOT} where parking_id = any($2) or parking_id in (
@@ -74,27 +78,34 @@ SPOTS_OF_EVSES: Final = f"""
 )
 """
 SPOTS_OF_PSO: Final = f"""
-{SPOT} where parking_id > greatest($2, $1) and parking_id < $1 || '~' order by parking_id limit $3
+{SPOT} where parking_id > greatest($2, $1) and parking_id < $1 || '{END}' order by parking_id limit $3
 """
 _SPOTS_SINCE: Final = f"from change where kind = 'PARKING_SPOT' and {_SINCE}"
 SPOTS_THAT_HAD: Final = f"select distinct entity_id {_SPOTS_SINCE} and operator_nos && $4"
 CHANGED_SPOTS_BY_ID: Final = f"select entity_id, {_CHANGES} {_SPOTS_SINCE} and entity_id = any($4) group by entity_id"
 CHANGED_SPOTS_OF_PSO: Final = f"""
-select entity_id, {_CHANGES} {_SPOTS_SINCE} and entity_id > greatest($5, $4) and entity_id < $4 || '~'
-group by entity_id order by entity_id limit $6
+select entity_id, {_CHANGES} {_SPOTS_SINCE} and entity_id > greatest($5, $4)
+and entity_id <= least($4 || '{END}', $6)
+group by entity_id order by entity_id limit $7
 """
 
 
 async def turned_page(database: Database, turn: Turn, after: str, limit: int = PAGE) -> tuple[list[Turned], str | None]:
     """Give the next EVSEs and spots behind an id, and where to go on; None at the end."""
+    if turn.pso is None:
+        whom, present_of, changed_of = list(turn.operator_nos), EVSES_OF_OPERATORS, CHANGED_EVSES
+    else:
+        whom, present_of, changed_of = turn.pso, SPOTS_OF_PSO, CHANGED_SPOTS_OF_PSO
+    present = await database.fetch(present_of, whom, after, limit)
+    end = present[-1][0] if len(present) == limit else None
+    changed = await database.fetch(changed_of, *_since(turn), whom, after, end or END, limit)
+    if len(changed) == limit:
+        end = changed[-1][0]
+        present = [row for row in present if row[0] <= end]
     if turn.pso is not None:
-        return await _pso_page(database, turn, turn.pso, after, limit)
-    nos = list(turn.operator_nos)
-    present = await database.fetch(EVSES_OF_OPERATORS, nos, after, limit)
-    changed = await database.fetch(CHANGED_EVSES, *_since(turn), nos, after, limit)
-    end = _end(limit, present, changed)
-    evses = facts_of(_until(present, end), ()).evses
-    turned = _turned(evses, _until(changed, end), is_spot=False)
+        return _turned(facts_of((), present).spots, changed, is_spot=True), end
+    evses = facts_of(present, ()).evses
+    turned = _turned(evses, changed, is_spot=False)
     return turned + await _spots_with(database, turn, list(evses), first_page=not after), end
 
 
@@ -113,24 +124,6 @@ async def _spots_with(database: Database, turn: Turn, evse_ids: Sequence[str], f
         return []
     changed = await database.fetch(CHANGED_SPOTS_BY_ID, *_since(turn), [*spots, *gone])
     return _turned(spots, changed, is_spot=True)
-
-
-async def _pso_page(
-    database: Database, turn: Turn, pso: str, after: str, limit: int
-) -> tuple[list[Turned], str | None]:
-    present = await database.fetch(SPOTS_OF_PSO, pso, after, limit)
-    changed = await database.fetch(CHANGED_SPOTS_OF_PSO, *_since(turn), pso, after, limit)
-    end = _end(limit, present, changed)
-    return _turned(facts_of((), _until(present, end)).spots, _until(changed, end), is_spot=True), end
-
-
-def _end(limit: int, *listed: Sequence[Any]) -> str | None:
-    """Give the id up to which all lists are whole; None when they are so to their ends."""
-    return min((rows[-1][0] for rows in listed if len(rows) == limit), default=None)
-
-
-def _until(rows: Sequence[Any], end: str | None) -> list[Any]:
-    return [row for row in rows if end is None or row[0] <= end]
 
 
 def _turned(

@@ -55,6 +55,10 @@ async def sights_kept(connection: asyncpg.Connection) -> tuple[Seen, Seen]:
     return {(*row,) for row in operators}, {(*row,) for row in psos}
 
 
+async def party_ids(database: Database) -> dict[int, str]:
+    return {row[0]: row[1] for row in await database.fetch("select no, party_id from operator")}
+
+
 class Replay:
     """Who sees whom as a reader of the log knows it, beginning with an empty hub.
 
@@ -67,11 +71,16 @@ class Replay:
         self._operators, self._psos = Counter[tuple[int, str]](), Counter[tuple[int, str]]()
 
     async def catch_up(self, database: Database) -> tuple[Seen, Seen]:
-        for row in await read_complete(database, self.after):
+        rows = await read_complete(database, self.after)
+        parties = await party_ids(database)
+        for row in rows:
             self.after = row.position
             if row.kind is LogKind.SIGHT:
                 seen = self._psos if row.operator_nos is None else self._operators
-                seen[EVERYBODY if row.role_id is None else row.role_id, row.entity_id] += -1 if row.existed else 1
+                role = EVERYBODY if row.role_id is None else row.role_id
+                listed = [row.entity_id] if row.operator_nos is None else [parties[no] for no in row.operator_nos]
+                for party in listed:
+                    seen[role, party] += -1 if row.existed else 1
                 self.rows += 1
         assert {*self._operators.values(), *self._psos.values()} <= {0, 1}
         return set(self._operators.elements()), set(self._psos.elements())
@@ -224,11 +233,28 @@ async def test_logs_once_what_everybody_sees(database: Database):
     start = await head(database)
     for open_ in (True, True, False):
         await set_operator_open(database, CONSOLE, "DE111", open_, utc_now())
-    rows = await read_complete(database, start)
-    assert [(row.role_id, row.entity_id, row.existed) for row in rows] == [
-        (None, "DE111", False),
-        (None, "DE111", True),
+    rows, parties = await read_complete(database, start), await party_ids(database)
+    assert [(row.role_id, [parties[no] for no in row.operator_nos or ()], row.existed) for row in rows] == [
+        (None, ["DE111"], False),
+        (None, ["DE111"], True),
     ]
+
+
+async def test_logs_all_that_a_transaction_brings_to_one_in_one_row(database: Database, database_url: str):
+    """A register opens hundreds of operators at once; readers go through them together."""
+    await operator(database, "DE111", open_=True)
+    start = await head(database)
+    names = [f"FR{number:03}" for number in range(300)]
+    async with owner(database_url) as connection, connection.transaction():
+        await connection.execute(
+            "insert into operator (party_id, name, open) select party, party, true from unnest($1::text[]) as party",
+            names,
+        )
+        await connection.execute("update operator set open = false where party_id = 'DE111'")
+    begun, ended = await read_complete(database, start)
+    parties = await party_ids(database)
+    assert [sorted(parties[no] for no in row.operator_nos or ()) for row in (begun, ended)] == [names, ["DE111"]]
+    assert [(row.role_id, row.existed) for row in (begun, ended)] == [(None, False), (None, True)]
 
 
 async def test_logs_nothing_where_nobody_begins_or_ceases(database: Database):
@@ -240,7 +266,8 @@ async def test_logs_nothing_where_nobody_begins_or_ceases(database: Database):
     assert await read_complete(database, start) == []
     await end_contract(database, CONSOLE, contract_id, utc_now())
     [row] = [row for row in await read_complete(database, start) if row.role_id == map_.caller.role_id]
-    assert (row.kind, row.entity_id, row.existed) == (LogKind.SIGHT, "DE111", True)
+    parties = await party_ids(database)
+    assert (row.kind, [parties[no] for no in row.operator_nos or ()], row.existed) == (LogKind.SIGHT, ["DE111"], True)
 
 
 async def test_looks_at_everything_where_triggers_did_not(database: Database, database_url: str):

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -12,8 +13,11 @@ import pytest
 from app.db.engine import Database
 from app.live.cursor import encode_cursor
 from app.live.fanout import Fanout
+from app.live.log import read_state
+from app.live.matching import Turned
+from app.live.turning import Turn, turned_page
 from schema.subscription import ChangeSource, shown
-from tests.live.streams import CORE, FR, Client, Moving, running, until
+from tests.live.streams import CORE, DE, FR, Client, Moving, running, until
 
 NEAR = {"near": {"latitude": 48.3, "longitude": 10.1, "radiusM": 25_000}}
 INSIDE, OUTSIDE = (10.1, 48.3), (1.0, 40.0)
@@ -117,3 +121,31 @@ async def test_takes_back_what_left_before_its_follower_came_and_the_reader_had_
     await client.connect(source)
     async with reading(fanout):
         await until(lambda: client.look() or not client.held, "it is taken back")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_goes_through_several_operators_page_by_page(world: Moving, limit: int):
+    """All that is there, or was at the turn, once and in the order of ids, whichever of them fill a page."""
+    await world.put(DE, 1, 2, 5, parking_spots=())
+    await world.put(FR, 7, 8, parking_spots=())
+    numbers = {row[0]: row[1] for row in await world.database.fetch("select party_id, no from operator")}
+    state = await read_state(world.database)
+    turn = Turn((numbers[FR], numbers[DE]), None, datetime.now(UTC), state.head)
+    await world.remove(DE, 2)
+    await world.remove(FR, 3, 8)
+    await world.put(FR, 7, at=OUTSIDE, parking_spots=())
+    told, after, pages = list[Turned](), "", 0
+    while after is not None:
+        page, after = await turned_page(world.database, turn, after, limit)
+        assert len(page) <= 2 * limit
+        told, pages = told + page, pages + 1
+    assert [(each.id, each.facts is not None, each.changed) for each in told] == [
+        (f"{DE}E1", True, False),
+        (f"{DE}E2", False, True),
+        (f"{DE}E5", True, False),
+        (f"{FR}E3", False, True),
+        (f"{FR}E4", True, False),
+        (f"{FR}E7", True, True),
+        (f"{FR}E8", False, True),
+    ]
+    assert pages >= 7 // (2 * limit)

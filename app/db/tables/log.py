@@ -11,7 +11,8 @@ from app.db.tables.base import Id, Instant, metadata, one_of
 from app.words import LogKind
 
 #: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`: through whom it was seen before, where
-#: that changed or it is gone (SIGHT: whose EVSEs). `longitude`, `latitude`: where it was, when it moved or went.
+#: that changed or it is gone (SIGHT: whose EVSEs, the entity then is none; null where it is about the PSO that is it).
+#: `longitude`, `latitude`: where it was, when it moved or went.
 #: `located_by`: whose EVSE had said so of a spot; null: its PSO, or nobody.
 #: `was_available`: its combined status before a change of status. `role_id`: for SIGHT, whose; null: everybody's.
 change = Table(
