@@ -29,7 +29,7 @@ from schema.areas import Asked, area_of, region_of, takes_long
 from schema.compiled import Context, Info, raw_info
 from schema.rendering import Rendered, Rendering
 from schema.requests import BadFilter, evse_filters
-from schema.select import Selector, details_of
+from schema.select import Selected, Selector, details_of
 
 MAXIMUM_FIRST = 1_000
 LISTED_AT_ONCE = 500
@@ -159,20 +159,19 @@ class Following:
 
 
 async def following(
-    context: Context, selector: Selector, field: GraphQLField, nodes: list[FieldNode], root_key: str | None = None
+    context: Context, field: GraphQLField, node: FieldNode, selected: Selected, root_key: str | None = None
 ) -> Following:
     """Read what is asked of a field `changes`, and how it is to be shown; with `root_key` as a whole GraphQL result.
 
     Raises: BadArea, BadFilter, NotLive.
     """
-    arguments = get_argument_values(field, nodes[0], context.variables)
+    arguments = get_argument_values(field, node, context.variables)
     within = arguments.get("within")
 
     def read() -> tuple[Interest, Asked]:
         return interest_of(arguments, context.caller), area_of(within)
 
     interest, area = await beside(read) if takes_long(within) else read()
-    selected = selector.select(cast(object, field.type), details_of(nodes))
     rendering = Rendering(context.database, context.caller, selected, context.variables, area, root_key)
     await rendering.prepare()
     return Following(context.database, context.caller, arguments, interest, rendering)
@@ -186,7 +185,8 @@ async def answer_changes(info: Info) -> Any:
     raw, context = raw_info(info), info.context
     field = raw.parent_type.fields[raw.field_name]
     selector = Selector(raw.schema, raw.operation, raw.fragments, context.variables)
-    asked = await following(context, selector, field, list(raw.field_nodes))
+    nodes = list(raw.field_nodes)
+    asked = await following(context, field, nodes[0], selector.select(field.type, details_of(nodes)))
     first = check_first(asked.arguments["first"], MAXIMUM_FIRST)
     state = await read_state(context.database)
     position = await start_of(context.database, asked.arguments, state.epoch)

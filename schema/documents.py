@@ -35,7 +35,7 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from app.errors import Forbidden, HubError
+from app.errors import BadInput, Forbidden, HubError
 from app.settings import Settings
 from schema.compiled import Requested, requested_by
 from schema.guard import Cost, Limits, TooComplex, weigh
@@ -126,9 +126,20 @@ class Operation:
         return VariableValues(sources, coerced)
 
     def compiled(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
-        """Give the root fields, compiled; None when some need the executor."""
-        if not self.is_query:
-            return None
+        """Give the root fields of a query, compiled; None when some need the executor."""
+        return self._selected(schema, variables) if self.is_query else None
+
+    def subscribed(self, schema: GraphQLSchema, variables: VariableValues) -> CompiledField:
+        """Give the one root field of a subscription: the same to all who subscribe with this document.
+
+        Raises: BadInput where variables leave it out.
+        """
+        selected = self._selected(schema, variables)
+        if not selected:
+            raise BadInput("the subscription asks for nothing", "ask for `changes`")
+        return selected[0]
+
+    def _selected(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
         values = tuple(variables.coerced.get(name) for name in self.switches)
         if values not in self._compiled:
             if len(self._compiled) >= KEPT_SELECTIONS:
@@ -268,20 +279,20 @@ def _switches(document: DocumentNode) -> tuple[tuple[str, ...], bool]:
 def _compile(
     schema: GraphQLSchema, operation: Operation, variables: VariableValues
 ) -> tuple[CompiledField, ...] | None:
-    query = schema.query_type
-    assert query is not None
+    root = schema.get_root_type(operation.node.operation)
+    assert root is not None
     fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
-    grouped = collect_fields(schema, fragments, variables, query, operation.node).grouped_field_set
+    grouped = collect_fields(schema, fragments, variables, root, operation.node).grouped_field_set
     selector = Selector(schema, operation.node, operation.fragments, variables)
     compiled: list[CompiledField] = []
     for key, details in grouped.items():
         node = details[0].node
         if node.name.value == "__typename":
-            compiled.append(CompiledField(key, node, None, None, None, query.name))
+            compiled.append(CompiledField(key, node, None, None, None, root.name))
             continue
-        field_def = query.fields.get(node.name.value)
+        field_def = root.fields.get(node.name.value)
         requested = requested_by(field_def) if field_def is not None else None
-        if field_def is None or requested is None:
+        if field_def is None or (requested is None and operation.is_query):
             return None
         compiled.append(CompiledField(key, node, field_def, requested, selector.select(field_def.type, details)))
     return tuple(compiled)

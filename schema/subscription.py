@@ -1,11 +1,10 @@
 """The subscription root, and what feeds it: the process's fan-out. Transports bring the outlets."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import strawberry
-from graphql import FieldNode, GraphQLError, GraphQLObjectType, GraphQLSchema
-from graphql.execution.collect_fields import FragmentDetails, collect_fields
+from graphql import GraphQLError, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from app.errors import BadInput
@@ -20,7 +19,6 @@ from schema.documents import Operation
 from schema.errors import formatted
 from schema.query import Kinds, Matching, Within
 from schema.scalars import Cursor
-from schema.select import Selector
 from schema.types.change import ChangePage
 
 
@@ -61,10 +59,10 @@ class ChangeSource:
     ) -> Running:
         """Begin a subscription. Raises: HubError or GraphQLError, and then nothing was begun."""
         context.variables = variables
-        key, nodes = _root_field(self.schema, operation, variables)
-        root = cast(GraphQLObjectType, self.schema.subscription_type)
-        selector = Selector(self.schema, operation.node, operation.fragments, variables)
-        feed = await following(context, selector, root.fields[nodes[0].name.value], nodes, key)
+        asked = operation.subscribed(self.schema, variables)
+        assert asked.field is not None
+        assert asked.selected is not None
+        feed = await following(context, asked.field, asked.node, asked.selected, asked.key)
         given, initial = feed.arguments.get("cursor"), feed.arguments["initial"]
         if given is not None and initial:
             raise BadInput(
@@ -86,13 +84,3 @@ class ChangeSource:
 def shown(error: Exception) -> dict[str, Any]:
     """Give an error as a subscriber is shown it."""
     return formatted(GraphQLError(str(error), original_error=error))
-
-
-def _root_field(schema: GraphQLSchema, operation: Operation, variables: VariableValues) -> tuple[str, list[FieldNode]]:
-    """Give the one field of a subscription, which validation made sure of, and its key in the result."""
-    fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
-    root = cast(GraphQLObjectType, schema.subscription_type)
-    grouped = collect_fields(schema, fragments, variables, root, operation.node).grouped_field_set
-    for key, details in grouped.items():
-        return key, [each.node for each in details]
-    raise BadInput("the subscription asks for nothing", "ask for `changes`")

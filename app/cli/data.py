@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.connect import DATABASE_SETTINGS, current_settings, run_with_database, takes_settings, url_of
+from app.collector import overlook_what_stays
 from app.db.engine import Database
 from app.demo import NAVIGATION, PARTY_IDS, Filled, fill
 from app.demo_stations import Place, known_places
@@ -97,6 +98,8 @@ def import_(
     async def work(database: Database) -> ImportReport:
         os.nice(NICENESS)
         survey = await asyncio.to_thread(register.survey)
+        # In the middle of a transaction everybody else would wait for the collector too.
+        overlook_what_stays()
         path.parent.mkdir(parents=True, exist_ok=True)
         with _progress(survey.rows) as progress:
             return await import_register(
@@ -116,6 +119,7 @@ def _replay(format_: str, file: Path, report: Path, pace: Pace, now: datetime, a
 
     async def work(database: Database) -> ReplayReport:
         survey = await asyncio.to_thread(feed.survey)
+        overlook_what_stays()
         report.parent.mkdir(parents=True, exist_ok=True)
         with _progress(survey.rows) as progress:
             return await replay(database, feed, survey, pace, surroundings, progress, refusals=report)

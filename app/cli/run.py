@@ -1,7 +1,6 @@
 """The commands that keep the hub running: up for development, serve for production, migrate between versions."""
 
 import asyncio
-import gc
 import shlex
 import signal
 import socket
@@ -29,6 +28,7 @@ from app.cli.connect import (
     url_of,
 )
 from app.cli.workers import live_with_parent, run_workers
+from app.collector import overlook_what_stays
 from app.db.engine import Database
 from app.errors import HubError
 from app.logs import configure_logs, log_requests, masked
@@ -168,9 +168,7 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
         server_header=False,
         proxy_headers=False,  # the application does that itself, and for the configured proxies only
     )
-    # What is there now stays: looking through it again for garbage would keep every request waiting for 0.1 s.
-    gc.collect()
-    gc.freeze()
+    overlook_what_stays()
     await _Server(config, announce, application.stop).serve(sockets=[listener])
     log.info("stopped")
 

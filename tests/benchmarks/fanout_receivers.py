@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -106,8 +107,12 @@ def area_of(receiver: int) -> int:
 async def following(
     port: int, subscribe: Callable[[int], dict[str, Any]], begins: bool = False
 ) -> AsyncIterator[Heard]:
-    """Let all subscribers follow for the while. `begins`: a first page comes unasked."""
+    """Let all subscribers follow for the while. `begins`: a first page comes unasked.
+
+    The collector of cycles is off: in this one process it would hold up all of them at once.
+    """
     heard = Heard()
+    gc.disable()
     loop = asyncio.get_running_loop()
     transports: list[asyncio.BaseTransport] = []
     try:
@@ -123,3 +128,4 @@ async def following(
         for transport in transports:
             assert isinstance(transport, asyncio.Transport)
             transport.abort()
+        gc.enable()

@@ -5,7 +5,6 @@ one process, no access log.
 """
 
 import asyncio
-import gc
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +12,8 @@ from typing import Any
 
 import uvicorn
 import uvloop
+
+from app.collector import overlook_what_stays
 
 App = Any
 
@@ -123,8 +124,7 @@ def main() -> None:
     app = SERVERS[name](dsn, int(role_id[0]) if role_id else None)
     options = _as_served() if name == "hub" else {"http": "httptools", "ws_ping_interval": None}
     config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="on", **options)
-    gc.collect()
-    gc.freeze()  # as `ochub serve` does
+    overlook_what_stays()  # as `ochub serve` does
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(listener))]))
 
