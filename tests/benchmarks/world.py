@@ -18,6 +18,7 @@ from sqlalchemy import Table
 
 from app.auth import hash_secret, new_secret, shown_prefix
 from app.db.cluster import DATABASE
+from app.db.migrate import newest_revision
 from app.db.tables import evse, location
 from app.settings import Settings
 from app.words import AuthMethod, ConnectorFormat, ConnectorStandard, connector_mask
@@ -165,7 +166,8 @@ async def _is_kept(dsn: str, name: str, size: int) -> bool:
 
 
 def _description(size: int) -> str:
-    return f"layout {LAYOUT}, {size} EVSEs from {REGISTER.name if REGISTER.exists() else 'the demo'}"
+    source = REGISTER.name if REGISTER.exists() else "the demo"
+    return f"layout {LAYOUT}, revision {newest_revision()}, {size} EVSEs from {source}"
 
 
 async def _make_world(dsn: str, size: int) -> None:
