@@ -47,7 +47,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._receiving: TimerHandle | None = None
         self._sending: TimerHandle | None = None
         self._in_head = True
-        self._head_bytes = 0
+        #: Of the head, in what came before; and all that came last.
+        self._head_bytes = self._received = 0
         self._message_ended = False
         self._refusal: BadHead | None = None
 
@@ -63,7 +64,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._message_ended = False
+        self._message_ended, self._received = False, len(data)
         super().data_received(data)
         if not self._in_head or self._message_ended or self.transport.is_closing():
             return
@@ -75,15 +76,18 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._expect(None)
+        may_be_long = self._head_bytes + self._received > MAXIMUM_HEAD_BYTES
         self._in_head, self._head_bytes = False, 0
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > MAXIMUM_HEAD_BYTES:
+        if may_be_long and self._head_size() > MAXIMUM_HEAD_BYTES:
             self._refusal = _too_large()
             raise self._refusal
         if len(self.pipeline) >= MAXIMUM_WAITING:
             self._refusal = BadHead(HTTPStatus.BAD_REQUEST, f"more than {MAXIMUM_WAITING} requests wait for an answer")
             raise self._refusal
         super().on_headers_complete()
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def on_message_complete(self) -> None:
         self._expect(None)

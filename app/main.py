@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,13 +62,12 @@ class Hub(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.entrance(scope, receive, send)
 
-    async def lead(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def lead(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["path"] == GRAPHQL and scope["method"] == "POST" and self.graphql:
-            await self.graphql(scope, receive, send)
-        elif scope["type"] == "websocket" and scope["path"] == GRAPHQL and self.sockets:
-            await self.sockets(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return self.graphql(scope, receive, send)
+        if scope["type"] == "websocket" and scope["path"] == GRAPHQL and self.sockets:
+            return self.sockets(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
     def stop(self) -> None:
         """End what would otherwise stay open for ever: the server is about to stop."""

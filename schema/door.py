@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from graphql import ExecutionResult, FieldNode, GraphQLError
 from graphql.execution import execute  # pyright: ignore[reportUnknownVariableType]
-from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from graphql.execution.values import VariableValues, get_variable_values
 from strawberry import Schema
 
 from app.auth import Caller, Keys
@@ -31,7 +31,7 @@ from app.settings import Settings
 from schema.compiled import NO_VARIABLES, CompiledExecutionContext, Context, encode, read_selected, request_of
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
 from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
-from schema.guard import Limits, TooComplex, count_values, long_texts
+from schema.guard import Limits, TooComplex, count_values
 from schema.http import REFUSED, Answer, Asked, BadRequest
 from schema.streams import TooManyOpen
 from schema.uploads import without_uploads
@@ -61,7 +61,7 @@ class Invalid(Exception):
         self.default_code = default_code
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asking:
     """One request on its way in: who asks, who pays, and what."""
 
@@ -71,12 +71,16 @@ class Asking:
     by_get: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One operation that was let in and paid for. `extensions`: what its answer says of the budget."""
+    """One operation that was let in and paid for.
+
+    `given`: the variables that GraphQL coerces. `extensions`: what its answer says of the budget.
+    """
 
     asking: Asking
     operation: Operation
+    given: dict[str, Any]
     extensions: Any
 
 
@@ -131,29 +135,32 @@ class Door:
 
     async def enter(self, asking: Asking) -> Entry:
         """Let an operation in and charge its cost. Raises: HubError, Invalid."""
-        document = await self._document(asking)
+        documents = self.documents if asking.caller else self.strangers_documents
+        document = documents.known(asking.asked.query) or await self._read(asking, documents)
         if document.errors:
             raise Invalid(document.errors, VALIDATION_FAILED)
         operation = document.operation(asking.asked.operation_name)
         if asking.by_get and operation.is_mutation:
             raise BadRequest("GET is possible for queries only; possible: POST", status=405, allow="POST")
+        given = without_uploads(operation.node, asking.asked.variables)
+        values, characters = count_values(given, self.limits.values)
+        self.limits.hold("values", values, "values in the variables")
         cost = operation.cost.of(asking.asked.variables)
         self.limits.hold("cost", cost, "the request's cost")
-        if not operation.is_mutation:
-            cost += LONG_TEXT_COST * long_texts(asking.asked.variables, self.limits.values)
+        cost += LONG_TEXT_COST * characters
         standing = await self.budgets.spend(asking.payer, cost)
-        return Entry(asking, operation, None if standing is None else _shown(cost, standing))
+        return Entry(asking, operation, given, None if standing is None else _shown(cost, standing))
 
     async def answer(self, entry: Entry) -> Answer:
         """Answer a query or a mutation. Raises: HubError, Invalid; Overloaded of a query, in which nothing is done."""
-        operation, given = entry.operation, self._given(entry)
+        operation = entry.operation
         if operation.is_query:
-            variables = self._coerced(entry, given)
+            variables = self._coerced(entry)
             compiled = operation.compiled(self.core, variables)
             if compiled is not None:
                 return await _compiled(compiled, self._context(entry, variables), entry.extensions)
         try:
-            return await self._executed(entry, given)
+            return await self._executed(entry)
         finally:
             # graphql-core's execution is a cycle, which would keep what was uploaded until the collector comes by.
             entry.asking.asked.variables.clear()
@@ -161,17 +168,13 @@ class Door:
     async def subscribe(self, entry: Entry, outlet: Outlet) -> Subscription:
         """Begin a subscription. Raises: HubError, Invalid, GraphQLError."""
         assert self.source is not None, "a schema with subscriptions has a source of them"
-        variables = self._coerced(entry, self._given(entry))
+        variables = self._coerced(entry)
         return await self.source.subscribe(self._context(entry, variables), entry.operation, variables, outlet)
 
     # ---------------------------------------------------------------- on the way
 
-    async def _document(self, asking: Asking) -> Document:
-        documents = self.documents if asking.caller else self.strangers_documents
+    async def _read(self, asking: Asking, documents: Documents) -> Document:
         text = asking.asked.query
-        document = documents.known(text)
-        if document is not None:
-            return document
         await self.budgets.spend(asking.payer, READING_COST * min(len(text), self.limits.characters))
         # One at a time for each: who sends many waits for himself, not everybody for him.
         async with self._reading.setdefault(asking.payer.subject, asyncio.Lock()):
@@ -181,21 +184,12 @@ class Door:
                 documents.keep(text, document)
         return document
 
-    def _given(self, entry: Entry) -> dict[str, Any]:
-        """Give the variables that GraphQL coerces, within their bounds."""
-        node = entry.operation.node
-        given = without_uploads(node, entry.asking.asked.variables)
-        if node.variable_definitions:
-            declared = [given.get(each.variable.name.value) for each in node.variable_definitions]
-            self.limits.hold("values", count_values(declared, self.limits.values), "values in the variables")
-        return given
-
-    def _coerced(self, entry: Entry, given: dict[str, Any]) -> VariableValues:
-        taken = entry.operation.taken(given)
+    def _coerced(self, entry: Entry) -> VariableValues:
+        taken = entry.operation.taken(entry.given)
         if taken is not None:
             return taken
         definitions = entry.operation.node.variable_definitions or ()
-        variables = get_variable_values(self.core, definitions, given, MAXIMUM_ERRORS, self._hides(entry))
+        variables = get_variable_values(self.core, definitions, entry.given, MAXIMUM_ERRORS, self._hides(entry))
         if isinstance(variables, list):
             raise Invalid(variables)
         return variables
@@ -208,7 +202,7 @@ class Door:
         raw = asking.asked.variables
         return Context(self.database, self.keys, asking.caller, self.settings, variables or NO_VARIABLES, raw)
 
-    async def _executed(self, entry: Entry, given: dict[str, Any]) -> Answer:
+    async def _executed(self, entry: Entry) -> Answer:
         operation = entry.operation
 
         def run() -> ExecutionResult | Awaitable[ExecutionResult]:
@@ -216,7 +210,7 @@ class Door:
                 self.core,
                 operation.document,
                 context_value=self._context(entry),
-                variable_values=given,
+                variable_values=entry.given,
                 operation_name=entry.asking.asked.operation_name,
                 max_coercion_errors=MAXIMUM_ERRORS,
                 executor_class=CompiledExecutionContext,
@@ -254,7 +248,7 @@ async def _compiled(fields: tuple[CompiledField, ...], context: Context, extensi
 async def _value(field: CompiledField, context: Context) -> Any:
     if field.field is None or field.requested is None or field.selected is None:
         return field.constant
-    arguments = get_argument_values(field.field, field.node, context.variables)
+    arguments = field.arguments(context.variables)
     request = await request_of(field.requested, arguments, context.caller)
     return None if request is None else await read_selected(context, field.selected, request)
 

@@ -369,31 +369,20 @@ def _with_defaults(cost: Cost, definitions: Iterable[VariableDefinitionNode]) ->
 # ---------------------------------------------------------------- variables
 
 
-def count_values(value: Any, limit: int) -> int:
-    """Count the values in decoded JSON, a text as one per 100 characters; stop beyond the limit."""
-    count, pending = 0, [value]
+def count_values(value: Any, limit: int) -> tuple[int, int]:
+    """Count the values in decoded JSON, a text as one per 100 characters; stop beyond the limit.
+
+    Counts the characters of long texts, such as polylines, as well.
+    """
+    count, characters, pending = 0, 0, [value]
     while pending and count <= limit:
         each = pending.pop()
         count += 1
-        if isinstance(each, dict):
-            pending += cast(dict[str, Any], each).values()
-        elif isinstance(each, list):
-            pending += cast(list[Any], each)
-        elif isinstance(each, str):
+        if isinstance(each, str):
             count += len(each) // 100
-    return count
-
-
-def long_texts(value: Any, limit: int) -> int:
-    """Count the characters of long texts in decoded JSON, such as polylines; stop beyond so many values."""
-    count, found, pending = 0, 0, [value]
-    while pending and count <= limit:
-        each = pending.pop()
-        count += 1
-        if isinstance(each, dict):
+            characters += len(each) if len(each) > LONG_TEXT else 0
+        elif isinstance(each, dict):
             pending += cast(dict[str, Any], each).values()
         elif isinstance(each, list):
             pending += cast(list[Any], each)
-        elif isinstance(each, str) and len(each) > LONG_TEXT:
-            found += len(each)
-    return found
+    return count, characters

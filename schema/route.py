@@ -1,11 +1,13 @@
 """/graphql over HTTP, as one thin ASGI callable: FastAPI's router would cost more than the whole answer."""
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from app import metrics
+from app.auth import Caller
+from app.budget import Payer
 from app.collector import resting
 from schema.door import Asking, Door, Entry, refused
 from schema.http import (
@@ -28,6 +30,9 @@ from schema.http import (
 from schema.sse import as_events, stream_events
 from schema.streams import Streams
 
+#: The collector does not rest.
+ALERT = nullcontext[None]()
+
 
 class GraphQLRoute:
     """POST /graphql, and for developers GET."""
@@ -41,12 +46,11 @@ class GraphQLRoute:
         headers = dict(scope["headers"])
         began = perf_counter()
         wanted = Wanted(JSON, events=False)
-        with ExitStack() as until_answered:
-            try:
-                wanted = negotiated(headers)
-                answer = await self._answer(scope, headers, wanted, receive, send, until_answered)
-            except Exception as error:
-                answer = refused(error)
+        try:
+            wanted = negotiated(headers)
+            answer = await self._answer(scope, headers, wanted, receive, send)
+        except Exception as error:
+            answer = refused(error)
         if answer is None:
             return
         requests, seconds = metrics.answered(answer.way)
@@ -55,32 +59,34 @@ class GraphQLRoute:
         await self._send(send, answer, wanted, headers)
 
     async def _answer(
-        self, scope: Scope, headers: Headers, wanted: Wanted, receive: Receive, send: Send, until_answered: ExitStack
+        self, scope: Scope, headers: Headers, wanted: Wanted, receive: Receive, send: Send
     ) -> Answer | None:
         """Give the answer, and let go of the request; None: it was streamed."""
-        entry = await self.door.enter(await self._asking(scope, headers, receive, until_answered))
-        if not entry.operation.is_subscription:
-            return await self.door.answer(entry)
-        until_answered.close()
+        caller, payer, body = await self._let_in(scope, headers, receive)
+        # During a big one the collector rests.
+        with resting() if len(body) > BIG_BYTES else ALERT:
+            by_get = scope["method"] == "GET"
+            asked = read_query_string(scope) if by_get else await read_posted(body)
+            entry = await self.door.enter(Asking(caller, payer, asked, by_get))
+            if not entry.operation.is_subscription:
+                return await self.door.answer(entry)
         await self._stream(entry, wanted, receive, send)
         return None
 
-    async def _asking(self, scope: Scope, headers: Headers, receive: Receive, until_answered: ExitStack) -> Asking:
-        """Let a request in; during a big one the collector rests. Raises: BadRequest, Unauthenticated, RateLimited."""
+    async def _let_in(self, scope: Scope, headers: Headers, receive: Receive) -> tuple[Caller | None, Payer, bytes]:
+        """Say who asks and who pays, and read the body. Raises: BadRequest, Unauthenticated, RateLimited."""
         check_head(scope, headers, may_get=self.door.development)
         client = scope.get("client")
         address = client[0] if client else ""
-        authorization = text_of(headers, b"authorization") if b"authorization" in headers else None
-        caller = await self.door.caller(authorization, address)
+        caller = None
+        if b"authorization" in headers:
+            caller = await self.door.caller(text_of(headers, b"authorization"), address)
         payer = await self.door.payer(caller, address)
         if scope["method"] == "GET":
-            return Asking(caller, payer, read_query_string(scope), by_get=True)
+            return caller, payer, b""
         settings = self.settings
         maximum_bytes = settings.max_body_bytes if caller else settings.max_anonymous_body_bytes
-        body = await read_body(headers, receive, maximum_bytes, settings.body_timeout_s)
-        if len(body) > BIG_BYTES:
-            until_answered.enter_context(resting())
-        return Asking(caller, payer, await read_posted(body))
+        return caller, payer, await read_body(headers, receive, maximum_bytes, settings.body_timeout_s)
 
     async def _stream(self, entry: Entry, wanted: Wanted, receive: Receive, send: Send) -> None:
         if not wanted.events:

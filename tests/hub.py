@@ -32,6 +32,12 @@ UNLIMITED = dict.fromkeys(
 #: As `ochub serve` has it: streams that do not end by themselves are ended.
 GRACE_S = 3
 
+#: Tables of the default world.
+UNWRITTEN = (
+    *("partner", "partner_role", "contract", "audit_log", "operator", "refusal"),
+    *("location", "evse", "parking_spot", "evse_parking_spot", "upload_list"),
+)
+
 #: What surrounds a read of private tables.
 IDENTIFYING = "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true)"
 AROUND_PRIVATE = ("BEGIN READ ONLY;", IDENTIFYING, "COMMIT;")
@@ -254,9 +260,24 @@ def _administer(dsn: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def world(cluster: Cluster, template: str) -> Iterator[World]:
-    """The default world in a database of its own. Nobody writes to it."""
+    """The default world in a database of its own. Nobody writes to it: others would find it so, or not, by chance."""
     with scratch_database(cluster.dsn, template, f"world_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
-        yield loop.run_until_complete(make_world(dsn))
+        world = loop.run_until_complete(make_world(dsn))
+        made = loop.run_until_complete(_content(dsn))
+        yield world
+        left = loop.run_until_complete(_content(dsn))
+        written = {table for table, content in left.items() if content != made[table]}
+        assert not written, f"tests wrote to these tables of the default world: {written}"
+
+
+async def _content(dsn: str) -> dict[str, str]:
+    """Digest the tables of which a hub does not write by itself."""
+    connection = await asyncpg.connect(dsn)
+    digest = "select md5(string_agg(row::text, ' ' order by row::text)) from {} as row"
+    try:
+        return {table: await connection.fetchval(digest.format(table)) for table in UNWRITTEN}
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")

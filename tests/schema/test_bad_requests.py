@@ -103,9 +103,9 @@ def test_takes_a_null_for_an_absent_member(hub: Hub) -> None:
 @pytest.mark.parametrize(("caller", "maximum"), [(None, 256_000), ("wegweiser", 16_000_000)])
 def test_refuses_a_body_that_is_too_large(hub: Hub, world: World, caller: str | None, maximum: int) -> None:
     headers = world.authorization(caller)
-    response = hub.post(ONE, {"x": "x" * maximum}, headers)
+    response = hub.post(ONE, headers=headers, extensions={"x": "x" * maximum})
     assert (response.status_code, refusal_of(response)[0]) == (413, "BAD_REQUEST")
-    assert hub.ask(ONE, {"x": "x" * (maximum - 200)}, headers) == {"evse": {"evseId": "DE*SON*E1"}}
+    assert hub.ask(ONE, headers=headers, extensions={"x": "x" * (maximum - 200)}) == {"evse": {"evseId": "DE*SON*E1"}}
 
 
 # ---------------------------------------------------------------- documents

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from app.settings import Settings
 from schema.build import schema
-from schema.guard import ITEM_COST, LIST_SIZE, MUTATION_COST, Limits, TooComplex, count_values, weigh
+from schema.guard import ITEM_COST, LIST_SIZE, LONG_TEXT, MUTATION_COST, Limits, TooComplex, count_values, weigh
 from schema.ide import list_examples
 from tests.benchmarks.questions import NEAREST, ONE
 from tests.evil import doubling
@@ -286,9 +286,14 @@ def slow_count(value: Any) -> int:
 
 @given(JSON_VALUES)
 def test_counts_values(value: Any) -> None:
-    assert count_values(value, 10**9) == slow_count(value)
+    assert count_values(value, 10**9) == (slow_count(value), 0)
 
 
 def test_stops_counting_where_it_may() -> None:
-    assert 100 < count_values([[0] * 50 for _ in range(10_000)], 100) < 20_000
-    assert count_values("x" * 10_000, 10**9) == 101
+    assert 100 < count_values([[0] * 50 for _ in range(10_000)], 100)[0] < 20_000
+
+
+def test_counts_the_characters_of_long_texts() -> None:
+    long = LONG_TEXT + 1
+    assert count_values({"a": "x" * LONG_TEXT, "b": ["x" * long]}, 10**9)[1] == long
+    assert count_values("x" * 10_000, 10**9) == (101, 10_000)

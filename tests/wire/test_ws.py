@@ -318,14 +318,14 @@ def test_answers_queries_as_over_http(counting: Hub, world: World) -> None:
 
 
 def test_answers_mutations_as_over_http(counting: Hub, world: World) -> None:
-    mutation = 'mutation { removeChargePoints(evseIds: ["DE*XXX*E1"]) { accepted refused { code } } }'
+    mutation = 'mutation { acceptContract(contractId: "5e1c0c5a-0000-4000-8000-000000000000") { id } }'
     headers = world.authorization("nordlicht")
     with talk(counting) as client:
         client.init(headers)
         client.subscribe("1", mutation)
         first, last = client.hear_of("1")
         assert first["payload"] == counting.post(mutation, headers=headers).json()
-        assert first["payload"]["data"]["removeChargePoints"]["refused"]
+        assert first["payload"]["errors"][0]["extensions"]["code"] == "NOT_FOUND"
         assert last["type"] == "complete"
 
 
