@@ -41,7 +41,7 @@ async def changes_after(
     batch = await read_log(database, after, CHUNK)
     # Read after the rows: whatever they say of sight is in it.
     past = await Past.read(database, interest.viewer, after)
-    reading = _Reading(database, interest, past, first, after)
+    reading = _Reading(database, interest, past, first, after, after)
     scanned = 0
     while True:
         rows = [row for row in batch.rows if _is_due(row, past, until)]
@@ -63,12 +63,13 @@ def _is_due(row: LogRow, past: Past, until: Position | None) -> bool:
 
 @dataclass(slots=True)
 class _Reading:
-    """One page in the making."""
+    """One page in the making, of what is behind `start`."""
 
     database: Database
     interest: Interest
     past: Past
     first: int
+    start: Position
     position: Position
     told: dict[tuple[ChangeKind, str], Told] = field(default_factory=dict[tuple[ChangeKind, str], Told])
 
@@ -90,6 +91,7 @@ class _Reading:
             [each.id for each in touched if not each.is_spot],
             [each.id for each in touched if each.is_spot],
         )
+        await self._see_no_less_than_facts()
         logged = self.past.before(rows[0].position)
         seen, before = both(logged, self.past.seen), either(logged, self.past.seen)
         count = len(rows)
@@ -113,8 +115,7 @@ class _Reading:
         if not self.past.concerns(row):
             self.position = row.position
             return True
-        before, seen = self.past.before(row.within("")), both(self.past.before(row.position), self.past.seen)
-        turn = turn_of(row)
+        before, turn = self.past.before(row.within("")), turn_of(row)
         after: str | None = going_on
         while after is not None:
             if len(self.told) >= self.first:
@@ -122,10 +123,16 @@ class _Reading:
                 return False
             limit = max(1, (self.first - len(self.told)) // max(1, len(self.interest.evse_kinds)))
             turned, after = await turned_page(self.database, turn, after, min(limit, PAGE))
+            await self._see_no_less_than_facts()
+            seen = both(self.past.before(row.position), self.past.seen)
             for each in turned:
                 self._add(turned_changes(each, self.interest, seen, before, row.at))
         self.position = row.position
         return True
+
+    async def _see_no_less_than_facts(self) -> None:
+        """Renew what is known of sight: what was read of EVSEs and spots must not be newer, as in the fan-out."""
+        self.past = await Past.read(self.database, self.interest.viewer, self.start)
 
     def _add(self, told: Sequence[Told]) -> None:
         for each in told:

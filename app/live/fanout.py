@@ -21,7 +21,7 @@ from app.live.cursor import CursorExpired, Position, encode_cursor
 from app.live.deliveries import Group, deliver, renew_cursors
 from app.live.facts import Facts, fetch_facts
 from app.live.index import Index
-from app.live.log import LogRow, read_log, read_state
+from app.live.log import LogRow, fetch_sight_rows, read_log, read_state
 from app.live.matching import Touched, changes_of, segments, touched_by, turned_changes
 from app.live.outlet import Outlet
 from app.live.past import Logged, Past
@@ -88,6 +88,8 @@ class Fanout:
         #: As the log has said so far, behind what is seen now.
         self._logged: dict[Viewer, Logged] = {}
         self._renewed_at = 0.0
+        #: Rows about sight that the sights have seen, though the log may not be read so far.
+        self._sight_rows: frozenset[int] = frozenset()
         self._cursors_renewed_at = monotonic()
         self._wake = asyncio.Event()
         self._starting: asyncio.Queue[Subscriber] = asyncio.Queue()
@@ -216,14 +218,14 @@ class Fanout:
         # At once: who comes while these rows are gone through begins behind them all.
         self.position = max(batch.upto, self.position)
         try:
-            await self._match(batch.rows)
+            await self._match(batch.rows, before)
         except BaseException:
             self.position = before
             raise
         if monotonic() > self._renewed_at + SIGHTS_RENEWED_S:
             self._renewed_at = monotonic()
             await self._renew(self._viewers)
-        await self._work_on_jobs()
+        await self._work_on_jobs(before)
         self._relieve()
         more = await deliver(self, self._due)
         if monotonic() > self._cursors_renewed_at + CURSORS_RENEWED_S:
@@ -231,7 +233,7 @@ class Fanout:
             await renew_cursors(self, list(self._all))
         return more or batch.more or len(self._jobs) > 0
 
-    async def _match(self, rows: Sequence[LogRow]) -> None:
+    async def _match(self, rows: Sequence[LogRow], before: Position) -> None:
         renewed: set[Viewer] = set()
         for part in segments(rows):
             if isinstance(part, LogRow):
@@ -243,6 +245,7 @@ class Fanout:
                 [each.id for each in touched if not each.is_spot],
                 [each.id for each in touched if each.is_spot],
             )
+            await self._see_no_less_than_facts(before)
             await self._tell(touched, facts)
 
     async def _tell(self, touched: Sequence[Touched], facts: Facts) -> None:
@@ -308,6 +311,17 @@ class Fanout:
             if viewer in self._viewers:
                 self._see(viewer, seen)
 
+    async def _see_no_less_than_facts(self, before: Position) -> None:
+        """Renew the sights if that may have changed since, going by the log behind a position.
+
+        Facts are of now. What they say of something that changed after it went out of sight would be told by the sight
+        of before, and the row about sight, which knows how it was then, would not take it back.
+        """
+        rows = await fetch_sight_rows(self.database, before)
+        if not rows <= self._sight_rows:
+            await self._renew(self._viewers)
+        self._sight_rows = rows
+
     def _see(self, viewer: Viewer, seen: Seen) -> None:
         """Take note of a sight. Of whom a provider has contracts with the log does not speak: that is told at once."""
         before = self.sights[viewer]
@@ -335,13 +349,14 @@ class Fanout:
             subscriber.turns += 1
         self._jobs.append(_Job(viewer, turn, before, subscribers))
 
-    async def _work_on_jobs(self) -> None:
+    async def _work_on_jobs(self, before: Position) -> None:
         """Go through some of what came into sight or went out of it; the rest has its turn in later rounds."""
         until = monotonic() + COALESCED_S / 2
         while self._jobs and monotonic() < until:
             job = self._jobs[0]
             job.subscribers = [each for each in job.subscribers if each.is_open]
             page, after = await turned_page(self.database, job.turn, job.after) if job.subscribers else ([], None)
+            await self._see_no_less_than_facts(before)
             seen = both(*self._seen_by(job.viewer))
             for each in page:
                 for subscriber in job.subscribers:

@@ -93,6 +93,8 @@ select state.epoch, state.floor, state.horizon, page.* from state left join late
 order by page.transaction, page.id
 """
 
+SIGHT_ROWS = "select id from change where kind = 'SIGHT' and (transaction, id) > ($1, $2)"
+
 #: What is committed after a mark has a transaction that had not ended when the mark was set.
 SINCE = "select transaction from log_mark where at <= $1 order by at desc limit 1"
 
@@ -126,6 +128,11 @@ async def read_log(database: Database, after: Position, limit: int, epoch: str |
     rows = [_row(record[3:]) for record in records if record[3] is not None]
     more = len(rows) > limit
     return LogBatch(rows[:limit], _upto(after, rows[:limit], more), more, of_epoch, floor, horizon)
+
+
+async def fetch_sight_rows(database: Database, after: Position) -> frozenset[int]:
+    """Give the numbers of the rows about sight behind a position that are committed, complete or not."""
+    return frozenset(row[0] for row in await database.fetch(SIGHT_ROWS, after.transaction, after.row))
 
 
 async def position_since(database: Database, instant: datetime) -> Position:

@@ -110,6 +110,22 @@ async def reading(fanout: Fanout) -> AsyncIterator[None]:
             await task
 
 
+async def test_takes_back_what_came_back_while_its_operator_was_hidden(world: Moving, hands: list[asyncpg.Connection]):
+    """Read all at once: it left, its operator was hidden, it came back. By the sight of before it is there."""
+    one, other = hands
+    async with running(world.database) as source:
+        client = await following(source)
+        await world.say(FR, 3, "NOT_AVAILABLE")
+        await until(lambda: client.look() or len(client.held) == 2, "its status is told")
+        writing = await begin(other)  # readers wait for it
+        await one.execute(MOVE, "FRA23E3", *OUTSIDE)
+        async with one.transaction():
+            await hide(one)
+        await one.execute(MOVE, "FRA23E3", *INSIDE)
+        await writing.commit()
+        await until(lambda: client.look() or not client.held, "all is taken back")
+
+
 async def test_takes_back_what_left_before_its_follower_came_and_the_reader_had_read_of_it(world: Moving):
     """Nobody else looked with these eyes when it moved and its operator went out of sight."""
     fanout = Fanout(world.database, shown)
