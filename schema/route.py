@@ -67,6 +67,7 @@ class GraphQLRoute:
         with resting() if len(body) > BIG_BYTES else ALERT:
             by_get = scope["method"] == "GET"
             asked = read_query_string(scope) if by_get else await read_posted(body)
+            del body  # what follows may take long, a stream for days
             entry = await self.door.enter(Asking(caller, payer, asked, by_get))
             if not entry.operation.is_subscription:
                 return await self.door.answer(entry)
