@@ -1,10 +1,13 @@
-"""The whole list of a PSO's parking spots: staged in parts, then put in force.
+"""The whole list of a PSO's parking spots: staged in parts, put in force at once.
 
-At once where it changes little enough for one short transaction, else spot after spot.
+Only what differs is written: little of it in one transaction; much of it as versions of spots beside those that stand,
+see `app.ingest.spot_lists`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -30,16 +33,26 @@ from app.ingest.lists import (
 from app.ingest.operator_locks import PARKING_OPERATOR, holding
 from app.ingest.pace import in_pieces
 from app.ingest.parking_spots import ReadSpot, begin, row_of
-from app.ingest.parking_tables import SPOT_COLUMNS, merge_spots, unpublish
+from app.ingest.parking_tables import lock_spots, merge_spots, unpublish
 from app.ingest.records import ParkingSpot, Refusal
 from app.ingest.refusals import REFUSALS_KEPT, keep_refusals
 from app.ingest.slices import sliced
+from app.ingest.spot_lists import (
+    LISTED_SPOTS,
+    begin_list,
+    end_versions,
+    flip,
+    ids_of,
+    places_of,
+    settle,
+    write_versions,
+)
 from app.ingest.uploads import PARKING_SPOTS, Owner, Reason, Report, by_index, sort_out
 
 OPERATION: Final = PARKING_SPOT_LIST.operation
 
-#: Of up to so many spots that differ readers see the old list or the new one. They take about a quarter of a second.
-AT_ONCE: Final = 3_000
+#: How many spots that are new, different or gone one transaction takes.
+AT_ONCE: Final = 1_000
 
 Starting = Callable[..., Awaitable[None]]
 
@@ -68,6 +81,7 @@ async def set_parking_spots(
         await keep_refusals(connection, owner.partner_id, OPERATION, by_index(refused), now, refusals_kept)
 
     async with holding(database, PARKING_OPERATOR, owner.role_id, owner.partner_id) as session:
+        await settle(session, owner.role_id)
         await session.write(lambda connection: starting(connection, refused))
         staged = await stage_part(session, starting, PARKING_SPOT_LIST, owner, in_part, own, _row_of, refused, now)
         if in_part.last and staged.missing:
@@ -80,6 +94,7 @@ async def set_parking_spots(
             if part is None:
                 await forget_list(session, PARKING_SPOT_LIST, staged.list_no)
             raise
+        await settle(session, owner.role_id)
         await (forget_list if part is None else forget_parts)(session, PARKING_SPOT_LIST, staged.list_no)
     return Report(report.accepted, report.unchanged, report.removed, by_index((*refused, *report.refused)))
 
@@ -98,24 +113,45 @@ _STANDING: Final = "select parking_id, content_hash from parking_spot where part
 
 _KEPT: Final = "select distinct unnest(kept_ids) as parking_id from list_part where list_no = $1 and complete"
 
-_SPOTS: Final = f"""
-select {", ".join(f"listed.{name}" for name in SPOT_COLUMNS)}
-from unnest($2::int[], $3::int[]) as chosen (part_no, place) join listed_parking_spot as listed using (part_no, place)
-"""
 
-#: With those that go as they stand: nothing is written of them, but all rows are locked in the order of their ids.
-_SPOTS_AND_THOSE_THAT_GO: Final = f"""
-{_SPOTS} union all
-select parking_id, own_longitude, own_latitude, restrictions, floor_level, number, content_hash from parking_spot
-where parking_id = any($4::text[])
-"""
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What is different with a list. `changed`: where it is staged, by id; `removed`: ids."""
+
+    changed: Sequence[asyncpg.Record]
+    unchanged: int
+    removed: Sequence[str]
+    refused: Sequence[Refusal]
+
+    @property
+    def size(self) -> int:
+        return len(self.changed) + len(self.removed)
 
 
 async def _put_in_force(
     session: Session, starting: Starting, list_no: int, owner: Owner, confirmed: bool, now: datetime
 ) -> Report:
-    """Write what changed."""
-    connection = session.connection
+    """Show the list instead of what stood. Raises: EmptyList; TooManyRemovals."""
+    changes = await _compare(session.connection, list_no, owner, confirmed)
+    number = None
+    if changes.size > AT_ONCE:
+        number = await session.write(lambda connection: begin_list(connection, owner))
+        await in_pieces(session, changes.changed, partial(write_versions, number=number, now=now))
+        await in_pieces(session, changes.removed, partial(end_versions, number=number))
+
+    async def finish(connection: Connection) -> None:
+        await starting(connection, changes.refused)
+        await note_in_force(connection, list_no, now)
+        if number is not None:
+            await flip(connection, number)
+        elif changes.size:
+            await _write(connection, changes, now)
+
+    await session.write(finish)
+    return Report(len(changes.changed), changes.unchanged, len(changes.removed), tuple(changes.refused))
+
+
+async def _compare(connection: Connection, list_no: int, owner: Owner, confirmed: bool) -> _Changes:
     chosen: dict[str, asyncpg.Record] = {}
     refused: list[Refusal] = []
     async for row in sliced(await connection.fetch(_LISTED, list_no)):
@@ -126,7 +162,7 @@ async def _put_in_force(
     if not chosen:
         if not await has_refusals(connection, list_no):
             raise EmptyList("a list without parking spots would remove all", "use removeParkingSpots if that is meant")
-        return Report(0, 0, 0, ())
+        return _Changes([], 0, [], [])
     standing: dict[str, bytes] = {
         row["parking_id"]: row["content_hash"] for row in await connection.fetch(_STANDING, owner.party_id)
     }
@@ -134,33 +170,15 @@ async def _put_in_force(
     removed = sorted(standing.keys() - chosen.keys() - kept)
     check_removals(len(standing), len(removed), confirmed, PARKING_SPOTS)
     changed = [row for id_, row in sorted(chosen.items()) if standing.get(id_) != row["content_hash"]]
-
-    async def write(connection: Connection, some: Sequence[asyncpg.Record]) -> None:
-        await merge_spots(connection, now, _SPOTS, *_places(some))
-
-    async def take_away(connection: Connection, some: Sequence[str]) -> None:
-        await unpublish(connection, some)
-
-    async def finish(connection: Connection) -> None:
-        await starting(connection, refused)
-        await note_in_force(connection, list_no, now)
-
-    async def at_once(connection: Connection) -> None:
-        await finish(connection)
-        await merge_spots(connection, now, _SPOTS_AND_THOSE_THAT_GO, *_places(changed), removed)
-        await unpublish(connection, removed)
-
-    if len(changed) + len(removed) <= AT_ONCE:
-        await session.write(at_once)
-    else:
-        await in_pieces(session, changed, write)
-        await in_pieces(session, removed, take_away)
-        await session.write(finish)
-    return Report(len(changed), len(chosen) - len(changed), len(removed), tuple(refused))
+    return _Changes(changed, len(chosen) - len(changed), removed, refused)
 
 
-def _places(rows: Sequence[asyncpg.Record]) -> tuple[list[int], list[int]]:
-    return [row["part_no"] for row in rows], [row["place"] for row in rows]
+async def _write(connection: Connection, changes: _Changes, now: datetime) -> None:
+    """Write all changes in this transaction."""
+    parking_ids = ids_of(changes.changed)
+    await lock_spots(connection, [*parking_ids, *changes.removed])
+    await merge_spots(connection, parking_ids, now, LISTED_SPOTS, *places_of(changes.changed))
+    await unpublish(connection, changes.removed)
 
 
 def _double(row: asyncpg.Record, other: int) -> Refusal:

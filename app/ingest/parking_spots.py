@@ -49,7 +49,8 @@ async def update_parking_spots(
 
         async def work(connection: Connection, some: Sequence[dict[str, Any]] = some) -> int:
             await begin(connection, owner, now)
-            return await merge_spots(connection, now, NAMED_SPOTS, *columns_of(some))
+            columns = columns_of(some)
+            return await merge_spots(connection, columns[0], now, NAMED_SPOTS, *columns)
 
         written += await database.write(work, partner=owner.partner_id)
     return await _finish(

@@ -1,7 +1,9 @@
 """The tables of parking spots, written as sets from both sides: by those who link them, and by those who run them.
 
-Whoever changes a spot or its links locks it first, all spots of a transaction in the order of their ids and after any
-operator, so that nobody waits in a circle. A spot lasts while its PSO publishes it or an EVSE links it.
+Whoever changes a spot or its links locks it first, by the row of its status: all spots of a transaction in the order of
+their ids and after any operator, so that nobody waits in a circle. A spot lasts while its PSO publishes it or an EVSE
+links it. A PSO writes the version in force, or with a whole list the next one (`app.ingest.spot_lists`). Links are not
+of lists: all versions of a spot are brought up to date with them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -46,15 +48,44 @@ async def touch_spots(connection: Connection, linking: str, *args: Any) -> bool:
         f"insert into touched_spot select parking_id, min(operator_no) from ({linking}) as linking group by parking_id",
         *args,
     )
-    await connection.execute(_MAKE_AND_LOCK)
+    await connection.execute(_lock("select parking_id from touched_spot"))
+    await connection.execute(_MAKE)
     return True
 
 
 #: An update of nothing still locks its row. A plain SELECT could miss a spot that somebody else is removing.
-_MAKE_AND_LOCK: Final = """
-insert into parking_spot (parking_id, operator_nos)
-select parking_id, array[min(operator_no)] from touched_spot group by parking_id order by parking_id
-on conflict (parking_id) do update set operator_nos = excluded.operator_nos where false
+def _lock(named: str) -> str:
+    return f"""
+    insert into parking_status (parking_id) select distinct parking_id from ({named}) as named order by parking_id
+    on conflict (parking_id) do update set status = excluded.status where false
+    """
+
+
+async def lock_spots(connection: Connection, parking_ids: Sequence[str]) -> None:
+    """Lock a PSO's spots, known ones and new ones."""
+    await connection.execute(_lock("select unnest($1::text[]) as parking_id"), parking_ids)
+
+
+# A spot needs a version to show now, and one for the day a list that is being written is in force: that may be about to
+# end the one shown, or have brought the only one there is. Where none is shown the number of a list in force is free.
+_MAKE: Final = """
+with pending as (select no from spot_list where not in_force), linking as (
+    select parking_id, array[min(operator_no)] as operator_nos from touched_spot group by parking_id
+)
+insert into parking_spot_version (parking_id, list_no, until_no, operator_nos)
+select linking.parking_id, coalesce(flipped.no, 0), coming.list_no, linking.operator_nos
+from linking left join spot_list as flipped on flipped.party_id = substr(linking.parking_id, 1, 5) and flipped.in_force
+left join parking_spot_version as coming
+on coming.parking_id = linking.parking_id and coming.list_no in (select no from pending)
+where not exists (select from parking_spot where parking_spot.parking_id = linking.parking_id)
+union all
+select linking.parking_id, ending.until_no, null, linking.operator_nos
+from linking join parking_spot_version as ending using (parking_id)
+where ending.until_no in (select no from pending) and not exists (
+    select from parking_spot_version as next
+    where next.parking_id = ending.parking_id and next.list_no = ending.until_no
+)
+order by 1
 """
 
 
@@ -86,30 +117,31 @@ def _link(evses: str) -> str:
 # Links of lists that are not yet in force count: what they name is there before they are, and visible when they are. Of
 # several rows the one of a list in force says where the spot is. The operator that locates it goes on doing so while it
 # links it: nobody moves a spot of others by linking it too.
-_FIRST: Final = "operator.no is null, evse.operator_no is distinct from spot.located_by, evse_id, list_no"
+_FIRST: Final = "operator.no is null, evse.operator_no is distinct from spot.located_by, evse.evse_id, evse.list_no"
 _LINKED: Final = f"""
-select touched.parking_id,
+select spot.parking_id, spot.list_no,
     coalesce(array_agg(distinct evse.operator_no) filter (where evse.operator_no is not null), '{{}}') as nos,
     case when own_longitude is null then (array_agg(evse.operator_no order by {_FIRST}))[1] end as operator_no,
     coalesce(own_longitude, (array_agg(evse.longitude order by {_FIRST}))[1]) as longitude,
     coalesce(own_latitude, (array_agg(evse.latitude order by {_FIRST}))[1]) as latitude
-from (select distinct parking_id from touched_spot) as touched join parking_spot as spot using (parking_id)
-left join evse_parking_spot using (parking_id) left join evse using (evse_id, list_no)
-left join operator using (list_no)
-group by touched.parking_id, spot.parking_id
+from (select distinct parking_id from touched_spot) as touched join parking_spot_version as spot using (parking_id)
+left join evse_parking_spot as link using (parking_id)
+left join evse on (evse.evse_id, evse.list_no) = (link.evse_id, link.list_no)
+left join operator on operator.list_no = evse.list_no
+group by spot.parking_id, spot.list_no
 """
 
 _FORGET: Final = """
-delete from parking_spot using (select distinct parking_id from touched_spot) as touched
-where parking_spot.parking_id = touched.parking_id and content_hash is null
-and not exists (select from evse_parking_spot where evse_parking_spot.parking_id = parking_spot.parking_id)
+delete from parking_spot_version as spot using (select distinct parking_id from touched_spot) as touched
+where spot.parking_id = touched.parking_id and content_hash is null
+and not exists (select from evse_parking_spot where evse_parking_spot.parking_id = spot.parking_id)
 """
 
 _REFRESH: Final = f"""
-update parking_spot as spot set operator_nos = linked.nos, located_by = linked.operator_no,
+update parking_spot_version as spot set operator_nos = linked.nos, located_by = linked.operator_no,
     longitude = linked.longitude, latitude = linked.latitude
 from ({_LINKED}) as linked
-where spot.parking_id = linked.parking_id
+where (spot.parking_id, spot.list_no) = (linked.parking_id, linked.list_no)
 and (spot.operator_nos, spot.located_by, spot.longitude, spot.latitude)
     is distinct from (linked.nos, linked.operator_no, linked.longitude, linked.latitude)
 """
@@ -147,68 +179,75 @@ def columns_of(rows: Collection[Mapping[str, Any]]) -> list[list[Any]]:
 
 #: Where a spot is by an EVSE, before a PSO's word about that comes or goes.
 _LINKED_LONGITUDE, _LINKED_LATITUDE = (
-    f"case when parking_spot.located_by is not null then parking_spot.{name} end" for name in ("longitude", "latitude")
+    f"case when spot.located_by is not null then spot.{name} end" for name in ("longitude", "latitude")
 )
 
 
-async def merge_spots(connection: Connection, now: datetime, spots: str, *args: Any) -> int:
-    """Write what a PSO says of spots; gives how many are new or changed. `spots` is a SELECT of SPOT_COLUMNS.
+async def merge_spots(connection: Connection, parking_ids: Sequence[str], now: datetime, spots: str, *args: Any) -> int:
+    """Write what a PSO says of these spots; gives how many are new or changed.
 
-    The first parameter of `spots`, $1, is `now`; `args` are the others.
+    `spots` is a SELECT of SPOT_COLUMNS. Its first parameter, $1, is `now`; `args` are the others.
     """
+    await lock_spots(connection, parking_ids)
     status = await connection.execute(
         f"""
-        insert into parking_spot ({", ".join(SPOT_COLUMNS)}, longitude, latitude, updated_at)
-        select {", ".join(SPOT_COLUMNS)}, own_longitude, own_latitude, $1::timestamptz
-        from ({spots}) as said order by parking_id
-        on conflict (parking_id) do update set
+        insert into parking_spot_version as spot ({", ".join(SPOT_COLUMNS)}, list_no, longitude, latitude, updated_at)
+        select {", ".join(f"said.{name}" for name in SPOT_COLUMNS)}, coalesce(shown.list_no, flipped.no, 0),
+            said.own_longitude, said.own_latitude, $1::timestamptz
+        from ({spots}) as said left join parking_spot as shown using (parking_id)
+        left join spot_list as flipped on flipped.party_id = substr(parking_id, 1, 5) and flipped.in_force
+        order by parking_id
+        on conflict (parking_id, list_no) do update set
             {", ".join(f"{name} = excluded.{name}" for name in SPOT_COLUMNS[1:])}, updated_at = excluded.updated_at,
-            located_by = case when excluded.own_longitude is null then parking_spot.located_by end,
+            located_by = case when excluded.own_longitude is null then spot.located_by end,
             longitude = coalesce(excluded.own_longitude, {_LINKED_LONGITUDE}),
             latitude = coalesce(excluded.own_latitude, {_LINKED_LATITUDE})
-        where parking_spot.content_hash is distinct from excluded.content_hash
+        where spot.content_hash is distinct from excluded.content_hash
         """,
         now,
         *args,
     )
     written = rows_of(status)
     if written:
-        # A spot that lost the position of its own is found at its EVSEs again.
-        await connection.execute(_CREATE)
-        await connection.execute(
-            f"""
-            insert into touched_spot select parking_id from ({spots}) as said
-            where own_longitude is null and $1::timestamptz is not null
-            """,
-            now,
-            *args,
-        )
-        await refresh_touched(connection)
+        await refresh_spots(connection, parking_ids)
     return written
 
 
-_LOCK_PUBLISHED: Final = """
-select parking_id from parking_spot where parking_id = any($1) and content_hash is not null
-order by parking_id for no key update
+_TOUCH: Final = """
+insert into touched_spot
+select parking_id from parking_spot_version where parking_id = any($1::text[]) and own_longitude is null
 """
+
+
+async def refresh_spots(connection: Connection, parking_ids: Sequence[str]) -> None:
+    """Let spots without a position of their own be found at their EVSEs; what nobody speaks of any more goes."""
+    await connection.execute(_CREATE)
+    await connection.execute(_TOUCH, parking_ids)
+    await refresh_touched(connection)
+
+
+_LOCK_KNOWN: Final = """
+select from parking_status where parking_id = any($1) order by parking_id for no key update
+"""
+
+_PUBLISHED: Final = "select parking_id from parking_spot where parking_id = any($1) and content_hash is not null"
 
 _DELETE_UNLINKED: Final = "delete from parking_spot where parking_id = any($1) and cardinality(operator_nos) = 0"
 
 _UNPUBLISH: Final = f"""
-update parking_spot set own_longitude = null, own_latitude = null, restrictions = 0, floor_level = null, number = null,
-    content_hash = null, updated_at = null, longitude = {_LINKED_LONGITUDE}, latitude = {_LINKED_LATITUDE}
+update parking_spot as spot set own_longitude = null, own_latitude = null, restrictions = 0, floor_level = null,
+    number = null, content_hash = null, updated_at = null,
+    longitude = {_LINKED_LONGITUDE}, latitude = {_LINKED_LATITUDE}
 where parking_id = any($1)
 """
 
 
 async def unpublish(connection: Connection, parking_ids: Sequence[str]) -> set[str]:
     """Take a PSO's word about spots away and give their ids; those that EVSEs link wait for their PSO again."""
-    rows = await connection.fetch(_LOCK_PUBLISHED, sorted(parking_ids))
-    published = [row["parking_id"] for row in rows]
+    await connection.execute(_LOCK_KNOWN, parking_ids)
+    published = [row["parking_id"] for row in await connection.fetch(_PUBLISHED, parking_ids)]
     if published:
         await connection.execute(_DELETE_UNLINKED, published)
         await connection.execute(_UNPUBLISH, published)
-        await connection.execute(_CREATE)
-        await connection.execute("insert into touched_spot select unnest($1::text[])", published)
-        await refresh_touched(connection)
+        await refresh_spots(connection, published)
     return set(published)

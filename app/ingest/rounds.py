@@ -7,8 +7,8 @@ from typing import Final
 import structlog
 
 from app.db.engine import Database
+from app.ingest import settle, spot_lists
 from app.ingest.lists import forget_lists
-from app.ingest.settle import settle_all
 
 EVERY_S: Final = 60.0
 log = structlog.get_logger(__name__)
@@ -18,7 +18,8 @@ async def make_rounds(database: Database) -> None:
     """Settle what dead processes left, and forget lists after a day, for as long as the hub runs."""
     while True:
         try:
-            await settle_all(database)
+            await settle.settle_all(database)
+            await spot_lists.settle_all(database)
             await forget_lists(database, datetime.now(UTC))
         except Exception as error:
             # The database may be away for a while; the next round finds the same work.

@@ -36,12 +36,12 @@ async def link(database: Database, member: Member, evse_id: str, at: tuple[float
 
 async def spots_by_id(database: Database) -> dict[str, dict[str, Any]]:
     """Give all stored spots, with the version of each row."""
-    rows = await database.fetch("select *, xmin::text from parking_spot order by parking_id")
+    rows = await database.fetch("select *, xmin::text from parking_spot_version order by parking_id")
     return {row["parking_id"]: dict(row) for row in rows}
 
 
 async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
-    """Give what must never be: links at odds with EVSEs, spots at odds with their links."""
+    """Give what must never be: links at odds with EVSEs, spots, shown or not, at odds with their links."""
     rows = await database.fetch(
         """
         select 'link' as what, evse_id as id from (
@@ -50,7 +50,7 @@ async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
             (select evse_id, parking_id from evse_parking_spot except select evse_id, unnest(parking_ids) from evse)
         ) as differing
         union all
-        select 'spot', parking_id from parking_spot
+        select 'spot', parking_id from parking_spot_version as spot
         cross join lateral (
             select coalesce(array_agg(distinct operator_no), '{}') as nos,
                 (array_agg(longitude order by evse_id) filter (where operator_no = located_by))[1] as longitude,
@@ -58,10 +58,14 @@ async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
             from evse where parking_id = any(parking_ids)
         ) as linked
         where operator_nos <> nos
-        or (parking_spot.longitude, parking_spot.latitude)
+        or (spot.longitude, spot.latitude)
             is distinct from (coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
         or (own_longitude is null and cardinality(nos) > 0 and located_by is null)
         or (content_hash is null and cardinality(nos) = 0)
+        union all
+        select 'linked, but not shown once', parking_id from parking_status left join parking_spot using (parking_id)
+        where parking_id in (select parking_id from evse_parking_spot)
+        group by parking_id having count(operator_nos) <> 1
         """
     )
     return [dict(row) for row in rows]

@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.db.engine import Database
+from app.ingest import pace, parking_spot_lists
 from app.ingest.charge_points import remove_charge_points, update_charge_points
 from app.ingest.parking_spot_input import read_parking_spot
+from app.ingest.parking_spot_lists import set_parking_spots
 from app.ingest.parking_spots import remove_parking_spots, update_parking_spots
 from app.ingest.records import ChargePoint, EvseParkingSpot, ParkingSpot, Point
 from app.ingest.uploads import NotItsOperator, Owner, Report
@@ -174,7 +176,14 @@ async def test_keeps_spots_and_links_consistent_whatever_happens(world: World, p
         assert await spot_contradictions(world.database) == []
 
 
-async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(world: World, pso: Owner):
+@pytest.mark.parametrize("way", ["update", "list at once", "list beside"])
+async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(
+    world: World, pso: Owner, way: str, monkeypatch: pytest.MonkeyPatch
+):
+    if way == "list beside":
+        monkeypatch.setattr(parking_spot_lists, "AT_ONCE", 0)
+        monkeypatch.setattr(pace, "LEAST", 5)
+        monkeypatch.setattr(pace, "MOST", 5)
     owners = [world.german, world.french, await make_owner(world.database, "DE777")]
     ids = [f"DEPRKP{n}" for n in range(40)]
 
@@ -186,7 +195,10 @@ async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(world: Wo
 
     async def publish(turn: int) -> None:
         spots: list[ParkingSpot] = [spot(id_, number=str(turn)) for id_ in reversed(ids[turn::2])]
-        await update_parking_spots(world.database, spots, pso, MONDAY)
+        if way == "update":
+            await update_parking_spots(world.database, list(spots), pso, MONDAY)
+        else:
+            await set_parking_spots(world.database, list(spots), pso, None, True, MONDAY)
         await remove_parking_spots(world.database, list(reversed(ids[::3])), pso, MONDAY)
 
     for turn in range(6):

@@ -6,7 +6,7 @@ from app.db.tables.charge_points import evse, list_out_of_force, location, opera
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
 from app.db.tables.live import evse_status, parking_status, status_expiry, status_history
 from app.db.tables.log import change, log_mark, log_state
-from app.db.tables.parking import evse_parking_spot, parking_spot
+from app.db.tables.parking import evse_parking_spot, parking_spot, parking_spot_version, spot_list
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 from app.db.tables.sight import operator_sight, parking_sight, sight_due
 
@@ -31,11 +31,13 @@ __all__ = [
     "operator_sight",
     "parking_sight",
     "parking_spot",
+    "parking_spot_version",
     "parking_status",
     "partner",
     "partner_role",
     "refusal",
     "sight_due",
+    "spot_list",
     "status_expiry",
     "status_history",
     "upload_list",

@@ -4,7 +4,7 @@ A row of status is born with its EVSE or spot and updated in place ever after: n
 each page free, so that updates stay within their page.
 """
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, func, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, Table, Text, func, text
 
 from app.db.tables.base import Id, Instant, metadata, one_of
 from app.words import MajorStatus, MinorStatus
@@ -56,11 +56,12 @@ evse_status = Table(
     postgresql_with=NARROW,
 )
 
-#: What is said of a parking spot. `by_pso`: by its PSO, whose word wins over an operator's until it runs out.
+#: What is said of a parking spot. `by_pso`: by its PSO, whose word wins over an operator's until it runs out. The row
+#: stands for the spot itself: it is there as long as anybody speaks of the spot, and locked by whoever changes that.
 parking_status = Table(
     "parking_status",
     metadata,
-    Column("parking_id", Id, ForeignKey("parking_spot.parking_id", ondelete="CASCADE"), primary_key=True),
+    Column("parking_id", Id, primary_key=True),
     Column("status", Text, nullable=False, server_default=text("'UNKNOWN'")),
     *_said_columns(),
     Column("by_pso", Boolean, nullable=False, server_default=text("false")),

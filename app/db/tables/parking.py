@@ -1,6 +1,7 @@
 """Parking spots, and which EVSEs they serve."""
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -10,8 +11,10 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    MetaData,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -24,10 +27,15 @@ from app.words import Restriction
 #: `own_longitude` and `own_latitude` are the PSO's word; the position where the spot is found is that, or else the one
 #: of one of its EVSEs. `operator_nos`: whose EVSEs link it, so that visibility is decided by comparing small numbers.
 #: `located_by`: whose EVSE gave the position, which is nobody's to know who does not see that operator.
-parking_spot = Table(
-    "parking_spot",
+#: `list_no`: the whole list it came with, while that is not in force nobody is shown it; 0: it came otherwise.
+#: `until_no`: the list that puts an end to it, it is shown until that is in force. A spot has one version, and a second
+#: one while such a list is on its way. All versions of a spot are kept up to date with its links.
+parking_spot_version = Table(
+    "parking_spot_version",
     metadata,
     Column("parking_id", Id, primary_key=True),
+    Column("list_no", Integer, primary_key=True, server_default=text("0")),
+    Column("until_no", Integer),
     Column("party_id", Id, Computed("substr(parking_id, 1, 5)", persisted=True), nullable=False),
     Column("own_longitude", Float(53)),
     Column("own_latitude", Float(53)),
@@ -57,8 +65,26 @@ parking_spot = Table(
     CheckConstraint("content_hash is not null or cardinality(operator_nos) > 0", name="known"),
     CheckConstraint("(updated_at is null) = (content_hash is null)", name="published"),
     Index(None, "geog", postgresql_using="gist"),
-    Index("parking_spot_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
+    Index("parking_spot_version_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
     Index(None, "party_id"),
+)
+
+#: The version of each spot that is in force: what everybody reads. A view, so that nobody can forget what is not shown.
+parking_spot = Table(
+    "parking_spot", MetaData(), *(Column(column.name, column.type) for column in parking_spot_version.columns)
+)
+
+#: Whole lists of spots that are being written, and those in force of which the log is not told to the end: up to
+#: `told_to`. A PSO has one at a time.
+spot_list = Table(
+    "spot_list",
+    metadata,
+    Column("no", Integer, primary_key=True, server_default=text("nextval('list_number')")),
+    Column("role_id", Integer, ForeignKey("partner_role.id"), nullable=False),
+    Column("party_id", Id, nullable=False),
+    Column("in_force", Boolean, nullable=False, server_default=text("false")),
+    Column("told_to", Id, nullable=False, server_default=text("''")),
+    UniqueConstraint("party_id"),
 )
 
 #: The links of an EVSE's record, from both sides; written with the EVSE, whose row keeps them for its own reading.
@@ -67,7 +93,7 @@ evse_parking_spot = Table(
     metadata,
     Column("evse_id", Id, primary_key=True),
     Column("list_no", Integer, primary_key=True),
-    Column("parking_id", Id, ForeignKey("parking_spot.parking_id"), primary_key=True),
+    Column("parking_id", Id, ForeignKey("parking_status.parking_id"), primary_key=True),
     ForeignKeyConstraint(["evse_id", "list_no"], ["evse.evse_id", "evse.list_no"], ondelete="CASCADE"),
     Index(None, "parking_id"),
 )
