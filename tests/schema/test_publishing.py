@@ -147,7 +147,7 @@ def headers(hub: Hub) -> dict[str, Headers]:
     return hub.run(enrol_all())
 
 
-PUBLISHED = "evse, location, parking_spot, evse_parking_spot, parking_status, evse_status, refusal, upload_list"
+PUBLISHED = "evse, location, parking_spot_version, evse_parking_spot, parking_status, evse_status, refusal, upload_list"
 
 
 @pytest.fixture

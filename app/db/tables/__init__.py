@@ -1,6 +1,6 @@
 """The tables, one file per noun. No relationships: reads compile their joins, writes are sets."""
 
-from app.db.tables.base import metadata
+from app.db.tables.base import metadata, views
 from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, list_out_of_force, location, operator
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
@@ -41,4 +41,5 @@ __all__ = [
     "status_expiry",
     "status_history",
     "upload_list",
+    "views",
 ]

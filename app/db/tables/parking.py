@@ -11,7 +11,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -19,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.db.tables.base import Id, Instant, mask_within, metadata
+from app.db.tables.base import Id, Instant, mask_within, metadata, views
 from app.db.tables.charge_points import NO_WORDS, position_columns
 from app.words import Restriction
 
@@ -71,7 +70,13 @@ parking_spot_version = Table(
 
 #: The version of each spot that is in force: what everybody reads. A view, so that nobody can forget what is not shown.
 parking_spot = Table(
-    "parking_spot", MetaData(), *(Column(column.name, column.type) for column in parking_spot_version.columns)
+    "parking_spot",
+    views,
+    *(
+        Column(column.name, column.type)
+        for column in parking_spot_version.columns
+        if column.name not in ("list_no", "until_no")
+    ),
 )
 
 #: Whole lists of spots that are being written, and those in force of which the log is not told to the end: up to
