@@ -92,8 +92,7 @@ class Publishing:
     # ---------------------------------------------------------------- parking spot operators
 
     @strawberry.mutation(
-        description="Replaces a PSO's whole list; big lists come in parts, in force at once with the last; "
-        "where more than 3,000 spots change, spot by spot. "
+        description="Replaces a PSO's whole list; big lists come in parts, in force at once with the last. "
         "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
         "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept."
     )
