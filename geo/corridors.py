@@ -2,12 +2,13 @@
 
 A place lies in one cell, however often the route passes it, and is measured in one go against one line on the cell's
 own flat map (stereographic: at most a ten-thousandth too long). So a route that winds costs hardly more than a
-straight one.
+straight one. A road that is driven again stays in the line, with its metres of the first time: without it the line
+would break off in the middle of a cell.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import asin, atan2, ceil, cos, degrees, floor, hypot, pi, radians, sin
 
 from geo.areas import EARTH_RADIUS_M, NotAnArea, great_circle_m
@@ -33,8 +34,8 @@ Vertex = tuple[float, float, float]
 class Cell:
     """A box in degrees, half-open, and what of the route lies near it.
 
-    `line` is WKT on the stereographic map around a centre, in metres; its M are the metres driven, none below
-    `low_m` or above `high_m`. Between two parts of the route it makes a detour out of everybody's reach.
+    `line` is WKT on the stereographic map around a centre, in metres; its M are the metres driven the first time, none
+    below `low_m` or above `high_m`. Between two parts of the route it makes a detour out of everybody's reach.
     """
 
     west: float
@@ -65,9 +66,8 @@ def cells_of(pieces: Sequence[Piece], corridor_m: float) -> list[Cell]:
             f"the route winds too much for so wide a corridor: it has {most} pieces near one place; possible: at most "
             f"{int(possible)}; simplify it, or ask for a narrower corridor"
         )
-    vertices = [_Place.of(*piece.start, piece.start_m) for piece in pieces]
-    vertices.append(_Place.of(*pieces[-1].end, pieces[-1].start_m + pieces[-1].length_m))
-    return [_cell(grid, at, box, vertices, corridor_m) for at, box in boxes.items()]
+    joints = list(_joints(pieces))
+    return [_cell(grid, at, box, joints, corridor_m) for at, box in boxes.items()]
 
 
 # ---------------------------------------------------------------- the grid
@@ -160,12 +160,26 @@ class _Place:
         return cls(radians(longitude), sin(radians(latitude)), cos(radians(latitude)), driven_m)
 
 
-def _cell(grid: _Grid, at: tuple[int, int], box: _Box, places: Sequence[_Place], corridor_m: float) -> Cell:
+#: Where a piece ends and the next one begins: one place, or the same with either's metres.
+_Joint = tuple[_Place, ...]
+
+
+def _joints(pieces: Sequence[Piece]) -> Iterator[_Joint]:
+    yield (_Place.of(*pieces[0].start, pieces[0].start_m),)
+    for before, piece in pairwise(pieces):
+        begin = _Place.of(*piece.start, piece.start_m)
+        jumps = abs(piece.start_m - before.end_m) > ABOUT_M
+        yield (_Place.of(*before.end, before.end_m), begin) if jumps else (begin,)
+    yield (_Place.of(*pieces[-1].end, pieces[-1].end_m),)
+
+
+def _cell(grid: _Grid, at: tuple[int, int], box: _Box, joints: Sequence[_Joint], corridor_m: float) -> Cell:
     longitude, latitude = grid.centre(*at)
     runs = [
-        list(_drawn(places[first : last + 2], radians(longitude), radians(latitude)))
+        list(_drawn(chain.from_iterable(joints[first : last + 2]), radians(longitude), radians(latitude)))
         for first, last in _runs(box.numbers)
     ]
+    metres = [driven_m for run in runs for _, _, driven_m in run]
     far_m = 2 * (radians(grid.height) * EARTH_RADIUS_M + corridor_m)
     west, south, east, north = box.sides
     return Cell(
@@ -175,8 +189,8 @@ def _cell(grid: _Grid, at: tuple[int, int], box: _Box, places: Sequence[_Place],
         north if north < 90 - ROUNDING else 91,
         longitude,
         latitude,
-        runs[0][0][2] - ABOUT_M,
-        runs[-1][-1][2] + ABOUT_M,
+        min(metres) - ABOUT_M,
+        max(metres) + ABOUT_M,
         _wkt(_joined(runs, far_m)),
     )
 

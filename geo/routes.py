@@ -3,11 +3,14 @@
 What lies off a route is measured against the pieces, so a route is first freed of points that change nothing: a sector
 of directions is narrowed from point to point, and where the next one falls outside it a piece ends. One pass, whatever
 the line.
+
+A road that is driven again is as near as it was the first time, and only rounding would tell the two apart. So its
+pieces are the same again, with the metres of the first time: whichever of them is found, that is when one passes first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from math import asin, atan2, cos, hypot, pi, radians, sqrt
 
 from geo.areas import EARTH_RADIUS_M, NotAnArea, great_circle_m
@@ -20,16 +23,30 @@ LONGEST_ROUTE_M = 5_000_000
 MOST_PIECES = 5_000
 
 Point = tuple[float, float]
+#: A point of a route and the metres driven to it.
+Driven = tuple[Point, float]
+#: The way from one point to the next.
+Step = tuple[Driven, Driven]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A straight part of a route: from and to (longitude, latitude), driven metres at its beginning, and its own."""
+    """A straight part of a route: from and to (longitude, latitude), and the metres driven to either.
+
+    Metres are those of the first time that the route comes there: where it drives back they fall.
+    """
 
     start: Point
     end: Point
     start_m: float
-    length_m: float
+    end_m: float
+
+    @property
+    def length_m(self) -> float:
+        return abs(self.end_m - self.start_m)
+
+    def reversed(self) -> "Piece":
+        return Piece(self.end, self.start, self.end_m, self.start_m)
 
 
 def pieces_of(points: Sequence[Point], tolerance_m: float) -> list[Piece]:
@@ -43,19 +60,14 @@ def pieces_of(points: Sequence[Point], tolerance_m: float) -> list[Piece]:
     if driven[-1][1] > LONGEST_ROUTE_M:
         length_km = driven[-1][1] / 1000
         raise NotAnArea(f"the route is {length_km:.0f} km long; possible: at most {LONGEST_ROUTE_M // 1000} km")
-    corners = (driven[index] for index in _corners([point for point, _ in driven], tolerance_m))
-    parts = (
-        part
-        for (start, start_m), (end, end_m) in pairwise(corners)
-        for part in _short(Piece(start, end, start_m, end_m - start_m))
-    )
+    parts = chain.from_iterable(_straightened(road, tolerance_m) for road in _roads(driven, tolerance_m))
     pieces = list(islice(parts, MOST_PIECES + 1))
     if len(pieces) > MOST_PIECES:
         raise NotAnArea(f"the route has more than {MOST_PIECES} pieces; simplify it, or ask for a wider corridor")
     return pieces
 
 
-def _driven(points: Sequence[Point]) -> Iterator[tuple[Point, float]]:
+def _driven(points: Sequence[Point]) -> Iterator[Driven]:
     """Give the points that differ from the one before, with the metres driven to them."""
     total_m = 0.0
     before: Point | None = None
@@ -67,6 +79,79 @@ def _driven(points: Sequence[Point]) -> Iterator[tuple[Point, float]]:
             total_m += step_m
         yield point, total_m
         before = point
+
+
+# ---------------------------------------------------------------- roads that are driven again
+
+
+def _roads(driven: Sequence[Driven], tolerance_m: float) -> Iterator[Sequence[Driven]]:
+    """Cut a route wherever it comes to a road that it knows, turns, or leaves it: then, and when it passes there else.
+
+    So a road that is driven again has the ends that it had before.
+    """
+    if len({point for point, _ in driven}) == len(driven):  # as mostly
+        yield driven
+        return
+    steps = _as_first_driven(list(pairwise(driven)), tolerance_m)
+    junctions = {steps[at][0][0] for at in _jumps(steps)}
+    if steps[-1][1] != driven[-1]:
+        junctions.add(driven[-1][0])
+    for road in _cut(steps, [at for at, (start, _) in enumerate(steps) if at and start[0] in junctions]):
+        yield [road[0][0], *(end for _, end in road)]
+
+
+def _as_first_driven(steps: Sequence[Step], tolerance_m: float) -> Sequence[Step]:
+    """Give each step the metres of the first time that it is taken, this way or the other.
+
+    What is over within the tolerance counts anew: who trembles on one spot would otherwise be cut at every step.
+    """
+    firsts = list(_firsts(steps))
+    begin = 0
+    for road in _cut(firsts, _jumps(firsts)):
+        end = begin + len(road)
+        if abs(road[-1][1][1] - road[0][0][1]) <= tolerance_m:
+            firsts[begin:end] = steps[begin:end]
+        begin = end
+    return firsts
+
+
+def _firsts(steps: Iterable[Step]) -> Iterator[Step]:
+    known: dict[tuple[Point, Point], Step] = {}
+    for start, end in steps:
+        if start[0] < end[0]:
+            yield known.setdefault((start[0], end[0]), (start, end))
+        else:
+            end, start = known.setdefault((end[0], start[0]), (end, start))
+            yield start, end
+
+
+def _jumps(steps: Sequence[Step]) -> list[int]:
+    """Say before which steps the metres jump, or begin to fall or to rise."""
+    return [
+        at
+        for at, ((before, here), (there, after)) in enumerate(pairwise(steps), 1)
+        if here != there or (before[1] < here[1]) != (there[1] < after[1])
+    ]
+
+
+def _cut(steps: Sequence[Step], cuts: Iterable[int]) -> Iterator[Sequence[Step]]:
+    for begin, end in pairwise((0, *cuts, len(steps))):
+        yield steps[begin:end]
+
+
+def _straightened(road: Sequence[Driven], tolerance_m: float) -> Iterable[Piece]:
+    """Free a road of points that change nothing: of the same ones, whichever way it is driven."""
+    if road[-1][1] < road[0][1]:
+        return [piece.reversed() for piece in reversed(list(_straightened(road[::-1], tolerance_m)))]
+    corners = (road[index] for index in _corners([point for point, _ in road], tolerance_m))
+    return (
+        part
+        for (start, start_m), (end, end_m) in pairwise(corners)
+        for part in _short(Piece(start, end, start_m, end_m))
+    )
+
+
+# ---------------------------------------------------------------- fewer points, and short pieces
 
 
 def _corners(points: Sequence[Point], tolerance_m: float) -> Iterator[int]:
@@ -117,7 +202,7 @@ def _short(piece: Piece) -> Iterator[Piece]:
         spans_m = [1.0] * count
     stretch, start_m = piece.length_m / sum(spans_m), piece.start_m
     for (start, end), span_m in zip(pairwise(points), spans_m, strict=True):
-        yield Piece(start, end, start_m, span_m * stretch)
+        yield Piece(start, end, start_m, start_m + span_m * stretch)
         start_m += span_m * stretch
 
 

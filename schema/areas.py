@@ -95,7 +95,7 @@ def _asked_route(given: Mapping[str, Any]) -> Asked:
     pieces, corridor_m = _route(given)
     cells = cells_of(pieces, corridor_m)
     columns = {f"cell_{name}": [getattr(cell, name) for cell in cells] for name in CELL_COLUMNS}
-    end_m = pieces[-1].start_m + pieces[-1].length_m
+    end_m = max(piece.end_m for piece in pieces)
     return AreaKind.ROUTE, {**columns, "corridor_m": corridor_m, "end_m": end_m + BEYOND_M}
 
 

@@ -117,7 +117,10 @@ def distance() -> Any:
 
 def along_route() -> Any:
     return given(
-        "along_route_m", "Metres driven along the route of the surrounding area to there; else null.", to_decimetres
+        "along_route_m",
+        "Metres driven along the route of the surrounding area to where it is nearest; else null. "
+        "A road between the same points of the polyline that is driven again, either way, counts the first time.",
+        to_decimetres,
     )
 
 

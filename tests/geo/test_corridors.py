@@ -11,6 +11,7 @@ import shapely
 from geo import corridors
 from geo.areas import EARTH_RADIUS_M, NotAnArea
 from geo.corridors import Cell, cells_of
+from geo.polyline import decode_polyline, encode_polyline
 from geo.routes import Piece, Point, pieces_of
 
 Vector = tuple[float, float, float]
@@ -56,7 +57,7 @@ def place_on(piece: Piece, at: Vector) -> tuple[float, float]:
     """Give the metres off and along of the nearest place on a piece."""
     start, end = vector(piece.start), vector(piece.end)
     wide = metres_between(start, end) / EARTH_RADIUS_M
-    ends = [(metres_between(start, at), piece.start_m), (metres_between(end, at), piece.start_m + piece.length_m)]
+    ends = [(metres_between(start, at), piece.start_m), (metres_between(end, at), piece.end_m)]
     if wide < 1e-12:
         return min(ends)
     ahead = tuple((e - s * cos(wide)) / sin(wide) for s, e in zip(start, end, strict=True))
@@ -64,7 +65,7 @@ def place_on(piece: Piece, at: Vector) -> tuple[float, float]:
     if not 0 <= turned <= wide:
         return min(ends)
     off = acos(min(1, sqrt(dot(at, start) ** 2 + dot(at, (ahead[0], ahead[1], ahead[2])) ** 2)))
-    return off * EARTH_RADIUS_M, piece.start_m + turned / wide * piece.length_m
+    return off * EARTH_RADIUS_M, piece.start_m + turned / wide * (piece.end_m - piece.start_m)
 
 
 # ---------------------------------------------------------------- what the cells say
@@ -117,17 +118,24 @@ def between(one: Point, other: Point, share: float) -> Point:
     return degrees(atan2(y, x)), degrees(atan2(z, hypot(x, y)))
 
 
-def check(chance: random.Random, route: Sequence[Point], corridor_m: float, count: int = 40) -> None:
+def check(
+    chance: random.Random,
+    route: Sequence[Point],
+    corridor_m: float,
+    count: int = 40,
+    steps: Sequence[Piece] = (),
+) -> None:
+    """Hold what the cells say of places against the pieces, or against `steps` of which the pieces are a sketch."""
     pieces = pieces_of(route, corridor_m / 200)
     cells = cells_of(pieces, corridor_m)
-    slack_m = 2e-4 * corridor_m + 1
+    slack_m = 2e-4 * corridor_m + 1 + (corridor_m / 200 if steps else 0)
     for at in around(chance, route, corridor_m, count):
-        places = [place_on(piece, vector(at)) for piece in pieces]
+        places = [place_on(piece, vector(at)) for piece in steps or pieces]
         off_m = min(off for off, _ in places)
         held = holding(cells, at)
         assert len(held) <= 1
         if not held:
-            assert off_m > corridor_m
+            assert off_m > corridor_m - (slack_m if steps else 0)
             continue
         shown_m, along_m = measured(held[0], at)
         if min(off_m, shown_m) > corridor_m:
@@ -147,6 +155,67 @@ def test_measures_every_place_in_one_cell(seed: int, start: Point, corridor_m: f
     for step_m in (corridor_m / 20, corridor_m / 2, min(corridor_m * 20, 80_000.0)):
         for _ in range(3):
             check(chance, winding(chance, start, step_m), corridor_m)
+
+
+# ---------------------------------------------------------------- roads that are driven again
+
+
+def road(chance: random.Random, start: Point, step_m: float) -> list[Point]:
+    """Give a road that bends, by points as a polyline rounds them."""
+    points, bearing = [start], chance.uniform(0, 2 * pi)
+    for _ in range(chance.randint(1, 60)):
+        bearing += chance.gauss(0, 0.3)
+        points.append(destination(points[-1], bearing, chance.uniform(step_m / 5, step_m)))
+    return decode_polyline(encode_polyline(points))
+
+
+def returning(chance: random.Random, step_m: float) -> list[Point]:
+    """Give a route that goes some way back now and then, drives on elsewhere, and ends where it began."""
+    points = road(chance, (2.35, 48.85), step_m)
+    for _ in range(5):
+        turned = len(points) - 1
+        points += points[chance.randrange(max(0, turned - 100), turned) : turned][::-1]
+        points += road(chance, points[-1], step_m)[1:]
+    return [*points, *points[-2::-1]]
+
+
+def first_steps(route: Sequence[Point]) -> Iterator[Piece]:
+    """Give the steps between points that the route takes for the first time, whichever way."""
+    taken: set[frozenset[Point]] = set()
+    driven_m = 0.0
+    for start, end in pairwise(route):
+        length_m = metres_between(vector(start), vector(end))
+        if {start, end} not in taken:
+            yield Piece(start, end, driven_m, driven_m + length_m)
+        taken.add(frozenset((start, end)))
+        driven_m += length_m
+
+
+@pytest.mark.parametrize("corridor_m", [30.0, 300.0, 2_000.0, 10_000.0])
+def test_measures_along_a_route_that_comes_back_as_if_it_did_not(seed: int, corridor_m: float):
+    chance = random.Random(f"{seed} {corridor_m}")
+    for step_m in (300, 15_000):  # no road is over within the tolerance
+        there = road(chance, chance.choice(STARTS[:5]), step_m)
+        once, twice = (
+            cells_of(pieces_of(way, corridor_m / 200), corridor_m) for way in (there, [*there, *there[-2::-1]])
+        )
+        for at in around(chance, there, corridor_m, 100):
+            held = [holding(cells, at) for cells in (once, twice)]
+            assert [len(each) for each in held] in ([0, 0], [1, 1])
+            places = [measured(cell, at) for each in held for cell in each]
+            if places and places[0][0] <= corridor_m:
+                assert places[0] == pytest.approx(places[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("corridor_m", [30.0, 300.0, 2_000.0])
+def test_counts_a_road_where_it_is_driven_first(seed: int, corridor_m: float):
+    chance = random.Random(f"{seed} {corridor_m}")
+    for step_m in (100, 500, 2_000):
+        route = returning(chance, step_m)
+        check(chance, route, corridor_m, count=300, steps=list(first_steps(route)))
+
+
+# ---------------------------------------------------------------- where routes are hard to measure
 
 
 @pytest.mark.parametrize("north", [1, -1])

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import cos, radians, sin
 
 import pytest
@@ -33,9 +33,10 @@ def farthest_off_m(points: Sequence[Point], pieces: Sequence[Piece]) -> float:
     A piece that was cut from a longer one shares its metres evenly, so its neighbours count too.
     """
     driven_m, worst_m, at = 0.0, 0.0, 0
+    starts_m = [0.0, *accumulate(piece.length_m for piece in pieces)]
     for before, point in pairwise((points[0], *points)):
         driven_m += great_circle_m(*before, *point)
-        while at + 1 < len(pieces) and pieces[at + 1].start_m <= driven_m - 1e-6:
+        while at + 1 < len(pieces) and starts_m[at + 1] <= driven_m - 1e-6:
             at += 1
         worst_m = max(worst_m, min(off_m(point, piece) for piece in pieces[max(at - 1, 0) : at + 3]))
     return worst_m
@@ -65,9 +66,8 @@ def check(points: Sequence[Point], pieces: Sequence[Piece], tolerance_m: float) 
     for end, point in ((pieces[0].start, points[0]), (pieces[-1].end, points[-1])):
         assert flat(point, end) == pytest.approx((0, 0), abs=1e-3)
     assert pieces[0].start_m == 0
-    assert pieces[-1].start_m + pieces[-1].length_m == pytest.approx(total_m, abs=1e-3)
+    assert sum(piece.length_m for piece in pieces) == pytest.approx(total_m, abs=1e-3)
     for one, other in pairwise(pieces):
-        assert other.start_m == pytest.approx(one.start_m + one.length_m, abs=1e-3)
         assert great_circle_m(*one.end, *other.start) < 1e-3
     for piece in pieces:
         assert piece.length_m <= LONGEST_PIECE_M * 1.1
@@ -129,11 +129,34 @@ def test_frees_a_straight_route_of_points_that_change_nothing():
     assert len(pieces_of(points, 10.0)) == 1
 
 
-def test_keeps_the_order_and_the_driven_metres_of_a_route_that_comes_back():
-    points = walk((2.35, 48.85), [(5000, 0), (-5000, 0)])
-    there, back = pieces_of(points, 10.0)
-    assert (there.end, back.start) == (points[1], points[1])
-    assert back.start_m == pytest.approx(5000, rel=1e-6)
+def test_keeps_the_order_of_a_route_that_comes_back_and_the_metres_of_its_way_there():
+    start, end = walk((2.35, 48.85), [(5000, 0)])
+    there, back, there_again = pieces_of([start, end, start, end], 10.0)
+    assert (there.end, back.start) == (end, end)
+    assert (there.start_m, there.end_m) == (0, pytest.approx(5000, rel=1e-6))
+    assert (back, there_again) == (there.reversed(), there)
+
+
+def test_gives_a_road_the_same_pieces_whenever_it_is_driven():
+    """From A by a bend to B, beyond, back by the bend from B on, and into a road that leaves it on the way."""
+    bend = walk((2.35, 48.85), [(100, 5 * turn) for turn in range(20)])
+    beyond, aside = walk(bend[-1], [(500, 500)]), walk(bend[7], [(-300, 500)])
+    pieces = pieces_of([*bend, *beyond[1:], *bend[:6:-1], *aside[1:]], 10.0)
+    turned = next(at for at, piece in enumerate(pieces) if piece.end_m < piece.start_m)
+    back = [piece for piece in pieces if piece.end_m < piece.start_m]
+    assert len(back) > 3
+    assert pieces[turned - len(back) : turned] == [piece.reversed() for piece in reversed(back)]
+    assert pieces[-1].start == bend[7]
+    assert pieces[-1].end_m == pytest.approx(length_m([*bend, *beyond[1:], *bend[:6:-1], *aside[1:]]))
+
+
+@pytest.mark.parametrize("tremble_m", [0.1, 2.0])
+def test_does_not_cut_a_route_that_trembles_at_every_step(tremble_m: float):
+    spot = walk((2.35, 48.85), [(1000, 0)])[-1]
+    around = walk(spot, [(tremble_m, 0), (0, tremble_m), (-tremble_m, 0)])
+    trembling = [around[n * (n + 1) // 2 % 4] for n in range(1000)]
+    for points in (trembling, [(2.35, 48.85), *trembling, *walk(spot, [(1000, 0)])]):
+        assert len(pieces_of(points, 10.0)) < 10
 
 
 @given(STARTS, STEPS, st.data())

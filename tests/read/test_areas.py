@@ -303,6 +303,23 @@ def test_goes_along_a_route_and_back_but_shows_everything_once(ground: Ground, p
     assert set(found) == set(ids(ground, once))
 
 
+@pytest.mark.parametrize("corridor_m", [2_000.0, 15_000.0])
+def test_counts_what_lies_beside_a_route_that_comes_back_where_it_passes_first(
+    ground: Ground, positions: dict[str, Point], chance: random.Random, corridor_m: float
+):
+    hits = 0
+    for _ in range(20):
+        there = some_route(chance)
+        once, twice = (route(points, corridor_m)[0] for points in (there, [*there, *there[-2::-1]]))
+        wanted = ground.everything("evses", LEAVES, {"within": once}, first=100)
+        found = ground.everything("evses", LEAVES, {"within": twice}, first=7)
+        assert [node["evseId"] for node in found] == [node["evseId"] for node in wanted]
+        along_m = [node["alongRouteM"] for node in wanted]
+        assert [node["alongRouteM"] for node in found] == pytest.approx(along_m, abs=0.11)
+        hits += len(found)
+    assert hits > 1
+
+
 @pytest.mark.parametrize("corridor_m", [0.5, 50_000])
 def test_searches_along_a_route_that_hardly_moves(ground: Ground, positions: dict[str, Point], corridor_m: float):
     area, _ = route([(0.0, 0.0), (0.000001, 0.0), (0.0, 0.0)], corridor_m)
