@@ -41,7 +41,7 @@ async def changes_after(
     batch = await read_log(database, after, CHUNK)
     # Read after the rows: whatever they say of sight is in it.
     past = await Past.read(database, interest.viewer, after)
-    reading = _Reading(database, interest, past, first, after, after)
+    reading = _Reading(database, interest, past, first, after)
     scanned = 0
     while True:
         rows = [row for row in batch.rows if _is_due(row, past, until)]
@@ -63,13 +63,12 @@ def _is_due(row: LogRow, past: Past, until: Position | None) -> bool:
 
 @dataclass(slots=True)
 class _Reading:
-    """One page in the making, of what is behind `start`."""
+    """One page in the making; up to `position` it is told."""
 
     database: Database
     interest: Interest
     past: Past
     first: int
-    start: Position
     position: Position
     told: dict[tuple[ChangeKind, str], Told] = field(default_factory=dict[tuple[ChangeKind, str], Told])
 
@@ -132,7 +131,7 @@ class _Reading:
 
     async def _see_no_less_than_facts(self) -> None:
         """Renew what is known of sight: what was read of EVSEs and spots must not be newer, as in the fan-out."""
-        self.past = await Past.read(self.database, self.interest.viewer, self.start)
+        self.past = await self.past.renewed(self.database)
 
     def _add(self, told: Sequence[Told]) -> None:
         for each in told:

@@ -26,8 +26,8 @@ from app.live.matching import Touched, changes_of, segments, touched_by, turned_
 from app.live.outlet import Outlet
 from app.live.past import Logged, Past
 from app.live.sight import NOTHING, Seen, Viewer, both, either, fetch_sights
-from app.live.snapshot import read_snapshot
-from app.live.subscriber import MOST_ON_PAGE, Feed, Resync, Subscriber
+from app.live.starts import Starts
+from app.live.subscriber import Feed, Resync, Subscriber
 from app.live.turning import Turn, turn_of, turned_page
 
 log = structlog.get_logger(__name__)
@@ -41,8 +41,6 @@ SIGHTS_RENEWED_S: Final = 3.0
 CURSORS_RENEWED_S: Final = 600.0
 #: After so much matching others get their turn.
 BREATH_S: Final = 0.005
-#: Starts that are read for at the same time.
-STARTERS: Final = 4
 AFTER_ERROR_S: Final = 1.0
 
 
@@ -92,7 +90,7 @@ class Fanout:
         self._sight_rows: frozenset[int] = frozenset()
         self._cursors_renewed_at = monotonic()
         self._wake = asyncio.Event()
-        self._starting: asyncio.Queue[Subscriber] = asyncio.Queue()
+        self._starts = Starts(self)
         self._beginning = asyncio.Lock()
 
     def __len__(self) -> int:
@@ -158,9 +156,7 @@ class Fanout:
     def is_ready(self, subscriber: Subscriber) -> None:
         """Go on with a subscriber whose outlet is ready."""
         if not subscriber.is_live:
-            if not subscriber.is_queued:
-                subscriber.is_queued = True
-                self._starting.put_nowait(subscriber)
+            self._starts.add(subscriber)
         elif subscriber.pending:
             self._due[subscriber] = None
             self._wake.set()
@@ -169,7 +165,7 @@ class Fanout:
 
     async def run(self, news: Callable[[float], Awaitable[object]] | None = None) -> None:
         """Read and deliver until cancelled. `news`: waits for news of the log, at most so many seconds."""
-        tasks = [asyncio.create_task(self._start_subscribers()) for _ in range(STARTERS)]
+        tasks = [asyncio.create_task(self._starts.run())]
         if news is not None:
             tasks.append(asyncio.create_task(self._listen(news)))
         try:
@@ -224,7 +220,7 @@ class Fanout:
             raise
         if monotonic() > self._renewed_at + SIGHTS_RENEWED_S:
             self._renewed_at = monotonic()
-            await self._renew(self._viewers)
+            await self.renew(self._viewers)
         await self._work_on_jobs(before)
         self._relieve()
         more = await deliver(self, self._due)
@@ -302,7 +298,7 @@ class Fanout:
 
     # ---------------------------------------------------------------- sight
 
-    async def _renew(self, viewers: Iterable[Viewer]) -> None:
+    async def renew(self, viewers: Iterable[Viewer]) -> None:
         """Ask what viewers see now. What comes of that they are told when the log says so."""
         listed = [viewer for viewer in viewers if viewer in self._viewers]
         if not listed:
@@ -319,7 +315,7 @@ class Fanout:
         """
         rows = await fetch_sight_rows(self.database, before)
         if not rows <= self._sight_rows:
-            await self._renew(self._viewers)
+            await self.renew(self._viewers)
         self._sight_rows = rows
 
     def _see(self, viewer: Viewer, seen: Seen) -> None:
@@ -335,7 +331,7 @@ class Fanout:
     async def _turn_sights(self, row: LogRow, renewed: set[Viewer]) -> None:
         """Go by a row about sight: renew what the viewers see, and go through whom it is about."""
         viewers = {viewer for viewer in self._viewers if _concerns(row, viewer)}
-        await self._renew(viewers - renewed)
+        await self.renew(viewers - renewed)
         renewed |= viewers
         for viewer in viewers & self._viewers.keys():
             logged = self._logged[viewer]
@@ -369,50 +365,6 @@ class Fanout:
             self._jobs.pop(0)
             for subscriber in job.subscribers:
                 subscriber.turns = max(0, subscriber.turns - 1)
-
-    # ---------------------------------------------------------------- starts
-
-    async def _start_subscribers(self) -> None:
-        while True:
-            subscriber = await self._starting.get()
-            subscriber.is_queued = False
-            if not (subscriber.is_open and subscriber.outlet.ready) or subscriber.is_live:
-                continue
-            try:
-                await self._next_page(subscriber)
-            except Exception as error:
-                subscriber.fail([self.shown(error)])
-
-    async def _next_page(self, subscriber: Subscriber) -> None:
-        """Give a starting subscriber its next page; with the last one it is live."""
-        place, until, feed = subscriber.place, subscriber.until, subscriber.feed
-        assert place is not None
-        before = place
-        changes: Sequence[Any] = ()
-        done = not place.entity and place >= until
-        if not done:
-            snapshot = await read_snapshot(self.database)
-            page = await feed.page(place, MOST_ON_PAGE, until)
-            if page.keys:  # it shows what is seen now, which may be more than was known here
-                await self._renew([feed.interest.viewer])
-            if not subscriber.is_open or subscriber.place is not place:
-                return
-            for key in page.keys:
-                told = subscriber.pending.get(key)
-                if told is not None and snapshot.sees(told.transaction):
-                    del subscriber.pending[key]
-            place, changes = page.position, page.changes
-            done = (not page.more or (not place.entity and place >= until)) and subscriber.until == until
-        subscriber.place = place
-        if done:
-            subscriber.go_live()
-        # Without changes too, where there is more to read: who is cut now need not begin at the old place again.
-        if changes or done or place != before:
-            subscriber.delivered = until if done else place
-            cursor = encode_cursor(self.epoch, subscriber.delivered)
-            subscriber.outlet.page(feed.rendering.page(cursor, not done, changes))
-        if subscriber.outlet.ready:
-            self.is_ready(subscriber)
 
 
 def _concerns(row: LogRow, viewer: Viewer) -> bool:

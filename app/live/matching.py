@@ -224,17 +224,18 @@ class Turned:
 def turned_changes(turned: Turned, interest: Interest, seen: Seen, before: Seen, at: datetime) -> Sequence[Told]:
     """Decide what one is told of it: that it is there, if it is seen now; that it is gone, if it was seen only then.
 
-    A spot that is seen through others too may be seen elsewhere now, or nowhere.
+    A spot that is seen through others too may be seen elsewhere now, or nowhere. Who saw it for sure, all the time until
+    then, is not told again that it is there.
     """
     kinds = interest.spot_kinds if turned.is_spot else interest.evse_kinds
     if not kinds or not (turned.is_spot or interest.may_be(turned.id)):
         return ()
-    had = any(_had_turned(turned, former, interest, before) for former in turned.formers)
+    had = [_had_turned(turned, former, interest, before) for former in turned.formers]
     facts = turned.facts
     if facts is not None and seen.has(facts) and _wants(interest, facts, seen):
-        as_before = had and _is_placed_alike(facts, seen, before)
+        as_before = bool(had) and all(had) and _is_placed_alike(facts, seen, before)
         return () if as_before else [turned.tell(kinds[0], ChangeAction.UPSERTED, at)]
-    return [turned.tell(kind, ChangeAction.REMOVED, at) for kind in kinds] if had else ()
+    return [turned.tell(kind, ChangeAction.REMOVED, at) for kind in kinds] if any(had) else ()
 
 
 def _wants(interest: Interest, facts: EvseFacts | SpotFacts, seen: Seen) -> bool:

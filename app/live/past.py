@@ -74,9 +74,10 @@ class SightRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a viewer sees now, and saw. Rows at or beyond `horizon` may say more of it than was read here."""
+    """What a viewer sees now, and saw since `start`. Rows at or beyond `horizon` may say more than was read here."""
 
     viewer: Viewer
+    start: Position
     seen: Seen
     horizon: int
     #: As the log said last.
@@ -86,15 +87,19 @@ class Past:
     _known: dict[int, Logged] = field(default_factory=dict[int, Logged], repr=False)
 
     @classmethod
-    async def read(cls, database: Database, viewer: Viewer, after: Position) -> "Past":
+    async def read(cls, database: Database, viewer: Viewer, start: Position) -> "Past":
         """Read what was seen from a position on. Raises: CursorExpired when that changed too often to follow."""
-        rows = await database.fetch(PAST, viewer.role_id, after.transaction, after.row, MOST_TURNS + 1)
+        rows = await database.fetch(PAST, viewer.role_id, start.transaction, start.row, MOST_TURNS + 1)
         if len(rows) > MOST_TURNS:
             raise CursorExpired("what you may see changed too often since")
         own, open_, psos, horizon = rows[0][:4]
         seen = (await fetch_sights(database, [viewer]))[viewer]
         turns = [_turn(row[4:]) for row in reversed(rows) if row[4] is not None]
-        return cls(viewer, seen, horizon, Logged(frozenset(own), frozenset(open_), frozenset(psos)), turns)
+        return cls(viewer, start, seen, horizon, Logged(frozenset(own), frozenset(open_), frozenset(psos)), turns)
+
+    async def renewed(self, database: Database) -> "Past":
+        """Read it again: more may have happened since. Raises: CursorExpired."""
+        return await Past.read(database, self.viewer, self.start)
 
     def concerns(self, row: LogRow) -> bool:
         """Say whether a row about sight is about this viewer's. The administrator's never changes."""

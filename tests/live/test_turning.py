@@ -12,10 +12,14 @@ import pytest
 
 from app.db.engine import Database
 from app.live.cursor import encode_cursor
+from app.live.facts import Former, SpotFacts
 from app.live.fanout import Fanout
+from app.live.interest import SPOT_KINDS, Interest
 from app.live.log import read_state
-from app.live.matching import Turned
+from app.live.matching import Turned, turned_changes
+from app.live.sight import Seen, Viewer
 from app.live.turning import Turn, turned_page
+from app.words import ChangeAction
 from schema.subscription import ChangeSource, shown
 from tests.live.streams import CORE, DE, FR, Client, Moving, running, until
 
@@ -165,3 +169,14 @@ async def test_goes_through_several_operators_page_by_page(world: Moving, limit:
         (f"{FR}E8", False, True),
     ]
     assert pages >= 7 // (2 * limit)
+
+
+def test_tells_of_a_spot_again_that_was_not_seen_all_the_time():
+    """Who sees the first operator lost it when only the second one linked it, and gets it back with the second."""
+    first, second = Seen(frozenset({1}), frozenset({1}), frozenset()), Seen(frozenset({2}), frozenset({2}), frozenset())
+    now, then = SpotFacts("DEPRKP1", "DEPRK", [2], None, None, None), Former([1], None, None)
+    interest, at = Interest.of(Viewer(None), SPOT_KINDS), datetime.now(UTC)
+    turned = Turned("DEPRKP1", now, [then, Former([2], None, None)], is_spot=True, changed=True)
+    assert [told.action for told in turned_changes(turned, interest, second, first, at)] == [ChangeAction.UPSERTED]
+    alike = Turned("DEPRKP1", now, [then], is_spot=True, changed=True)
+    assert turned_changes(alike, interest, second, first, at) == ()
