@@ -133,7 +133,8 @@ async def _link(connection: Connection, number: int, ids: list[str]) -> None:
 
 _FLIP: Final = """
 with new as (delete from list_out_of_force where list_no = $1), old as (
-    insert into list_out_of_force (list_no, operator_no, told_to) select list_no, no, '' from operator where no = $2
+    insert into list_out_of_force (list_no, operator_no, told_to, ended_at)
+    select list_no, no, '', clock_timestamp() from operator where no = $2
 )
 update operator set list_no = $1 where no = $2
 """

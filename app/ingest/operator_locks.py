@@ -10,12 +10,18 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
+from zlib import crc32
 
 from app.db.engine import PATIENCE_S, Connection, Database, Later, Session, look_again
 
 #: Kinds of advisory locks, each followed by a number of that kind.
 OPERATOR: Final = 1
 PARKING_OPERATOR: Final = 2
+
+
+def parking_operator_number(party_id: str) -> int:
+    """Give the number of a PSO for its locks, whoever holds the party id. Two may have the same, and wait in turn."""
+    return crc32(party_id.encode()) - 2**31
 
 
 #: These statements take 1 row or 20,000, into tables that may have been empty when the connection was made: a plan kept

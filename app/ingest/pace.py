@@ -61,3 +61,21 @@ async def in_pieces(
     for piece in pace.slices(items):
         with pace.timing(len(piece)):
             await session.write(lambda connection, piece=piece: work(connection, piece))
+
+
+async def walk(
+    session: Session,
+    after: str,
+    next_: Callable[[str, int], Awaitable[str | None]],
+    step: Callable[[Connection, str, str], Awaitable[None]],
+) -> None:
+    """Do something with all ids behind one, each stretch in a transaction of its own.
+
+    `next_` gives the id up to which the next so many go, None when there is none; `step` does it: behind one id, up to
+    another.
+    """
+    pace = Pace()
+    while (to := await next_(after, pace.rows)) is not None:
+        with pace.timing(pace.rows):
+            await session.write(lambda connection, after=after, to=to: step(connection, after, to))
+        after = to

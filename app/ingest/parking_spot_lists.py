@@ -1,7 +1,7 @@
 """The whole list of a PSO's parking spots: staged in parts, put in force at once.
 
 Only what differs is written: little of it in one transaction; much of it as versions of spots beside those that stand,
-see `app.ingest.spot_lists`.
+see `app.ingest.spot_versions`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,14 +30,14 @@ from app.ingest.lists import (
     stage_part,
     the_whole,
 )
-from app.ingest.operator_locks import PARKING_OPERATOR, holding
+from app.ingest.operator_locks import PARKING_OPERATOR, holding, parking_operator_number
 from app.ingest.pace import in_pieces
 from app.ingest.parking_spots import ReadSpot, begin, row_of
-from app.ingest.parking_tables import lock_spots, merge_spots, unpublish
+from app.ingest.parking_tables import make_and_lock, merge_spots, unpublish
 from app.ingest.records import ParkingSpot, Refusal
 from app.ingest.refusals import REFUSALS_KEPT, keep_refusals
 from app.ingest.slices import sliced
-from app.ingest.spot_lists import (
+from app.ingest.spot_versions import (
     LISTED_SPOTS,
     begin_list,
     end_versions,
@@ -80,8 +80,9 @@ async def set_parking_spots(
         await begin(connection, owner, now)
         await keep_refusals(connection, owner.partner_id, OPERATION, by_index(refused), now, refusals_kept)
 
-    async with holding(database, PARKING_OPERATOR, owner.role_id, owner.partner_id) as session:
-        await settle(session, owner.role_id)
+    number = parking_operator_number(owner.party_id)
+    async with holding(database, PARKING_OPERATOR, number, owner.partner_id) as session:
+        await settle(session, owner.party_id)
         await session.write(lambda connection: starting(connection, refused))
         staged = await stage_part(session, starting, PARKING_SPOT_LIST, owner, in_part, own, _row_of, refused, now)
         if in_part.last and staged.missing:
@@ -94,7 +95,7 @@ async def set_parking_spots(
             if part is None:
                 await forget_list(session, PARKING_SPOT_LIST, staged.list_no)
             raise
-        await settle(session, owner.role_id)
+        await settle(session, owner.party_id)
         await (forget_list if part is None else forget_parts)(session, PARKING_SPOT_LIST, staged.list_no)
     return Report(report.accepted, report.unchanged, report.removed, by_index((*refused, *report.refused)))
 
@@ -135,7 +136,7 @@ async def _put_in_force(
     changes = await _compare(session.connection, list_no, owner, confirmed)
     number = None
     if changes.size > AT_ONCE:
-        number = await session.write(lambda connection: begin_list(connection, owner))
+        number = await session.write(lambda connection: begin_list(connection, owner.party_id))
         await in_pieces(session, changes.changed, partial(write_versions, number=number, now=now))
         await in_pieces(session, changes.removed, partial(end_versions, number=number))
 
@@ -176,7 +177,7 @@ async def _compare(connection: Connection, list_no: int, owner: Owner, confirmed
 async def _write(connection: Connection, changes: _Changes, now: datetime) -> None:
     """Write all changes in this transaction."""
     parking_ids = ids_of(changes.changed)
-    await lock_spots(connection, [*parking_ids, *changes.removed])
+    await make_and_lock(connection, [*parking_ids, *changes.removed])
     await merge_spots(connection, parking_ids, now, LISTED_SPOTS, *places_of(changes.changed))
     await unpublish(connection, changes.removed)
 

@@ -10,7 +10,7 @@ import orjson
 
 from app.db.engine import Connection, Database
 from app.ids import separated_party_id
-from app.ingest.operator_locks import PARKING_OPERATOR, share
+from app.ingest.operator_locks import PARKING_OPERATOR, parking_operator_number, share
 from app.ingest.pace import Pace
 from app.ingest.parking_tables import NAMED_SPOTS, columns_of, merge_spots, unpublish
 from app.ingest.records import ParkingSpot, Refusal
@@ -128,7 +128,7 @@ select from partner_role where id = $1 and role = 'PSO' and party_id = $2 and re
 async def begin(connection: Connection, owner: Owner, now: datetime) -> None:
     """Begin an upload of a PSO, whose role nobody can revoke meanwhile. Raises: NotItsOperator."""
     await connection.execute("set local plan_cache_mode = force_custom_plan")
-    await share(connection, PARKING_OPERATOR, [owner.role_id])
+    await share(connection, PARKING_OPERATOR, [parking_operator_number(owner.party_id)])
     await note_upload(connection, owner.partner_id, now)
     if not await connection.fetch(_HOLDS, owner.role_id, owner.party_id):
         party_id = separated_party_id(owner.party_id)

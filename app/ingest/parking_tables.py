@@ -2,8 +2,8 @@
 
 Whoever changes a spot or its links locks it first, by the row of its status: all spots of a transaction in the order of
 their ids and after any operator, so that nobody waits in a circle. A spot lasts while its PSO publishes it or an EVSE
-links it. A PSO writes the version in force, or with a whole list the next one (`app.ingest.spot_lists`). Links are not
-of lists: all versions of a spot are brought up to date with them.
+links it. A PSO writes the version in force, or with a whole list the next one (`app.ingest.spot_versions`). Links are
+not of lists: both versions are brought up to date with them, but for one that ended: what it was is still to be told.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -61,29 +61,34 @@ def _lock(named: str) -> str:
     """
 
 
-async def lock_spots(connection: Connection, parking_ids: Sequence[str]) -> None:
-    """Lock a PSO's spots, known ones and new ones."""
-    await connection.execute(_lock("select unnest($1::text[]) as parking_id"), parking_ids)
+async def make_and_lock(connection: Connection, parking_ids: Sequence[str]) -> None:
+    """Lock a PSO's spots, those too that are new."""
+    await connection.execute(_lock('select unnest($1::text[]) collate "C" as parking_id'), parking_ids)
 
 
 # A spot needs a version to show now, and one for the day a list that is being written is in force: that may be about to
 # end the one shown, or have brought the only one there is. Where none is shown the number of a list in force is free.
 _MAKE: Final = """
-with pending as (select no from spot_list where not in_force), linking as (
+with pending as (select no from spot_list where in_force_at is null), linking as (
     select parking_id, array[min(operator_no)] as operator_nos from touched_spot group by parking_id
 )
 insert into parking_spot_version (parking_id, list_no, until_no, operator_nos)
 select linking.parking_id, coalesce(flipped.no, 0), coming.list_no, linking.operator_nos
-from linking left join spot_list as flipped on flipped.party_id = substr(linking.parking_id, 1, 5) and flipped.in_force
+from linking
+left join spot_list as flipped
+on flipped.party_id = substr(linking.parking_id, 1, 5) and flipped.in_force_at is not null
 left join parking_spot_version as coming
 on coming.parking_id = linking.parking_id and coming.list_no in (select no from pending)
 where not exists (select from parking_spot where parking_spot.parking_id = linking.parking_id)
 union all
 select linking.parking_id, ending.until_no, null, linking.operator_nos
-from linking join parking_spot_version as ending using (parking_id)
-where ending.until_no in (select no from pending) and not exists (
+from linking cross join lateral (
+    select until_no from parking_spot_version as version
+    where version.parking_id = linking.parking_id and until_no in (select no from pending) limit 1
+) as ending
+where not exists (
     select from parking_spot_version as next
-    where next.parking_id = ending.parking_id and next.list_no = ending.until_no
+    where next.parking_id = linking.parking_id and next.list_no = ending.until_no
 )
 order by 1
 """
@@ -118,6 +123,9 @@ def _link(evses: str) -> str:
 # several rows the one of a list in force says where the spot is. The operator that locates it goes on doing so while it
 # links it: nobody moves a spot of others by linking it too.
 _FIRST: Final = "operator.no is null, evse.operator_no is distinct from spot.located_by, evse.evse_id, evse.list_no"
+_NOT_ENDED: Final = """
+(spot.until_no is null or spot.until_no in (select no from spot_list where in_force_at is null))
+"""
 _LINKED: Final = f"""
 select spot.parking_id, spot.list_no,
     coalesce(array_agg(distinct evse.operator_no) filter (where evse.operator_no is not null), '{{}}') as nos,
@@ -128,12 +136,12 @@ from (select distinct parking_id from touched_spot) as touched join parking_spot
 left join evse_parking_spot as link using (parking_id)
 left join evse on (evse.evse_id, evse.list_no) = (link.evse_id, link.list_no)
 left join operator on operator.list_no = evse.list_no
-group by spot.parking_id, spot.list_no
+where {_NOT_ENDED} group by spot.parking_id, spot.list_no
 """
 
-_FORGET: Final = """
+_FORGET: Final = f"""
 delete from parking_spot_version as spot using (select distinct parking_id from touched_spot) as touched
-where spot.parking_id = touched.parking_id and content_hash is null
+where spot.parking_id = touched.parking_id and content_hash is null and {_NOT_ENDED}
 and not exists (select from evse_parking_spot where evse_parking_spot.parking_id = spot.parking_id)
 """
 
@@ -188,14 +196,15 @@ async def merge_spots(connection: Connection, parking_ids: Sequence[str], now: d
 
     `spots` is a SELECT of SPOT_COLUMNS. Its first parameter, $1, is `now`; `args` are the others.
     """
-    await lock_spots(connection, parking_ids)
+    await make_and_lock(connection, parking_ids)
     status = await connection.execute(
         f"""
         insert into parking_spot_version as spot ({", ".join(SPOT_COLUMNS)}, list_no, longitude, latitude, updated_at)
         select {", ".join(f"said.{name}" for name in SPOT_COLUMNS)}, coalesce(shown.list_no, flipped.no, 0),
             said.own_longitude, said.own_latitude, $1::timestamptz
         from ({spots}) as said left join parking_spot as shown using (parking_id)
-        left join spot_list as flipped on flipped.party_id = substr(parking_id, 1, 5) and flipped.in_force
+        left join spot_list as flipped
+        on flipped.party_id = substr(parking_id, 1, 5) and flipped.in_force_at is not null
         order by parking_id
         on conflict (parking_id, list_no) do update set
             {", ".join(f"{name} = excluded.{name}" for name in SPOT_COLUMNS[1:])}, updated_at = excluded.updated_at,

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from app.db.engine import Database
-from app.ingest import settle, spot_lists
+from app.ingest import settle, spot_versions
 from app.ingest.lists import forget_lists
 
 EVERY_S: Final = 60.0
@@ -19,7 +19,7 @@ async def make_rounds(database: Database) -> None:
     while True:
         try:
             await settle.settle_all(database)
-            await spot_lists.settle_all(database)
+            await spot_versions.settle_all(database)
             await forget_lists(database, datetime.now(UTC))
         except Exception as error:
             # The database may be away for a while; the next round finds the same work.

@@ -4,13 +4,25 @@ It goes from EVSE to EVSE in the order of their ids, and notes in each transacti
 that dies leaves nothing out and tells nothing twice.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from app.db.engine import Busy, Connection, Database, Session
 from app.ingest.operator_locks import OPERATOR, holding
-from app.ingest.pace import Pace, in_pieces
+from app.ingest.pace import in_pieces, walk
 from app.ingest.parking_tables import refresh_touched, touch_spots
+
+T = TypeVar("T")
+
+
+def happened_at(list_: str, column: str) -> str:
+    """Give when a list's changes happened, as SQL: when it came into force, whenever the log is told.
+
+    Readers count on rows not being written long after; after the death of a process it may be.
+    """
+    return f"(select greatest({column}, clock_timestamp() - interval '4 minutes') from {list_})"
+
 
 _OVER: Final = """
 select out.list_no, operator.list_no as in_force, out.told_to, operator.party_id
@@ -26,9 +38,9 @@ select max(evse_id) from (
 ) as next
 """
 
-_TELL: Final = """
-insert into change (kind, entity_id, existed, operator_nos, longitude, latitude)
-select 'EVSE', evse_id, stale.evse_id is not null,
+_TELL: Final = f"""
+insert into change (at, kind, entity_id, existed, operator_nos, longitude, latitude)
+select {happened_at("list_out_of_force where list_no = $1", "ended_at")}, 'EVSE', evse_id, stale.evse_id is not null,
     case when stale.evse_id is not null then array[stale.operator_no] end, stale.longitude, stale.latitude
 from (select * from evse where list_no = $1 and evse_id > $3 and evse_id <= $4) as stale
 full join (select * from evse where list_no = $2 and evse_id > $3 and evse_id <= $4) as fresh using (evse_id)
@@ -54,18 +66,15 @@ async def settle(session: Session, operator_no: int) -> None:
 
 
 async def _walk(session: Session, old: int, new: int, party_id: str, told_to: str | None) -> None:
-    was_in_force, lists = told_to is not None, [old] if told_to is None else [old, new]
-    after, pace = told_to or "", Pace()
-    while True:
-        to = await session.connection.fetchval(_NEXT, after, party_id, lists, pace.rows)
-        if to is None:
-            return
-        with pace.timing(pace.rows):
-            await session.write(lambda connection, args=(old, new, after, to): _step(connection, was_in_force, *args))
-        after = to
+    lists = [old] if told_to is None else [old, new]
+
+    async def next_(after: str, rows: int) -> str | None:
+        return await session.connection.fetchval(_NEXT, after, party_id, lists, rows)
+
+    await walk(session, told_to or "", next_, partial(_step, was_in_force=told_to is not None, old=old, new=new))
 
 
-async def _step(connection: Connection, was_in_force: bool, old: int, new: int, after: str, to: str) -> None:
+async def _step(connection: Connection, after: str, to: str, was_in_force: bool, old: int, new: int) -> None:
     linked = await touch_spots(connection, _LINKING, old, after, to)
     if was_in_force:
         await connection.execute(_TELL, old, new, after, to)
@@ -88,11 +97,17 @@ async def _end(session: Session, old: int) -> None:
 
 async def settle_all(database: Database) -> None:
     """Settle what dead processes left; where somebody is at work let him."""
-    async with database.session() as session:
-        left = await session.connection.fetch("select distinct operator_no from list_out_of_force")
-    for row in left:
+    left = await database.fetch("select distinct operator_no from list_out_of_force")
+    await settle_each(database, OPERATOR, {row["operator_no"]: row["operator_no"] for row in left}, settle)
+
+
+async def settle_each(
+    database: Database, kind: int, left: Mapping[int, T], settle: Callable[[Session, T], Awaitable[None]]
+) -> None:
+    """Hold each party by its number and settle what is left of its lists, but for those that somebody holds."""
+    for number, party in left.items():
         try:
-            async with holding(database, OPERATOR, row["operator_no"], None, patience_s=0.0) as session:
-                await settle(session, row["operator_no"])
+            async with holding(database, kind, number, None, patience_s=0.0) as session:
+                await settle(session, party)
         except Busy:
             continue

@@ -224,8 +224,8 @@ class Turned:
 def turned_changes(turned: Turned, interest: Interest, seen: Seen, before: Seen, at: datetime) -> Sequence[Told]:
     """Decide what one is told of it: that it is there, if it is seen now; that it is gone, if it was seen only then.
 
-    A spot that is seen through others too may be seen elsewhere now, or nowhere. Who saw it for sure, all the time until
-    then, is not told again that it is there.
+    A spot that is seen through others too may be seen elsewhere now, or nowhere. Only who surely saw it all the time is
+    not told again that it is there.
     """
     kinds = interest.spot_kinds if turned.is_spot else interest.evse_kinds
     if not kinds or not (turned.is_spot or interest.may_be(turned.id)):

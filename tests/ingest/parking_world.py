@@ -57,11 +57,13 @@ async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
                 (array_agg(latitude order by evse_id) filter (where operator_no = located_by))[1] as latitude
             from evse where parking_id = any(parking_ids)
         ) as linked
-        where operator_nos <> nos
-        or (spot.longitude, spot.latitude)
-            is distinct from (coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
-        or (own_longitude is null and cardinality(nos) > 0 and located_by is null)
-        or (content_hash is null and cardinality(nos) = 0)
+        where (until_no is null or until_no in (select no from spot_list where in_force_at is null)) and (
+            operator_nos <> nos
+            or (spot.longitude, spot.latitude)
+                is distinct from (coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
+            or (own_longitude is null and cardinality(nos) > 0 and located_by is null)
+            or (content_hash is null and cardinality(nos) = 0)
+        )
         union all
         select 'linked, but not shown once', parking_id from parking_status left join parking_spot using (parking_id)
         where parking_id in (select parking_id from evse_parking_spot)

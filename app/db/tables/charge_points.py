@@ -197,11 +197,13 @@ evse = Table(
 )
 
 #: Lists whose rows are still there, but not in force. `told_to`: up to which EVSE the change log knows what came in its
-#: place; null: it never was in force.
+#: place, at `ended_at`; null: it never was in force.
 list_out_of_force = Table(
     "list_out_of_force",
     metadata,
     Column("list_no", Integer, primary_key=True),
     Column("operator_no", Integer, ForeignKey("operator.no"), nullable=False),
     Column("told_to", Id),
+    Column("ended_at", Instant),
+    CheckConstraint("(ended_at is null) = (told_to is null)", name="ended"),
 )

@@ -1,7 +1,6 @@
 """Parking spots, and which EVSEs they serve."""
 
 from sqlalchemy import (
-    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -28,7 +27,7 @@ from app.words import Restriction
 #: `located_by`: whose EVSE gave the position, which is nobody's to know who does not see that operator.
 #: `list_no`: the whole list it came with, while that is not in force nobody is shown it; 0: it came otherwise.
 #: `until_no`: the list that puts an end to it, it is shown until that is in force. A spot has one version, and a second
-#: one while such a list is on its way. All versions of a spot are kept up to date with its links.
+#: one while such a list is on its way. Versions that are shown, or will be, are kept up to date with the spot's links.
 parking_spot_version = Table(
     "parking_spot_version",
     metadata,
@@ -85,9 +84,8 @@ spot_list = Table(
     "spot_list",
     metadata,
     Column("no", Integer, primary_key=True, server_default=text("nextval('list_number')")),
-    Column("role_id", Integer, ForeignKey("partner_role.id"), nullable=False),
     Column("party_id", Id, nullable=False),
-    Column("in_force", Boolean, nullable=False, server_default=text("false")),
+    Column("in_force_at", Instant),
     Column("told_to", Id, nullable=False, server_default=text("''")),
     UniqueConstraint("party_id"),
 )

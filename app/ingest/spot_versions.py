@@ -13,15 +13,16 @@ dies leaves is undone if it was not in force, else finished: with the next list,
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import asyncpg
 
-from app.db.engine import Busy, Connection, Database, Session
-from app.ingest.operator_locks import PARKING_OPERATOR, holding
-from app.ingest.pace import Pace
-from app.ingest.parking_tables import SPOT_COLUMNS, lock_spots, refresh_spots
-from app.ingest.uploads import Owner
+from app.db.engine import Connection, Database, Session
+from app.ingest.operator_locks import PARKING_OPERATOR, parking_operator_number
+from app.ingest.pace import walk
+from app.ingest.parking_tables import SPOT_COLUMNS, make_and_lock, refresh_spots
+from app.ingest.settle import happened_at, settle_each
 
 #: Rows of staged lists as SPOT_COLUMNS; the first parameter is left to others.
 LISTED_SPOTS: Final = f"""
@@ -29,12 +30,10 @@ select {", ".join(f"listed.{name}" for name in SPOT_COLUMNS)}
 from unnest($2::int[], $3::int[]) as chosen (part_no, place) join listed_parking_spot as listed using (part_no, place)
 """
 
-_BEGIN: Final = "insert into spot_list (role_id, party_id) values ($1, $2) returning no"
 
-
-async def begin_list(connection: Connection, owner: Owner) -> int:
-    """Take the number of a new list, whose versions nobody is shown until it is in force."""
-    return await connection.fetchval(_BEGIN, owner.role_id, owner.party_id)
+async def begin_list(connection: Connection, party_id: str) -> int:
+    """Take the number of a PSO's new list, whose versions nobody is shown until it is in force."""
+    return await connection.fetchval("insert into spot_list (party_id) values ($1) returning no", party_id)
 
 
 _END: Final = """
@@ -42,11 +41,14 @@ update parking_spot_version set until_no = $1
 where parking_id = any($2::text[]) and until_no is null and list_no <> $1
 """
 
+# Where a spot has no position of its own, the operator that located it goes on doing so.
 _COME: Final = f"""
 insert into parking_spot_version
-    ({", ".join(SPOT_COLUMNS)}, list_no, operator_nos, longitude, latitude, updated_at)
-select {", ".join(f"said.{name}" for name in SPOT_COLUMNS)}, $4, coalesce(old.operator_nos, '{{}}'), said.own_longitude,
-    said.own_latitude, $1::timestamptz
+    ({", ".join(SPOT_COLUMNS)}, list_no, operator_nos, located_by, longitude, latitude, updated_at)
+select {", ".join(f"said.{name}" for name in SPOT_COLUMNS)}, $4, coalesce(old.operator_nos, '{{}}'),
+    case when said.own_longitude is null then old.located_by end,
+    coalesce(said.own_longitude, case when old.located_by is not null then old.longitude end),
+    coalesce(said.own_latitude, case when old.located_by is not null then old.latitude end), $1::timestamptz
 from ({LISTED_SPOTS}) as said
 left join parking_spot_version as old on old.parking_id = said.parking_id and old.until_no = $4
 order by said.parking_id
@@ -56,7 +58,7 @@ order by said.parking_id
 async def write_versions(connection: Connection, rows: Sequence[asyncpg.Record], number: int, now: datetime) -> None:
     """Write the versions with which spots go on when the list is in force. `rows`: where they are staged."""
     parking_ids = ids_of(rows)
-    await lock_spots(connection, parking_ids)
+    await make_and_lock(connection, parking_ids)
     await connection.execute(_END, number, parking_ids)
     await connection.execute(_COME, now, *places_of(rows), number)
     await refresh_spots(connection, parking_ids)
@@ -64,15 +66,17 @@ async def write_versions(connection: Connection, rows: Sequence[asyncpg.Record],
 
 # Those that EVSEs link are still known by that, where these are.
 _WAIT: Final = """
-insert into parking_spot_version (parking_id, list_no, operator_nos)
-select parking_id, $1, operator_nos from parking_spot_version
+insert into parking_spot_version (parking_id, list_no, operator_nos, located_by, longitude, latitude)
+select parking_id, $1, operator_nos, located_by,
+    case when located_by is not null then longitude end, case when located_by is not null then latitude end
+from parking_spot_version
 where parking_id = any($2::text[]) and until_no = $1 and cardinality(operator_nos) > 0 order by parking_id
 """
 
 
 async def end_versions(connection: Connection, parking_ids: Sequence[str], number: int) -> None:
     """Let the PSO's word about spots end when the list is in force."""
-    await lock_spots(connection, parking_ids)
+    await make_and_lock(connection, parking_ids)
     await connection.execute(_END, number, parking_ids)
     await connection.execute(_WAIT, number, parking_ids)
     await refresh_spots(connection, parking_ids)
@@ -90,7 +94,7 @@ def places_of(rows: Sequence[asyncpg.Record]) -> tuple[list[int], list[int]]:
 
 async def flip(connection: Connection, number: int) -> None:
     """Let a list be in force from the end of this transaction on."""
-    await connection.execute("update spot_list set in_force = true where no = $1", number)
+    await connection.execute("update spot_list set in_force_at = clock_timestamp() where no = $1", number)
 
 
 # ---------------------------------------------------------------- afterwards
@@ -99,7 +103,8 @@ async def flip(connection: Connection, number: int) -> None:
 _NEXT: Final = """
 select max(parking_id) from (
     select distinct parking_id from parking_spot_version
-    where parking_id > $1 and parking_id >= $2 and parking_id < $2 || '~' and (list_no = $3 or until_no = $3)
+    where parking_id > $1 and parking_id >= $2 and parking_id < $2 || '~'
+    and coalesce(list_no = $3 or until_no = $3, false)
     order by parking_id limit $4
 ) as next
 """
@@ -111,10 +116,10 @@ select from parking_status where parking_id in (
 ) order by parking_id for no key update
 """
 
-_TELL: Final = """
-insert into change (kind, entity_id, existed, operator_nos, longitude, latitude, located_by)
-select 'PARKING_SPOT', parking_id, stale.parking_id is not null, stale.operator_nos, stale.longitude, stale.latitude,
-    stale.located_by
+_TELL: Final = f"""
+insert into change (at, kind, entity_id, existed, operator_nos, longitude, latitude, located_by)
+select {happened_at("spot_list where no = $1", "in_force_at")}, 'PARKING_SPOT', parking_id,
+    stale.parking_id is not null, stale.operator_nos, stale.longitude, stale.latitude, stale.located_by
 from (select * from parking_spot_version where until_no = $1 and parking_id > $2 and parking_id <= $3) as stale
 full join (select * from parking_spot_version where list_no = $1 and parking_id > $2 and parking_id <= $3) as fresh
 using (parking_id)
@@ -130,38 +135,28 @@ update parking_spot_version set until_no = null where until_no = $1 and parking_
 """
 
 
-async def settle(session: Session, role_id: int) -> None:
+async def settle(session: Session, party_id: str) -> None:
     """Tell the change log of a PSO's list in force and let go of what ended with it; undo one that is not in force."""
-    left = await session.connection.fetch(
-        "select no, in_force, party_id, told_to from spot_list where role_id = $1", role_id
-    )
-    for number, in_force, party_id, told_to in left:
-        await _walk(session, number, in_force, party_id, told_to)
-        await session.write(lambda connection, number=number: connection.execute(_FORGET, number))
+    row = await session.connection.fetchrow("select * from spot_list where party_id = $1", party_id)
+    if row is None:
+        return
+    number, step = row["no"], _undo if row["in_force_at"] is None else _finish
+
+    async def next_(after: str, rows: int) -> str | None:
+        return await session.connection.fetchval(_NEXT, after, party_id, number, rows)
+
+    await walk(session, row["told_to"], next_, partial(step, number=number))
+    await session.write(lambda connection: connection.execute("delete from spot_list where no = $1", number))
 
 
-_FORGET: Final = "delete from spot_list where no = $1"
-
-
-async def _walk(session: Session, number: int, in_force: bool, party_id: str, after: str) -> None:
-    pace, step = Pace(), _finish if in_force else _undo
-    while True:
-        to = await session.connection.fetchval(_NEXT, after, party_id, number, pace.rows)
-        if to is None:
-            return
-        with pace.timing(pace.rows):
-            await session.write(lambda connection, args=(number, after, to): step(connection, *args))
-        after = to
-
-
-async def _finish(connection: Connection, number: int, after: str, to: str) -> None:
+async def _finish(connection: Connection, after: str, to: str, number: int) -> None:
     await connection.execute(_LOCK, number, after, to)
     await connection.execute(_TELL, number, after, to)
     await connection.execute("update spot_list set told_to = $2 where no = $1", number, to)
     await connection.execute(_OLD, number, after, to)
 
 
-async def _undo(connection: Connection, number: int, after: str, to: str) -> None:
+async def _undo(connection: Connection, after: str, to: str, number: int) -> None:
     await connection.execute(_LOCK, number, after, to)
     await connection.execute(_NEW, number, after, to)
     await connection.execute(_GO_ON, number, after, to)
@@ -169,11 +164,5 @@ async def _undo(connection: Connection, number: int, after: str, to: str) -> Non
 
 async def settle_all(database: Database) -> None:
     """Settle what dead processes left; where somebody is at work let him."""
-    async with database.session() as session:
-        left = await session.connection.fetch("select role_id from spot_list")
-    for row in left:
-        try:
-            async with holding(database, PARKING_OPERATOR, row["role_id"], None, patience_s=0.0) as session:
-                await settle(session, row["role_id"])
-        except Busy:
-            continue
+    left = [row["party_id"] for row in await database.fetch("select party_id from spot_list")]
+    await settle_each(database, PARKING_OPERATOR, {parking_operator_number(each): each for each in left}, settle)

@@ -14,7 +14,7 @@ from app.ingest.charge_points import remove_charge_points, update_charge_points
 from app.ingest.parking_spot_lists import set_parking_spots
 from app.ingest.parking_spots import remove_parking_spots, update_parking_spots
 from app.ingest.records import ChargePoint, EvseParkingSpot, ParkingSpot
-from app.ingest.spot_lists import settle_all
+from app.ingest.spot_versions import settle_all
 from app.ingest.uploads import Owner
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions
 from tests.ingest.world import LYON, MONDAY, ULM, World, charge_point, make_world
