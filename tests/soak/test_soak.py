@@ -8,7 +8,10 @@ import pytest
 from app.db.cluster import Cluster
 from tests.soak import live, mixed
 from tests.soak.database import make_database
+from tests.soak.evses import HoardingOperator
 from tests.soak.hub import require_flat
+from tests.soak.published import Wrong
+from tests.soak.spots import HoardingParkingOperator
 
 
 @pytest.fixture
@@ -30,14 +33,20 @@ async def test_would_notice_what_a_forgetful_client_loses(empty: str, seed: int)
 
 async def test_answers_what_was_published_whatever_else_is_under_way(empty: str, seed: int):
     figures = await mixed.soak(empty, mixed.SMALL, seed)
-    assert figures.writes.keys() == {"set", "update", "remove", "push"}
+    kinds = ("long lists", "short lists", "updates", "removals", "statuses")
+    assert figures.writes.keys() == {f"{kind} of {noun}" for kind in kinds for noun in ("EVSEs", "spots")}
     assert figures.questions
     assert figures.changes
 
 
-async def test_would_notice_an_answer_that_is_not_what_was_published(empty: str, seed: int):
-    with pytest.raises(mixed.Wrong):
-        await mixed.soak(empty, mixed.SMALL, seed, mixed.Hoarding)
+async def test_would_notice_an_evse_that_is_not_what_was_published(empty: str, seed: int):
+    with pytest.raises(Wrong, match="EVSEs"):
+        await mixed.soak(empty, mixed.SMALL, seed, operator=HoardingOperator)
+
+
+async def test_would_notice_a_spot_that_is_not_what_was_published(empty: str, seed: int):
+    with pytest.raises(Wrong, match="spots"):
+        await mixed.soak(empty, mixed.SMALL, seed, pso=HoardingParkingOperator)
 
 
 def test_takes_memory_for_flat_that_only_warms_up():
