@@ -15,7 +15,7 @@ from uuid import UUID
 
 from app.db.engine import Database
 from app.errors import Unauthenticated
-from app.words import Role
+from app.vocabulary import Role
 
 PREFIX = "ochub_"
 ALPHABET = string.digits + string.ascii_letters

@@ -14,10 +14,10 @@ from app.exchange.contracts import list_contracts, set_contract
 from app.exchange.keys import IssuedKey
 from app.exchange.partners import Partner, enrol_partner, list_partners
 from app.exchange.roles import Party, RoleName
-from app.ingest.charge_point_input import read_charge_point
-from app.ingest.charge_points import Owner, update_charge_points
-from app.ingest.records import ChargePoint
-from app.words import ContractStatus, Role
+from app.ingest.charge_points.updates import Owner, update_charge_points
+from app.records.charge_point import ChargePoint
+from app.records.charge_point_input import read_charge_point
+from app.vocabulary import ContractStatus, Role
 
 NAVIGATION = "Demo Navigation"
 PROVIDER = "Demo Mobility"

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.db.engine import Database
-from app.ingest.records import EvseStatus, ParkingStatus
-from app.ingest.status import update_status
-from app.ingest.uploads import Owner
-from app.words import MajorStatus, MinorStatus, Role
+from app.ingest.status.updates import update_status
+from app.records.status import EvseStatus, ParkingStatus
+from app.uploads.items import Owner
+from app.vocabulary import MajorStatus, MinorStatus, Role
 
 #: How often each state is found, in percent.
 STATES: Final[Mapping[tuple[MajorStatus, MinorStatus | None], int]] = {

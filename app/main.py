@@ -22,7 +22,7 @@ from app.auth import Keys
 from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
-from app.ingest.rounds import make_rounds
+from app.ingest.housekeeping import make_rounds
 from app.live.bus import Bus
 from app.live.expiry import sweep
 from app.live.fanout import Fanout

@@ -1,13 +1,13 @@
-"""The schema: types, validation and introspection by Strawberry; reads by `schema.compiled`."""
+"""The schema: types, validation and introspection by Strawberry; reads by `schema.root_fields`."""
 
 from pathlib import Path
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from schema.compiled import CompiledExecutionContext
 from schema.mutation import Mutation
 from schema.query import Query
+from schema.root_fields import CompiledExecutionContext
 from schema.scalars import SCALARS
 from schema.subscription import Subscription
 

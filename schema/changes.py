@@ -10,7 +10,6 @@ from graphql import FieldNode, GraphQLField
 from graphql.execution.values import get_argument_values
 
 from app.auth import Caller
-from app.beside import beside
 from app.db.engine import Database
 from app.errors import BadInput
 from app.live.catch_up import changes_after
@@ -24,11 +23,12 @@ from app.read.evses import TESTS, EvseSearch
 from app.read.paging import check_first
 from app.read.parking import SpotSearch
 from app.read.search import Request
-from app.words import ChangeAction, ChangeKind
+from app.vocabulary import ChangeAction, ChangeKind
+from app.worker_thread import beside
 from schema.areas import Asked, area_of, region_of, takes_long
-from schema.compiled import Context, Info, raw_info
-from schema.rendering import Rendered, Rendering
-from schema.requests import BadFilter, evse_filters
+from schema.change_pages import Rendered, Rendering
+from schema.root_fields import Context, Info, raw_info
+from schema.search_arguments import BadFilter, evse_filters
 from schema.select import Selected, Selector, details_of
 
 MAXIMUM_FIRST = 1_000

@@ -37,8 +37,8 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from app.errors import BadInput, Forbidden, HubError
 from app.settings import Settings
-from schema.compiled import Requested, requested_by
-from schema.guard import Cost, Limits, TooComplex, weigh
+from schema.query_cost import Cost, Limits, TooComplex, weigh
+from schema.root_fields import Requested, requested_by
 from schema.select import Selected, Selector
 
 #: Strawberry's one is for inputs of which exactly one member is given: graphql-core does not know of them.

@@ -22,17 +22,17 @@ from graphql.execution.values import VariableValues, get_variable_values
 from strawberry import Schema
 
 from app.auth import Caller, Keys
-from app.beside import beside
 from app.budget import Budgets, Payer, RateLimited, Standing
 from app.db.engine import Database, Overloaded
 from app.errors import HubError, Unauthenticated
 from app.live.outlet import Outlet, Subscription
 from app.settings import Settings
-from schema.compiled import NO_VARIABLES, CompiledExecutionContext, Context, encode, read_selected, request_of
+from app.worker_thread import beside
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
 from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
-from schema.guard import Limits, TooComplex, count_values
 from schema.http import REFUSED, Answer, Asked, BadRequest
+from schema.query_cost import Limits, TooComplex, count_values
+from schema.root_fields import NO_VARIABLES, CompiledExecutionContext, Context, encode, read_selected, request_of
 from schema.streams import TooManyOpen
 from schema.uploads import without_uploads
 

@@ -17,7 +17,7 @@ from msgspec import Raw
 from starlette.types import Receive, Scope, Send
 
 from app.errors import HubError
-from app.ingest.slices import sliced
+from app.uploads.yielding import sliced
 
 T = TypeVar("T")
 

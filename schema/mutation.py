@@ -13,11 +13,11 @@ from app.exchange import contracts, keys, operators, partners
 from app.exchange.actor import acting, id_of, not_found, require_administrator
 from app.exchange.roles import Party, RoleName, name_role
 from app.read.search import ById, Request
-from app.words import Role
-from schema.compiled import Info, answer_request
+from app.vocabulary import Role
 from schema.publishing import Publishing
-from schema.requests import ONE_CONTRACT, ONE_KEY, ONE_OPERATOR, ONE_PARTNER
+from schema.root_fields import Info, answer_request
 from schema.scalars import DateTime, PartyId
+from schema.search_arguments import ONE_CONTRACT, ONE_KEY, ONE_OPERATOR, ONE_PARTNER
 from schema.types.charge_point import Operator
 from schema.types.inputs import PartyRef, RoleInput
 from schema.types.partner import ApiKey, Contract, Partner

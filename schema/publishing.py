@@ -10,22 +10,23 @@ import strawberry
 from app.auth import Caller
 from app.errors import Forbidden
 from app.exchange.actor import acting
-from app.ingest.charge_point_input import read_charge_point
-from app.ingest.charge_point_lists import set_charge_points
-from app.ingest.charge_points import remove_charge_points, update_charge_points
+from app.ingest.charge_points.lists import set_charge_points
+from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
 from app.ingest.lists import Part, checked_part
-from app.ingest.parking_spot_input import read_parking_spot
-from app.ingest.parking_spot_lists import set_parking_spots
-from app.ingest.parking_spots import ReadSpot, remove_parking_spots, update_parking_spots
-from app.ingest.records import ChargePoint, ParkingSpot, Read
-from app.ingest.slices import sliced
-from app.ingest.status import update_status
-from app.ingest.status_input import Hearing, read_evse_statuses, read_parking_statuses
-from app.ingest.uploads import Owner, Report
+from app.ingest.parking.lists import set_parking_spots
+from app.ingest.parking.updates import ReadSpot, remove_parking_spots, update_parking_spots
+from app.ingest.status.updates import update_status
 from app.live.cursor import encode_cursor
 from app.live.log import read_state
-from app.words import Role
-from schema.compiled import Info
+from app.records.charge_point import ChargePoint, Read
+from app.records.charge_point_input import read_charge_point
+from app.records.parking_spot import ParkingSpot
+from app.records.parking_spot_input import read_parking_spot
+from app.records.status_input import Hearing, read_evse_statuses, read_parking_statuses
+from app.uploads.items import Owner, Report
+from app.uploads.yielding import sliced
+from app.vocabulary import Role
+from schema.root_fields import Info
 from schema.scalars import DateTime, EvseId, ParkingId, PartyId
 from schema.types.charge_point_input import ChargePointInput, ListPart, ParkingSpotInput
 from schema.types.report import UploadReport, upload_report

@@ -1,12 +1,12 @@
-"""The query root. Each field says what its arguments search for; `schema.compiled` does the rest."""
+"""The query root. Each field says what its arguments search for; `schema.root_fields` does the rest."""
 
 from typing import Annotated
 
 import strawberry
 
-from schema import requests
+from schema import search_arguments as requests
 from schema.changes import answer_changes
-from schema.compiled import Info, answer, root
+from schema.root_fields import Info, answer, root
 from schema.scalars import Cursor, DateTime, EvseId, ParkingId, PartyId
 from schema.types.change import ChangePage
 from schema.types.charge_point import (

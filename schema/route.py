@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from app import metrics
 from app.auth import Caller
 from app.budget import Payer
-from app.collector import resting
+from app.gc_tuning import resting
 from schema.door import Asking, Door, Entry, refused
 from schema.http import (
     BIG_BYTES,

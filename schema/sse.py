@@ -13,10 +13,10 @@ from app import metrics
 from app.errors import Unauthenticated
 from app.live.outlet import Subscription
 from app.settings import Settings
-from schema.compiled import encode
 from schema.door import Door, Entry, shown_errors
 from schema.http import ALWAYS, CONTENT_TYPES, EVENT_STREAM, Answer
 from schema.outbox import Outbox
+from schema.root_fields import encode
 from schema.streams import FORBIDDEN, Streams
 
 COMPLETE = "event: complete\ndata:\n\n"

@@ -14,10 +14,10 @@ from app.live.log import read_log, read_state
 from app.live.outlet import Outlet
 from app.live.outlet import Subscription as Running
 from schema.changes import following
-from schema.compiled import Context, Info
 from schema.documents import Operation
 from schema.errors import formatted
 from schema.query import Kinds, Matching, Within
+from schema.root_fields import Context, Info
 from schema.scalars import Cursor
 from schema.types.change import ChangePage
 

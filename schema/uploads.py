@@ -16,7 +16,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from schema.compiled import Info, raw_info
+from schema.root_fields import Info, raw_info
 
 #: Types whose lists, in a mutation, are read by `app.ingest` item by item.
 UPLOADED = frozenset(

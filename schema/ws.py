@@ -20,9 +20,9 @@ from app.budget import Payer, RateLimited
 from app.db.engine import Overloaded
 from app.errors import Unauthenticated
 from app.live.outlet import Subscription
-from schema.compiled import encode
 from schema.door import Asking, Door, Entry, shown_errors
 from schema.outbox import Outbox
+from schema.root_fields import encode
 from schema.streams import FORBIDDEN, Streams, Subject, TooManyOpen, stranger
 from schema.ws_messages import (
     ACK,

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from graphql import GraphQLSchema, build_schema, graphql_sync
 
-from app.words import AuthMethod, Restriction
+from app.vocabulary import AuthMethod, Restriction
 from schema.build import SDL
 from tests.world import CALLERS, SIGHT, World
 

@@ -16,7 +16,7 @@ from app.exchange.actor import CONSOLE
 from app.exchange.keys import issue_key, revoke_key
 from app.exchange.partners import enrol_partner, revoke_role, suspend_partner
 from app.exchange.roles import Party, RoleName
-from app.words import Role
+from app.vocabulary import Role
 
 SECRETS = st.builds(lambda _: new_secret(), st.integers())
 NSP = RoleName(Role.NSP, None)

@@ -12,9 +12,9 @@ import httpx
 import orjson
 import pytest
 
-from app import collector
+from app import gc_tuning as collector
 from app.db.cluster import Cluster
-from app.ingest import slices
+from app.uploads import yielding as slices
 from schema import http, route
 from tests.benchmarks.uploads import list_of
 from tests.hub import JSON, Hub, heartbeat, scratch_database, serve

@@ -7,7 +7,7 @@ import pytest
 
 STARTED = """
 import gc, weakref
-from app.collector import overlook_what_stays
+from app.gc_tuning import overlook_what_stays
 
 class Node:
     pass

@@ -5,8 +5,8 @@ from itertools import combinations_with_replacement
 
 import pytest
 
-from app.combined import NOTHING_KNOWN, PAIRS, Shown, Word, combined_status, own_status
-from app.words import MajorStatus, MinorStatus
+from app.combined_status import NOTHING_KNOWN, PAIRS, Shown, Word, combined_status, own_status
+from app.vocabulary import MajorStatus, MinorStatus
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SOON, LATER, PAST = NOW + timedelta(minutes=1), NOW + timedelta(hours=1), NOW - timedelta(seconds=1)

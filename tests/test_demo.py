@@ -19,9 +19,9 @@ from app.exchange.keys import list_keys
 from app.exchange.partners import enrol_partner, list_partners
 from app.exchange.roles import RoleName
 from app.ids import normalise_evse_id, party_of
-from app.ingest.charge_point_input import read_charge_point
-from app.ingest.records import ChargePoint
-from app.words import MajorStatus, Role
+from app.records.charge_point import ChargePoint
+from app.records.charge_point_input import read_charge_point
+from app.vocabulary import MajorStatus, Role
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 

@@ -22,9 +22,9 @@ import schema as schema_room
 from app.cli import main
 from app.db.cluster import Cluster
 from app.errors import HubError
-from app.ingest.checks import RefusalCode
 from app.settings import Settings, variable_of
-from app.words import Role
+from app.uploads.checks import RefusalCode
+from app.vocabulary import Role
 from schema.build import schema
 from tests.exchange.world import enrol
 from tests.hub import Hub, scratch_database, serve

@@ -19,7 +19,7 @@ from app.read.search import ById, Listing
 from app.read.statement import compile_statement
 from app.read.statements import STATEMENTS
 from app.visibility import PRIVATE, RULES, NoVisibilityRule, Sight, visible
-from app.words import ContractStatus, Role
+from app.vocabulary import ContractStatus, Role
 from tests.hub import Hub, scratch_database
 from tests.visibility_matrix import (
     CAN_CONTRACT,

@@ -18,7 +18,7 @@ import asyncpg
 from hypothesis import strategies as st
 
 from app.auth import hash_secret, new_secret
-from app.words import ContractStatus, Role
+from app.vocabulary import ContractStatus, Role
 from tests.hub import Hub, serve
 from tests.wire.talk import Talk, talk
 

@@ -18,13 +18,13 @@ from app.exchange.contracts import decline_contract, end_contract, propose_contr
 from app.exchange.keys import issue_key
 from app.exchange.partners import register_partner, suspend_partner
 from app.exchange.roles import Party, RoleName
-from app.ingest.charge_point_input import REGISTER_LIMITS, read_charge_point
-from app.ingest.charge_points import Owner, item_of, put, update_charge_points
-from app.ingest.records import ChargePoint
-from app.ingest.status import update_status
-from app.ingest.status_input import Hearing, read_evse_statuses, read_parking_statuses
+from app.ingest.charge_points.updates import Owner, item_of, put, update_charge_points
+from app.ingest.status.updates import update_status
+from app.records.charge_point import ChargePoint
+from app.records.charge_point_input import REGISTER_LIMITS, read_charge_point
+from app.records.status_input import Hearing, read_evse_statuses, read_parking_statuses
 from app.settings import Settings
-from app.words import Role
+from app.vocabulary import Role
 
 BEGINNING = datetime(2024, 3, 4, 12, tzinfo=UTC)
 FAR_AWAY = datetime(2199, 1, 1, tzinfo=UTC)

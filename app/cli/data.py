@@ -19,18 +19,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.connect import DATABASE_SETTINGS, current_settings, run_with_database, takes_settings, url_of
-from app.collector import overlook_what_stays
 from app.db.engine import Database
 from app.demo import NAVIGATION, PARTY_IDS, Filled, fill
 from app.demo_stations import Place, known_places
 from app.demo_status import keep_pushing
 from app.exchange.keys import IssuedKey
-from app.ingest.checks import MEANINGS
-from app.ingest.imports import ImportReport, Register, import_register
-from app.ingest.irve_dynamic import IrveDynamic
-from app.ingest.irve_static import IrveStatic
-from app.ingest.status_replay import Feed, Pace, ReplayReport, Surroundings, replay
+from app.formats.irve.dynamic import IrveDynamic
+from app.formats.irve.static import IrveStatic
+from app.gc_tuning import overlook_what_stays
+from app.ingest.registers import ImportReport, Register, import_register
+from app.ingest.status.replay import Feed, Pace, ReplayReport, Surroundings, replay
 from app.settings import Settings
+from app.uploads.checks import MEANINGS
 
 FORMATS: Mapping[str, Callable[[Path, datetime], Register]] = {"irve-static": IrveStatic}
 FEEDS: Mapping[str, Callable[[Path, datetime], Feed]] = {"irve-dynamic": IrveDynamic}

@@ -28,9 +28,9 @@ from app.cli.connect import (
     url_of,
 )
 from app.cli.workers import live_with_parent, run_workers
-from app.collector import overlook_what_stays
 from app.db.engine import Database
 from app.errors import HubError
+from app.gc_tuning import overlook_what_stays
 from app.logs import configure_logs, log_requests, masked
 from app.server import Server, allow_many_connections
 from app.settings import Settings

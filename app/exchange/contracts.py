@@ -20,7 +20,7 @@ from app.exchange.actor import Actor, not_found, require_administrator, shown_ro
 from app.exchange.audit import Entry, record
 from app.exchange.roles import HeldRole, Party, RoleName, held_role, lock_role
 from app.exchange.transitions import Table, Transition, move, states_before
-from app.words import ContractStatus, Role
+from app.vocabulary import ContractStatus, Role
 
 
 class Event(StrEnum):

@@ -10,7 +10,7 @@ from app.exchange.contracts import PAIRS_IN_WORDS, is_pair
 from app.exchange.partners import Partner
 from app.exchange.roles import HeldRole, Party, RoleName, name_role
 from app.ids import normalise_party_id, shown
-from app.words import ROLES_WITH_PARTY_ID, Role
+from app.vocabulary import ROLES_WITH_PARTY_ID, Role
 
 ROLES_IN_WORDS = ", ".join(f"{role}:PARTYID" if role in ROLES_WITH_PARTY_ID else role for role in Role)
 REFERENCE_IN_WORDS = f"it is named by its whole name or its id; a role may follow it: one of {ROLES_IN_WORDS}"

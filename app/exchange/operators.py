@@ -12,7 +12,7 @@ from app.errors import Forbidden
 from app.exchange.actor import Actor, not_found, shown_role, write_as
 from app.exchange.audit import Entry, record
 from app.exchange.roles import HeldRole, RoleName
-from app.words import Role
+from app.vocabulary import Role
 
 
 async def set_operator_open(database: Database, actor: Actor, party_id: str, open_: bool, now: datetime) -> str:

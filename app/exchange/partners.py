@@ -21,7 +21,7 @@ from app.exchange.operators import claim_operator, release_operator, rename_oper
 from app.exchange.roles import HeldRole, Party, RoleName, held_role, lock_role
 from app.exchange.transitions import NotPossible, Table, Transition, move
 from app.ids import shown
-from app.words import Role
+from app.vocabulary import Role
 
 NAME_CHARACTERS = 200
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from app.db.engine import Connection
 from app.errors import BadInput
 from app.ids import normalise_party_id
-from app.words import ROLES_WITH_PARTY_ID, Role
+from app.vocabulary import ROLES_WITH_PARTY_ID, Role
 
 
 @dataclass(frozen=True, slots=True)

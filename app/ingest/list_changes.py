@@ -13,14 +13,14 @@ import asyncpg
 
 from app.db.engine import Connection
 from app.ids import separated_evse_id
-from app.ingest.charge_points import mismatch_reasons
-from app.ingest.checks import RefusalCode
-from app.ingest.evse_rows import PLACE_COLUMNS
-from app.ingest.evse_tables import find_evses
-from app.ingest.places import LocationKey, Spot, Standing, find_mismatches
-from app.ingest.records import Refusal
-from app.ingest.slices import sliced
-from app.ingest.uploads import CHARGE_POINTS, Reason
+from app.ingest.charge_points.location_agreement import LocationKey, Spot, Standing, find_mismatches
+from app.ingest.charge_points.rows import PLACE_COLUMNS
+from app.ingest.charge_points.tables import find_evses
+from app.ingest.charge_points.updates import mismatch_reasons
+from app.ingest.nouns import CHARGE_POINTS
+from app.uploads.checks import Refusal, RefusalCode
+from app.uploads.items import Reason
+from app.uploads.yielding import sliced
 
 
 class Listed(NamedTuple):

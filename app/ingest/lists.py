@@ -17,10 +17,11 @@ from app.db.engine import Connection, Database, Session
 from app.db.tables import listed_evse, listed_parking_spot
 from app.errors import BadInput, HubError
 from app.ids import InvalidId, party_of
-from app.ingest.pace import Pace
-from app.ingest.records import Refusal
-from app.ingest.slices import sliced
-from app.ingest.uploads import CHARGE_POINTS, PARKING_SPOTS, Noun, Owner
+from app.ingest.nouns import CHARGE_POINTS, PARKING_SPOTS
+from app.uploads.batch_sizes import Pace
+from app.uploads.checks import Refusal
+from app.uploads.items import Noun, Owner
+from app.uploads.yielding import sliced
 
 T = TypeVar("T")
 

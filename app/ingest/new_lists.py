@@ -17,10 +17,10 @@ from typing import Any, Final
 from app.db.engine import Connection, Session
 from app.db.staging import stored_columns, unstaged
 from app.db.tables import evse
-from app.ingest.evse_tables import LOCATION_WORDS, differing
+from app.ingest.charge_points.tables import LOCATION_WORDS, differing
 from app.ingest.list_changes import Changes, Listed, Stays
-from app.ingest.pace import in_pieces
-from app.ingest.parking_tables import refresh_touched, touch_spots
+from app.ingest.parking.tables import refresh_touched, touch_spots
+from app.uploads.batch_sizes import in_pieces
 
 _EVSE: Final = [column for column in stored_columns(evse) if column.name not in ("list_no", "updated_at")]
 _EVSE_NAMES: Final = ", ".join(column.name for column in _EVSE)

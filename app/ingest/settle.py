@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from app.db.engine import Busy, Connection, Database, Session
-from app.ingest.operator_locks import OPERATOR, holding
-from app.ingest.pace import in_pieces, walk
-from app.ingest.parking_tables import refresh_touched, touch_spots
+from app.ingest.parking.tables import refresh_touched, touch_spots
+from app.uploads.batch_sizes import in_pieces, walk
+from app.uploads.locks import OPERATOR, holding
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ However long the writing takes, no transaction of it is long, and readers see th
 2. The flip, one tiny statement: the list is in force.
 3. `settle`: the change log is told what became different, and versions that ended go.
 
-The PSO is held all the time; operators that link its spots go on (`app.ingest.parking_tables`). What a process that
+The PSO is held all the time; operators that link its spots go on (`app.ingest.parking.tables`). What a process that
 dies leaves is undone if it was not in force, else finished: with the next list, or with the hub's own rounds.
 """
 
@@ -19,10 +19,10 @@ from typing import Final
 import asyncpg
 
 from app.db.engine import Connection, Database, Session
-from app.ingest.operator_locks import PARKING_OPERATOR, parking_operator_number
-from app.ingest.pace import walk
-from app.ingest.parking_tables import SPOT_COLUMNS, make_and_lock, refresh_spots
+from app.ingest.parking.tables import SPOT_COLUMNS, make_and_lock, refresh_spots
 from app.ingest.settle import happened_at, settle_each
+from app.uploads.batch_sizes import walk
+from app.uploads.locks import PARKING_OPERATOR, parking_operator_number
 
 #: Rows of staged lists as SPOT_COLUMNS; the first parameter is left to others.
 LISTED_SPOTS: Final = f"""

@@ -12,7 +12,7 @@ from app.live.matching import Told, changes_of, segments, touched_by, turned_cha
 from app.live.past import Past
 from app.live.sight import both, either
 from app.live.turning import PAGE, turn_of, turned_page
-from app.words import ChangeKind
+from app.vocabulary import ChangeKind
 
 #: Rows read at once, and in all for one page: a page that found nothing among so many says where to go on.
 CHUNK = 2_000

@@ -13,7 +13,7 @@ from app.live.interest import Interest
 from app.live.matching import Told
 from app.live.sight import NOTHING, Seen, Viewer
 from app.live.subscriber import MOST_ON_PAGE, Key, Rendering, Subscriber
-from app.words import ChangeAction
+from app.vocabulary import ChangeAction
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from app.live.facts import EvseFacts, Former, SpotFacts
 from app.live.sight import Seen, Viewer
-from app.words import ChangeKind
+from app.vocabulary import ChangeKind
 from geo.regions import Region
 
 #: Says whether a property of an EVSE has the value, or one of the values, that a filter asks for.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from app.db.engine import Database
 from app.live.cursor import CursorExpired, Position
-from app.words import LogKind
+from app.vocabulary import LogKind
 
 
 class LogRow(NamedTuple):

@@ -13,7 +13,7 @@ from app.live.facts import EvseFacts, Facts, Former, SpotFacts
 from app.live.interest import Interest
 from app.live.log import LogRow
 from app.live.sight import Seen
-from app.words import ChangeAction, ChangeKind, LogKind
+from app.vocabulary import ChangeAction, ChangeKind, LogKind
 
 STATIC = frozenset({LogKind.EVSE, LogKind.PARKING_SPOT})
 SPOTS = frozenset({LogKind.PARKING_SPOT, LogKind.PARKING_STATUS})

@@ -8,7 +8,7 @@ from app.live.cursor import Position
 from app.live.interest import Interest
 from app.live.matching import Told
 from app.live.outlet import Outlet
-from app.words import ChangeKind
+from app.vocabulary import ChangeKind
 
 #: Changes that wait for one outlet, newest of each kind and id, before it is told to resync.
 MOST_PENDING: Final = 5_000

@@ -17,8 +17,8 @@ from app.visibility import ROLE_ID
 TEXTS = ARRAY(Text)
 ZERO: ColumnElement[Any] = literal_column("0")
 
-#: A filter: the bind parameter it brings, and its condition. `schema.requests` fills the parameter by the same name;
-#: `available_now` has none.
+#: A filter: the bind parameter it brings, and its condition. `schema.search_arguments` fills the parameter of the same
+#: name; `available_now` has none.
 FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = {
     "evse_ids": lambda e, given: e.c.evse_id == any_(given("evse_ids", TEXTS)),
     "location_ids": lambda e, given: e.c.location_id == any_(given("location_ids", TEXTS)),

@@ -13,7 +13,7 @@ from app.db.engine import Database
 from app.read.areas import SEEN, AreaKind, AreaSearch
 from app.read.search import Request
 from app.visibility import Sight
-from app.words import standards_of
+from app.vocabulary import standards_of
 
 KEPT_S = 600
 #: Of fewer EVSEs all are soon walked.

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from app.db.tables import evse_status, parking_status
 from app.read.plan import ToOne, Via
 from app.read.usable import USABLE_COLUMNS, Instant, surely_usable, usable
-from app.words import ConnectorStandard, MajorStatus, MinorStatus
+from app.vocabulary import ConnectorStandard, MajorStatus, MinorStatus
 
 Value = ColumnElement[Any]
 

@@ -10,7 +10,7 @@ from app.db.tables import evse_parking_spot, parking_spot
 from app.read.areas import AreaSearch
 from app.read.plan import Arguments
 
-#: A filter: a column, and the bind parameter with the values that pass. `schema.requests` fills it by the same name.
+#: A filter: a column, and the bind parameter with the values that pass. `schema.search_arguments` fills it.
 FILTERS = {"parking_ids": "parking_id", "pso_ids": "party_id"}
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from app.read.answer import Code, Row
-from app.read.level import Level
 from app.read.plan import Selection
+from app.read.row_builder import Code, Row
 from app.read.search import LIMIT, Search
+from app.read.select_builder import Level
 from app.visibility import PRIVATE, Sight, table_name
 
 DIALECT = dialect()

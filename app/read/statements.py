@@ -3,11 +3,11 @@
 from collections import OrderedDict
 from functools import partial
 
-from app.beside import beside
 from app.read.plan import Selection
 from app.read.search import Search
 from app.read.statement import Statement, compile_statement
 from app.visibility import Sight
+from app.worker_thread import beside
 
 KEPT_STATEMENTS = 2_000
 #: Of their texts: what is kept is looked through for garbage now and then, while every request waits.

@@ -2,7 +2,7 @@
 
 usable = operative (A) and (in regular hours (B) and no exceptional closing (C), or outside them and an exceptional
 opening (D)). Three-valued: unknown hours give null, unless A alone says no. Source: OCHP 1.4, opening times. What the
-columns hold is said in `app.ingest.usability`.
+columns hold is said in `app.ingest.charge_points.usability`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, and_, case, cast, extract, false, func, literal_column, not_, or_, select
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from app.words import ChargePointStatus
+from app.vocabulary import ChargePointStatus
 
 Value = ColumnElement[Any]
 

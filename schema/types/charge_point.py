@@ -16,7 +16,7 @@ from app.read.locations import ROW, of_location
 from app.read.parking import served_by
 from app.read.plan import Arguments, Via
 from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
-from app.words import ChargePointStatus as StaticStatus
+from app.vocabulary import ChargePointStatus as StaticStatus
 from schema.field import (
     arrays,
     column,
@@ -35,8 +35,8 @@ from schema.field import (
     to_many_where,
     to_one,
 )
-from schema.requests import bind_filter
 from schema.scalars import Cursor, DateTime, EvseId, ParkingId, PartyId, TariffId
+from schema.search_arguments import bind_filter
 from schema.types.common import (
     AUTH_METHODS,
     RESTRICTIONS,

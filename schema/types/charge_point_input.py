@@ -1,7 +1,7 @@
 """What operators publish: the input types that introspection and editors show.
 
-The items themselves are read by `app.ingest.charge_point_input`, one by one, so that a bad one does not keep the others
-out.
+The items themselves are read by `app.records.charge_point_input`, one by one, so that a bad one does not keep
+the others out.
 """
 
 from typing import Any

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import strawberry
 
 from app.live.cursor import Position, encode_cursor
-from app.words import (
+from app.vocabulary import (
     AuthMethod,
     ChangeAction,
     ChangeKind,
@@ -32,7 +32,7 @@ Row = TypeVar("Row")
 
 
 def vocabulary(enum: type[StrEnum], description: str) -> None:
-    """Show a vocabulary of `app.words` as a GraphQL enum."""
+    """Show a vocabulary of `app.vocabulary` as a GraphQL enum."""
     strawberry.enum(enum, description=description)
 
 

@@ -12,7 +12,7 @@ from app.read.live import COUNTED_COLUMNS, TO_SPOT_STATUS, availability
 from app.read.locations import ROW, of_location
 from app.read.plan import Arguments, ToMany, Via
 from app.read.usable import Instant
-from app.words import ConnectorStandard, MajorStatus, MinorStatus
+from app.vocabulary import ConnectorStandard, MajorStatus, MinorStatus
 from schema.field import column, counted, documents, to_many_where
 from schema.scalars import DateTime
 from schema.types.common import vocabulary

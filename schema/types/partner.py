@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, func, null, or_, select
 from strawberry.scalars import JSON
 
 from app.db.tables import api_key, contract, partner, partner_role
-from app.words import ContractStatus as Status
+from app.vocabulary import ContractStatus as Status
 from schema.field import column, to_many, to_one
 from schema.scalars import DateTime, PartyId
 from schema.types.common import ContractStatus, Role

@@ -3,8 +3,8 @@
 import strawberry
 
 from app import metrics
-from app.ingest.uploads import Report
-from app.words import ResultCode as Code
+from app.uploads.items import Report
+from app.vocabulary import ResultCode as Code
 from schema.scalars import Cursor
 from schema.types.common import ResultCode
 

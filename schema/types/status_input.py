@@ -1,6 +1,6 @@
 """What operators and parking spot operators say now: the input types that introspection and editors show.
 
-The items themselves are read by `app.ingest.status_input`.
+The items themselves are read by `app.records.status_input`.
 """
 
 import strawberry

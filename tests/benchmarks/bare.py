@@ -20,7 +20,7 @@ from app.read.search import Request
 from app.read.statement import Statement, compile_statement
 from app.settings import Settings
 from app.visibility import Sight
-from app.words import AuthMethod, words_of
+from app.vocabulary import AuthMethod, words_of
 from schema.areas import area_of
 from schema.build import schema
 from schema.documents import Documents

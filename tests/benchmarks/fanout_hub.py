@@ -12,8 +12,8 @@ import httpx
 
 from app.db.engine import Database
 from app.db.migrate import migrate
-from app.ingest.charge_points import Owner, update_charge_points
-from app.ingest.records import Point
+from app.ingest.charge_points.updates import Owner, update_charge_points
+from app.records.base import Point
 from app.settings import Settings
 from tests.benchmarks.fanout_questions import AREAS, place_of
 from tests.benchmarks.world import REGISTER

@@ -21,7 +21,7 @@ from app.db import cluster
 from app.db.cluster import DATABASE
 from app.db.engine import Database, connect
 from app.db.migrate import migrate
-from app.ingest.charge_points import Owner, update_charge_points
+from app.ingest.charge_points.updates import Owner, update_charge_points
 from app.live.bus import Bus
 from app.live.cursor import Position
 from app.live.keeper import relay

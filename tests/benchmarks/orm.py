@@ -31,7 +31,7 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.nodes import SelectedField, Selection
 
-from app import words
+from app import vocabulary as words
 from app.db.migrate import sqlalchemy_url
 from app.ids import normalise_evse_id, separated_evse_id
 from app.read.paging import encode_cursor

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from app.collector import overlook_what_stays
+from app.gc_tuning import overlook_what_stays
 
 App = Any
 

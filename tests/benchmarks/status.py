@@ -17,7 +17,7 @@ import orjson
 from app.db.cluster import DATABASE
 from app.db.engine import Database
 from app.db.migrate import migrate
-from app.ingest.charge_points import Owner, update_charge_points
+from app.ingest.charge_points.updates import Owner, update_charge_points
 from app.settings import Settings
 from tests.benchmarks.measure import Result, Server, Variant, measure, serving
 from tests.exchange.world import operator

@@ -17,7 +17,7 @@ from strawberry.fastapi import GraphQLRouter
 from app.db.migrate import sqlalchemy_url
 from app.db.tables import change, evse_status, status_history
 from app.ids import normalise_evse_id
-from app.words import MajorStatus, MinorStatus
+from app.vocabulary import MajorStatus, MinorStatus
 
 Major = strawberry.enum(Enum("MajorStatus", {word.name: word.value for word in MajorStatus}))  # pyright: ignore
 Minor = strawberry.enum(Enum("MinorStatus", {word.name: word.value for word in MinorStatus}))  # pyright: ignore

@@ -23,7 +23,7 @@ from app.db.engine import Database
 from app.db.migrate import migrate
 from app.demo_stations import EVSES, OPERATORS, charge_points
 from app.settings import Settings
-from app.words import Role
+from app.vocabulary import Role
 from tests.benchmarks.measure import AnswersDiffer, Server, Variant, ask, serving
 from tests.exchange.world import enrol
 

@@ -19,22 +19,22 @@ from strawberry.schema.config import StrawberryConfig
 from app.db.migrate import sqlalchemy_url
 from app.db.staging import stored_columns
 from app.db.tables import evse, location, operator
-from app.ingest.evse_rows import content_of, hash_of
-from app.ingest.records import (
+from app.ingest.charge_points.rows import content_of, hash_of
+from app.records.base import Point
+from app.records.charge_point import (
     Address,
     ChargePoint,
     Connector,
     Image,
     OpeningTimes,
     Period,
-    Point,
     Ratings,
     RegularHours,
     RelatedLocation,
     RelatedResource,
     StatusPeriod,
 )
-from app.words import AuthMethod, Restriction
+from app.vocabulary import AuthMethod, Restriction
 from schema.scalars import SCALARS, PartyId
 from schema.types.charge_point_input import (
     ChargePointInput,

@@ -21,7 +21,7 @@ from app.db.cluster import DATABASE
 from app.db.migrate import newest_revision
 from app.db.tables import evse, location
 from app.settings import Settings
-from app.words import AuthMethod, ConnectorFormat, ConnectorStandard, connector_mask
+from app.vocabulary import AuthMethod, ConnectorFormat, ConnectorStandard, connector_mask
 from tests.benchmarks.questions import RARE, Spot
 
 HERE = Path(__file__).parent

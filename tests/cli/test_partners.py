@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from app.cli.partners import contract, key, partner
 from app.errors import BadInput
-from app.words import Role
+from app.vocabulary import Role
 from tests.exchange.world import authenticated, enrol, nsp, operator, provider
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

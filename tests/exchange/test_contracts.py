@@ -26,7 +26,7 @@ from app.exchange.contracts import (
 )
 from app.exchange.partners import suspend_partner
 from app.exchange.roles import Party, RoleName
-from app.words import ContractStatus, Role
+from app.vocabulary import ContractStatus, Role
 from tests.exchange.world import (
     administrator,
     audit_of,

@@ -11,7 +11,7 @@ from app.exchange.actor import CONSOLE
 from app.exchange.keys import LIFETIME, IssuedKey, issue_key, list_keys, revoke_key, rotate_key
 from app.exchange.partners import resume_partner, revoke_role, suspend_partner
 from app.exchange.roles import Party, RoleName
-from app.words import Role
+from app.vocabulary import Role
 from tests.exchange.world import (
     administrator,
     audit_of,

@@ -19,7 +19,7 @@ from app.exchange.naming import (
 )
 from app.exchange.partners import Partner
 from app.exchange.roles import HeldRole, RoleName
-from app.words import Role
+from app.vocabulary import Role
 
 
 def partner(number: int, name: str, *roles: tuple[Role, str | None]) -> Partner:

@@ -21,7 +21,7 @@ from app.exchange.partners import (
     update_partner,
 )
 from app.exchange.roles import RoleName, name_role
-from app.words import Role
+from app.vocabulary import Role
 from tests.exchange.world import (
     add_evse,
     add_register_operator,

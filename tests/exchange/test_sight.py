@@ -14,7 +14,7 @@ from app.exchange.contracts import (
     suspend_contract,
 )
 from app.exchange.partners import resume_partner, suspend_partner
-from app.words import Role
+from app.vocabulary import Role
 from tests.exchange.world import administrator, enrol, nsp, operator, provider, sight, utc_now
 
 

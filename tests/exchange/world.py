@@ -17,7 +17,7 @@ from app.exchange.actor import CONSOLE
 from app.exchange.keys import IssuedKey
 from app.exchange.partners import enrol_partner
 from app.exchange.roles import Party, RoleName
-from app.words import Role
+from app.vocabulary import Role
 from tests.waiting import until_locked_out
 
 

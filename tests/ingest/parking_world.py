@@ -3,10 +3,12 @@
 from typing import Any
 
 from app.db.engine import Database
-from app.ingest.charge_points import update_charge_points
-from app.ingest.records import EvseParkingSpot, ParkingSpot, Point
-from app.ingest.uploads import Owner
-from app.words import Role
+from app.ingest.charge_points.updates import update_charge_points
+from app.records.base import Point
+from app.records.charge_point import EvseParkingSpot
+from app.records.parking_spot import ParkingSpot
+from app.uploads.items import Owner
+from app.vocabulary import Role
 from tests.exchange.world import Member, enrol
 from tests.ingest.world import MONDAY, charge_point
 

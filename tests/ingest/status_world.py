@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.combined import Shown, Word, combined_status, own_status
+from app.combined_status import Shown, Word, combined_status, own_status
 from app.db.engine import Database
-from app.ingest.charge_points import update_charge_points
-from app.ingest.records import EvseParkingSpot
-from app.ingest.status import update_status
-from app.ingest.status_input import Hearing, read_evse_statuses, read_parking_statuses
-from app.ingest.uploads import Owner, Report
-from app.words import MajorStatus, MinorStatus, Role
+from app.ingest.charge_points.updates import update_charge_points
+from app.ingest.status.updates import update_status
+from app.records.charge_point import EvseParkingSpot
+from app.records.status_input import Hearing, read_evse_statuses, read_parking_statuses
+from app.uploads.items import Owner, Report
+from app.vocabulary import MajorStatus, MinorStatus, Role
 from tests.ingest.parking_world import make_pso
 from tests.ingest.world import MONDAY, charge_point, make_owner
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.ingest.charge_point_input import (
+from app.records.charge_point import ChargePoint, RegularHours
+from app.records.charge_point_input import (
     MOST_REFUSALS,
     OPERATOR_LIMITS,
     REGISTER_LIMITS,
@@ -20,9 +21,8 @@ from app.ingest.charge_point_input import (
     Limits,
     read_charge_point,
 )
-from app.ingest.checks import MEANINGS, RefusalCode
-from app.ingest.records import ChargePoint, Refusal, RegularHours
-from app.words import AuthMethod, ConnectorStandard, Restriction
+from app.uploads.checks import MEANINGS, Refusal, RefusalCode
+from app.vocabulary import AuthMethod, ConnectorStandard, Restriction
 
 LEAST: dict[str, Any] = {
     "evseId": "DE*8AC*E12*1",

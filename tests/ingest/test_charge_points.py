@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from app.db.engine import Database
 from app.db.staging import stored_columns
 from app.db.tables import evse
-from app.ingest import charge_points, places
-from app.ingest.charge_points import (
+from app.ingest.charge_points import location_agreement as places
+from app.ingest.charge_points import updates as charge_points
+from app.ingest.charge_points.location_agreement import LocationKey, Spot, Standing, find_mismatches
+from app.ingest.charge_points.rows import content_of, hash_of, time_zone_at
+from app.ingest.charge_points.updates import (
     NotItsOperator,
     Owner,
     Report,
@@ -27,24 +30,22 @@ from app.ingest.charge_points import (
     remove_charge_points,
     update_charge_points,
 )
-from app.ingest.evse_rows import content_of, hash_of, time_zone_at
-from app.ingest.places import LocationKey, Spot, Standing, find_mismatches
-from app.ingest.records import (
+from app.records.base import Point
+from app.records.charge_point import (
     ChargePoint,
     Connector,
     EvseParkingSpot,
     Image,
     OpeningTimes,
     Period,
-    Point,
     Read,
-    Refusal,
     RegularHours,
     RelatedLocation,
     RelatedResource,
     StatusPeriod,
 )
-from app.words import (
+from app.uploads.checks import Refusal
+from app.vocabulary import (
     AuthMethod,
     ChargePointStatus,
     ConnectorFormat,

@@ -19,13 +19,15 @@ from app.exchange.actor import CONSOLE
 from app.exchange.operators import set_operator_open
 from app.exchange.partners import revoke_role
 from app.exchange.roles import RoleName
+from app.formats.irve.static import IrveStatic
 from app.ids import party_of
-from app.ingest import imports
-from app.ingest.charge_points import remove_charge_points, update_charge_points
-from app.ingest.imports import ImportReport, TooManyRemovals, import_register
-from app.ingest.irve_static import IrveStatic
-from app.ingest.records import ChargePoint, Point, Read, Refusal
-from app.words import Role
+from app.ingest import registers as imports
+from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
+from app.ingest.registers import ImportReport, TooManyRemovals, import_register
+from app.records.base import Point
+from app.records.charge_point import ChargePoint, Read
+from app.uploads.checks import Refusal
+from app.vocabulary import Role
 from tests.ingest.world import (
     LYON,
     MONDAY,

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from app.db.engine import Database
-from app.ingest.charge_points import item_of, put, update_charge_points
-from app.ingest.csv_file import UnreadableFile
-from app.ingest.imports import import_register
-from app.ingest.irve_dynamic import Event, IrveDynamic, read_instant
-from app.ingest.irve_static import IrveStatic
-from app.ingest.records import Refusal
-from app.ingest.status_replay import Pace, ReplayReport, Surroundings, replay
+from app.formats.csv_file import UnreadableFile
+from app.formats.irve.dynamic import Event, IrveDynamic, read_instant
+from app.formats.irve.static import IrveStatic
+from app.ingest.charge_points.updates import item_of, put, update_charge_points
+from app.ingest.registers import import_register
+from app.ingest.status.replay import Pace, ReplayReport, Surroundings, replay
+from app.uploads.checks import Refusal
 from tests.ingest.status_world import history, rows
 from tests.ingest.world import charge_point, make_owner
 

@@ -16,18 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest import irve_row
-from app.ingest.checks import RefusalCode
-from app.ingest.csv_file import UnreadableFile
-from app.ingest.irve_row import COLUMNS, IrveWarning, RowRefused, Understood, understand
-from app.ingest.irve_static import ATTRIBUTION, LICENCE, SOURCE, IrveStatic, Survey
-from app.ingest.opening_hours_osm import NotUnderstood, read_opening_hours
-from app.ingest.records import Address, ChargePoint, Refusal
-from app.words import AuthMethod, GeneralLocationType, Restriction
+from app.formats.csv_file import UnreadableFile
+from app.formats.irve import row as irve_row
+from app.formats.irve.row import COLUMNS, IrveWarning, RowRefused, Understood, understand
+from app.formats.irve.static import ATTRIBUTION, LICENCE, SOURCE, IrveStatic, Survey
+from app.formats.opening_hours_osm import NotUnderstood, read_opening_hours
+from app.records.charge_point import Address, ChargePoint
+from app.uploads.checks import Refusal, RefusalCode
+from app.vocabulary import AuthMethod, GeneralLocationType, Restriction
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SAMPLE = Path(__file__).parent / "data" / "irve-static-sample.csv"
-MAPPING = Path(irve_row.__file__).with_name("irve_static.md")
+MAPPING = Path(irve_row.__file__).with_name("static.md")
 
 GOOD: Mapping[str, str] = {
     "nom_operateur": "Bornes du Lac",

@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 
 from app.db.engine import Database
 from app.errors import BadInput
-from app.ingest import charge_point_lists, lists, pace, parking_spot_lists
-from app.ingest.charge_point_lists import set_charge_points
-from app.ingest.charge_points import update_charge_points
+from app.ingest import lists
+from app.ingest.charge_points import lists as charge_point_lists
+from app.ingest.charge_points.lists import set_charge_points
+from app.ingest.charge_points.updates import update_charge_points
 from app.ingest.lists import EmptyList, ListIncomplete, ListTooLarge, Part, TooManyRemovals, checked_part, forget_lists
-from app.ingest.parking_spot_lists import set_parking_spots
-from app.ingest.records import ChargePoint, EvseParkingSpot, Read, Refusal
-from app.ingest.uploads import Owner, Report
+from app.ingest.parking import lists as parking_spot_lists
+from app.ingest.parking.lists import set_parking_spots
+from app.records.charge_point import ChargePoint, EvseParkingSpot, Read
+from app.uploads import batch_sizes as pace
+from app.uploads.checks import Refusal
+from app.uploads.items import Owner, Report
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
 from tests.ingest.test_parking_spots import deadlocks
 from tests.ingest.world import (

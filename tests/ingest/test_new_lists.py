@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from app.db.engine import Busy, Database
-from app.ingest import charge_point_lists, operator_locks, pace
-from app.ingest.charge_point_lists import set_charge_points
-from app.ingest.charge_points import remove_charge_points, update_charge_points
-from app.ingest.operator_locks import OPERATOR, holding
-from app.ingest.records import ChargePoint, EvseParkingSpot, Read
+from app.ingest.charge_points import lists as charge_point_lists
+from app.ingest.charge_points.lists import set_charge_points
+from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
 from app.ingest.settle import settle_all
+from app.records.charge_point import ChargePoint, EvseParkingSpot, Read
+from app.uploads import batch_sizes as pace
+from app.uploads import locks as operator_locks
+from app.uploads.locks import OPERATOR, holding
 from tests.ingest.parking_world import spot_contradictions
 from tests.ingest.world import MONDAY, TUESDAY, World, charge_point, contradictions, evse_ids, make_world
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.opening_hours_osm import NotUnderstood, read_opening_hours
-from app.ingest.records import OpeningTimes
+from app.formats.opening_hours_osm import NotUnderstood, read_opening_hours
+from app.records.charge_point import OpeningTimes
 
 ALWAYS = OpeningTimes(twentyfourseven=True)
 NEVER = OpeningTimes(twentyfourseven=False)

@@ -8,14 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.db.engine import Database
-from app.ingest import pace, parking_spot_lists
-from app.ingest.charge_points import remove_charge_points, update_charge_points
-from app.ingest.parking_spot_input import read_parking_spot
-from app.ingest.parking_spot_lists import set_parking_spots
-from app.ingest.parking_spots import remove_parking_spots, update_parking_spots
-from app.ingest.records import ChargePoint, EvseParkingSpot, ParkingSpot, Point
-from app.ingest.uploads import NotItsOperator, Owner, Report
-from app.words import Restriction
+from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
+from app.ingest.parking import lists as parking_spot_lists
+from app.ingest.parking.lists import set_parking_spots
+from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
+from app.records.base import Point
+from app.records.charge_point import ChargePoint, EvseParkingSpot
+from app.records.parking_spot import ParkingSpot
+from app.records.parking_spot_input import read_parking_spot
+from app.uploads import batch_sizes as pace
+from app.uploads.items import NotItsOperator, Owner, Report
+from app.vocabulary import Restriction
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
 from tests.ingest.world import LYON, MONDAY, TUESDAY, ULM, World, charge_point, make_owner, make_world
 

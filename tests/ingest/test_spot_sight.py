@@ -6,14 +6,14 @@ from app.auth import Caller
 from app.db.engine import Database
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import end_contract, set_contract
-from app.ingest.charge_points import update_charge_points
-from app.ingest.parking_spots import update_parking_spots
-from app.ingest.records import EvseParkingSpot
+from app.ingest.charge_points.updates import update_charge_points
+from app.ingest.parking.updates import update_parking_spots
 from app.read.execute import read
 from app.read.parking import SpotSearch
 from app.read.plan import Column, Field, Nodes, Selection
 from app.read.search import Request
-from app.words import Role
+from app.records.charge_point import EvseParkingSpot
+from app.vocabulary import Role
 from tests.exchange.world import administrator, enrol, nsp, operator, utc_now
 from tests.ingest.parking_world import owner_of, spot
 from tests.ingest.world import MONDAY, charge_point

@@ -9,13 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.db.engine import Database, Session
-from app.ingest import pace, parking_spot_lists
-from app.ingest.charge_points import remove_charge_points, update_charge_points
-from app.ingest.parking_spot_lists import set_parking_spots
-from app.ingest.parking_spots import remove_parking_spots, update_parking_spots
-from app.ingest.records import ChargePoint, EvseParkingSpot, ParkingSpot
+from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
+from app.ingest.parking import lists as parking_spot_lists
+from app.ingest.parking.lists import set_parking_spots
+from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
 from app.ingest.spot_versions import settle_all
-from app.ingest.uploads import Owner
+from app.records.charge_point import ChargePoint, EvseParkingSpot
+from app.records.parking_spot import ParkingSpot
+from app.uploads import batch_sizes as pace
+from app.uploads.items import Owner
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions
 from tests.ingest.world import LYON, MONDAY, ULM, World, charge_point, make_world
 

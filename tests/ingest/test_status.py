@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from app.db.engine import Database
-from app.ingest.charge_points import update_charge_points
-from app.ingest.records import EvseParkingSpot
-from app.ingest.status import update_status
-from app.ingest.uploads import NotItsOperator, Owner
+from app.ingest.charge_points.updates import update_charge_points
+from app.ingest.status.updates import update_status
+from app.records.charge_point import EvseParkingSpot
 from app.settings import Settings
-from app.words import Role
+from app.uploads.items import NotItsOperator, Owner
+from app.vocabulary import Role
 from tests.ingest.status_world import (
     TRUST,
     StatusWorld,

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from app.db.engine import Database
-from app.ingest.charge_points import Owner
-from app.ingest.operator_locks import lock_operators
-from app.ingest.records import Address, ChargePoint, Connector, Point, Ratings
-from app.words import AuthMethod, ChargePointType, ConnectorFormat, ConnectorStandard, GeneralLocationType
+from app.ingest.charge_points.updates import Owner
+from app.records.base import Point
+from app.records.charge_point import Address, ChargePoint, Connector, Ratings
+from app.uploads.locks import lock_operators
+from app.vocabulary import AuthMethod, ChargePointType, ConnectorFormat, ConnectorStandard, GeneralLocationType
 from tests.exchange.world import operator as enrolled_operator
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)

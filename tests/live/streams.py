@@ -16,16 +16,18 @@ from app.db.engine import Connection, Database
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import end_contract, set_contract
 from app.exchange.operators import set_operator_open
-from app.ingest.charge_points import Owner, remove_charge_points, update_charge_points
-from app.ingest.parking_spots import remove_parking_spots, update_parking_spots
-from app.ingest.records import EvseParkingSpot, ParkingSpot, Point, Ratings
+from app.ingest.charge_points.updates import Owner, remove_charge_points, update_charge_points
+from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
 from app.live.fanout import Fanout
 from app.live.outlet import Subscription
+from app.records.base import Point
+from app.records.charge_point import EvseParkingSpot, Ratings
+from app.records.parking_spot import ParkingSpot
 from app.settings import Settings
-from app.words import ChargePointType, Role
+from app.vocabulary import ChargePointType, Role
 from schema.build import schema
-from schema.compiled import Context
 from schema.documents import Documents
+from schema.root_fields import Context
 from schema.subscription import ChangeSource, shown
 from tests.exchange.world import Member, enrol
 from tests.ingest.world import charge_point

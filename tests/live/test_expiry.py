@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.db.engine import Database
-from app.ingest.charge_points import remove_charge_points
+from app.ingest.charge_points.updates import remove_charge_points
 from app.live.expiry import sweep
 from tests.ingest.status_world import (
     StatusWorld,

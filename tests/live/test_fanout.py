@@ -11,11 +11,11 @@ import pytest
 from app import metrics
 from app.db.engine import Database
 from app.errors import HubError
-from app.ingest.records import EvseParkingSpot
 from app.live import catch_up, deliveries
 from app.live import fanout as fanouts
 from app.live import subscriber as bounds
 from app.live.fanout import Fanout, TooManySubscriptions
+from app.records.charge_point import EvseParkingSpot
 from schema.subscription import ChangeSource, shown
 from tests.live.log_world import complete
 from tests.live.streams import (

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from app.db.engine import Database
 from app.ids import separated_evse_id
-from app.ingest.charge_points import update_charge_points
-from app.ingest.records import Connector, Point, Ratings
+from app.ingest.charge_points.updates import update_charge_points
 from app.live.facts import fetch_facts
 from app.live.index import Index
 from app.live.interest import Interest
 from app.live.sight import Viewer
-from app.words import (
+from app.records.base import Point
+from app.records.charge_point import Connector, Ratings
+from app.vocabulary import (
     AuthMethod,
     ChangeKind,
     ChargePointType,

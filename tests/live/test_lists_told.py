@@ -13,12 +13,15 @@ import pytest
 from app.db.engine import Database
 from app.exchange.actor import CONSOLE
 from app.exchange.partners import revoke_role
-from app.ingest import charge_point_lists, parking_spot_lists
-from app.ingest.charge_point_lists import set_charge_points
-from app.ingest.parking_spot_lists import set_parking_spots
-from app.ingest.parking_spots import update_parking_spots
-from app.ingest.records import EvseParkingSpot, ParkingSpot, Point
-from app.words import Role
+from app.ingest.charge_points import lists as charge_point_lists
+from app.ingest.charge_points.lists import set_charge_points
+from app.ingest.parking import lists as parking_spot_lists
+from app.ingest.parking.lists import set_parking_spots
+from app.ingest.parking.updates import update_parking_spots
+from app.records.base import Point
+from app.records.charge_point import EvseParkingSpot
+from app.records.parking_spot import ParkingSpot
+from app.vocabulary import Role
 from tests.exchange.world import enrol, utc_now
 from tests.ingest.parking_world import owner_of, spot
 from tests.ingest.world import charge_point

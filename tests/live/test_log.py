@@ -10,7 +10,7 @@ from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.live.cursor import CursorExpired, Position, decode_cursor, encode_cursor
 from app.live.log import position_since, read_log, read_state
-from app.words import LogKind
+from app.vocabulary import LogKind
 from tests.exchange.world import owner
 from tests.live.log_world import complete, head, ids, read_complete
 

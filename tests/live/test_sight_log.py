@@ -25,7 +25,7 @@ from app.exchange.contracts import (
 from app.exchange.operators import set_operator_open
 from app.exchange.partners import grant_role, resume_partner, revoke_role, suspend_partner
 from app.live.cursor import Position
-from app.words import LogKind, Role
+from app.vocabulary import LogKind, Role
 from tests.exchange.world import Member, add_evse, administrator, enrol, nsp, operator, owner, provider, utc_now
 from tests.live.log_world import head, read_complete
 from tests.waiting import until_locked_out

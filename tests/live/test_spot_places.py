@@ -9,8 +9,8 @@ import pytest
 
 from app.auth import Caller
 from app.db.engine import Database
-from app.ingest.parking_spots import update_parking_spots
-from app.ingest.records import EvseParkingSpot
+from app.ingest.parking.updates import update_parking_spots
+from app.records.charge_point import EvseParkingSpot
 from schema.subscription import ChangeSource
 from tests.ingest.parking_world import spot
 from tests.live.log_world import complete

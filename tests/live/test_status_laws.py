@@ -1,7 +1,7 @@
 """Whatever is said, linked and runs out, in whatever order and by how many at once: rows, log and history are right.
 
-Readers compute what they see from rows; the rule in `app.combined` is the second opinion. The law of the log: what was
-told last of an EVSE is what it was at its last log row; once the sweeper ran, that is what it is.
+Readers compute what they see from rows; the rule in `app.combined_status` is the second opinion. The law of the
+log: what was told last of an EVSE is what it was at its last log row; once the sweeper ran, that is what it is.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.combined import PAIRS, Shown
+from app.combined_status import PAIRS, Shown
 from app.db.engine import Database
 from app.live.expiry import sweep
 from tests.ingest.status_world import (

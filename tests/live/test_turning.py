@@ -19,7 +19,7 @@ from app.live.log import read_state
 from app.live.matching import Turned, turned_changes
 from app.live.sight import Seen, Viewer
 from app.live.turning import Turn, turned_page
-from app.words import ChangeAction
+from app.vocabulary import ChangeAction
 from schema.subscription import ChangeSource, shown
 from tests.live.streams import CORE, DE, FR, Client, Moving, running, until
 

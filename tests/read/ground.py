@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from app.db.cluster import Cluster
 from app.db.engine import Database
-from app.ingest.charge_point_input import read_charge_point
-from app.ingest.charge_points import Owner, remove_charge_points, update_charge_points
+from app.ingest.charge_points.updates import Owner, remove_charge_points, update_charge_points
+from app.records.charge_point_input import read_charge_point
 from app.settings import Settings
 from tests.exchange import world as exchange
 from tests.hub import Hub, scratch_database, serve

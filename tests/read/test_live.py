@@ -11,7 +11,7 @@ import pytest
 from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.read.live import COUNTED, availability
-from app.words import MajorStatus, MinorStatus
+from app.vocabulary import MajorStatus, MinorStatus
 from tests.read.ground import T2, Ground, make_ground
 from tests.world import CCS, evse
 

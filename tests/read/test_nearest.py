@@ -16,8 +16,8 @@ import pytest
 
 from app.db.cluster import Cluster
 from app.db.engine import Database
-from app.ingest.imports import import_register
-from app.ingest.irve_static import IrveStatic
+from app.formats.irve.static import IrveStatic
+from app.ingest.registers import import_register
 from app.settings import Settings
 from tests.hub import Hub, scratch_database, serve
 from tests.read.ground import BEGINNING, make_ground

@@ -17,7 +17,7 @@ from app.read.evses import EvseSearch
 from app.read.frequencies import Column, Frequencies, choose, read_frequencies
 from app.read.search import Request
 from app.visibility import Sight
-from app.words import ConnectorFormat, ConnectorStandard, connector_mask, standards_of
+from app.vocabulary import ConnectorFormat, ConnectorStandard, connector_mask, standards_of
 from tests.read.ground import Ground, make_ground, make_owner
 from tests.world import evse
 

@@ -8,8 +8,8 @@ from app.auth import Caller
 from app.db.engine import Database
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import set_contract
-from app.ingest.parking_spots import update_parking_spots
-from app.words import Role
+from app.ingest.parking.updates import update_parking_spots
+from app.vocabulary import Role
 from geo.polyline import encode_polyline
 from tests.exchange.world import administrator, enrol, nsp, operator, utc_now
 from tests.ingest.parking_world import link, owner_of, spot

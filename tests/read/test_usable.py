@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.db.cluster import Cluster
-from app.ingest.charge_point_input import read_charge_point
-from app.ingest.records import ChargePoint
-from app.ingest.usability import _geographic_zones as geographic_zones  # pyright: ignore[reportPrivateUsage]
+from app.ingest.charge_points.usability import _geographic_zones as geographic_zones  # pyright: ignore[reportPrivateUsage]
+from app.records.charge_point import ChargePoint
+from app.records.charge_point_input import read_charge_point
 from tests.read.ground import T2, Ground, make_ground
 from tests.world import evse
 

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from app.settings import Settings
 from schema.build import schema
-from schema.guard import ITEM_COST, LIST_SIZE, LONG_TEXT, MUTATION_COST, Limits, TooComplex, count_values, weigh
 from schema.ide import list_examples
+from schema.query_cost import ITEM_COST, LIST_SIZE, LONG_TEXT, MUTATION_COST, Limits, TooComplex, count_values, weigh
 from tests.benchmarks.questions import NEAREST, ONE
 from tests.evil import doubling
 from tests.schema.graphql_values import whole_selection

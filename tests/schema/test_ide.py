@@ -18,7 +18,7 @@ from app.exchange.actor import CONSOLE
 from app.exchange.keys import issue_key
 from app.exchange.partners import register_partner
 from app.exchange.roles import Party, RoleName
-from app.words import Role
+from app.vocabulary import Role
 from schema.build import schema
 from schema.ide import FROM_PACKAGES, PACKAGES, Example, ide_routes, list_examples
 from tests.hub import Hub, serve

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from app.db.cluster import Cluster
-from app.words import Role
+from app.vocabulary import Role
 from tests.exchange.world import enrol
 from tests.hub import Hub, scratch_database, serve
 from tests.world import T2_SOCKET, evse

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.ingest.charge_points import Owner, update_charge_points
-from app.ingest.records import EvseParkingSpot
-from app.words import Role
+from app.ingest.charge_points.updates import Owner, update_charge_points
+from app.records.charge_point import EvseParkingSpot
+from app.vocabulary import Role
 from tests.exchange.world import enrol, operator
 from tests.hub import Hub, serve
 from tests.ingest.world import MONDAY, charge_point

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.ingest import charge_point_lists
+from app.ingest.charge_points import lists as charge_point_lists
 from tests.soak.published import (
     NEAREST,
     REPORT,

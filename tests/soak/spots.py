@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.ingest import parking_spot_lists
+from app.ingest.parking import lists as parking_spot_lists
 from tests.soak.published import (
     MOST_IN_LIST,
     NEAREST,

@@ -12,10 +12,10 @@ from strawberry.schema.config import StrawberryConfig
 
 from app.errors import HubError
 from app.live.outlet import Outlet
-from schema.compiled import CompiledExecutionContext, Context
 from schema.documents import Operation
 from schema.mutation import Mutation
 from schema.query import Query
+from schema.root_fields import CompiledExecutionContext, Context
 from schema.scalars import SCALARS
 
 EVERY_S = 0.01

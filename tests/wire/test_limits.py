@@ -16,7 +16,7 @@ from app.db import engine
 from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.settings import Settings
-from app.words import Role
+from app.vocabulary import Role
 from tests.exchange.world import enrol
 from tests.hub import GRACE_S, serve
 from tests.wire.counter import COUNTING, Counter

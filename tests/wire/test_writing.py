@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from schema.compiled import Context
 from schema.outbox import Outbox
+from schema.root_fields import Context
 from tests.hub import Hub, serve
 from tests.wire.counter import COUNTING, Counter, Counting
 from tests.wire.raw import connection, subscribe_by_events, subscribe_on_socket

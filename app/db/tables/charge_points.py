@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE, TSTZMULTIRANGE
 from sqlalchemy.schema import SchemaItem
 
 from app.db.tables.base import Document, Id, Instant, each_of, mask_within, metadata, one_of
-from app.words import (
+from app.vocabulary import (
     AuthMethod,
     ChargePointStatus,
     ChargePointType,

@@ -7,7 +7,7 @@ each page free, so that updates stay within their page.
 from sqlalchemy import Boolean, CheckConstraint, Column, Index, Table, Text, func, text
 
 from app.db.tables.base import Id, Instant, metadata, one_of
-from app.words import MajorStatus, MinorStatus
+from app.vocabulary import MajorStatus, MinorStatus
 
 NARROW = {"fillfactor": 50}
 ALLOWED_PAIRS = (

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Identity, Index, Inte
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app.db.tables.base import Id, Instant, metadata, one_of
-from app.words import LogKind
+from app.vocabulary import LogKind
 
 #: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`: through whom it was seen before, where
 #: that changed or it is gone (SIGHT: whose EVSEs, the entity then is none; null where it is about the PSO that is it).

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.db.tables.base import Id, Instant, mask_within, metadata, views
 from app.db.tables.charge_points import NO_WORDS, position_columns
-from app.words import Restriction
+from app.vocabulary import Restriction
 
 #: A spot that its PSO published, or that waits for its PSO: known only because an EVSE's operator linked it.
 #: `own_longitude` and `own_latitude` are the PSO's word; the position where the spot is found is that, or else the one

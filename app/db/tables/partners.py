@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app.db.tables.base import Document, Id, Instant, metadata, one_of
-from app.words import ContractStatus, Role
+from app.vocabulary import ContractStatus, Role
 
 NEW_ID = text("gen_random_uuid()")
 

@@ -1,0 +1,1 @@
+"""Pure readers of other formats, each with a mapping page."""

@@ -1,0 +1,1 @@
+"""The French register of charge points: static data and live status."""

@@ -1,0 +1,1 @@
+"""Charge points as operators publish them."""

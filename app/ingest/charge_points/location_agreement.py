@@ -1,0 +1,128 @@
+"""The EVSEs of one location agree on its address and position: which items of an upload may go in.
+
+Judged on the state after the upload. EVSEs whose place the upload leaves as it is decide; where there are none, the
+most frequent word of the upload wins. A refused item leaves its EVSE where it was, so one refusal may bring about
+others.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from app.ids import separated_evse_id
+from app.ingest.charge_points.rows import Place
+
+
+class LocationKey(NamedTuple):
+    operator_no: int
+    location_id: str
+
+
+class Spot(NamedTuple):
+    """Where an EVSE is: its location, and what it says of it."""
+
+    location: LocationKey
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a location's EVSEs must say, and one that says it: one that stays, or else the first of the majority."""
+
+    place: Place
+    evse_id: str
+    by_majority: bool = False
+
+
+def find_mismatches(
+    wanted: Mapping[str, Spot],
+    before: Mapping[str, Spot],
+    standing: Mapping[LocationKey, Standing],
+) -> dict[str, Standing]:
+    """Give the EVSEs that must be refused, each with what stands against it.
+
+    `wanted`: where the upload puts its EVSEs, in its order. `before`: where those of them that exist are now.
+    `standing`: what EVSEs that the upload does not name say of its locations.
+
+    Whoever stays speaks first, with everything that follows from it; then the locations without such EVSEs are settled
+    one after the other, each with everything that follows. The refused set only grows, and a location is settled at
+    most twice, so the work is proportional to the upload.
+    """
+    agreement = _Agreement(wanted, before, standing)
+    for location in list(agreement.open):
+        if location in agreement.held:
+            agreement.settle(location)
+    for location in agreement.open:
+        if location not in agreement.held:
+            agreement.choose(location)
+    return agreement.refused
+
+
+class _Agreement:
+    """The state of one decision: what is held by EVSEs that stay, what is still open, what is refused."""
+
+    def __init__(
+        self,
+        wanted: Mapping[str, Spot],
+        before: Mapping[str, Spot],
+        standing: Mapping[LocationKey, Standing],
+    ) -> None:
+        self.before = before
+        self.held = dict(standing)
+        self.open: dict[LocationKey, dict[str, Place]] = {}
+        self.refused: dict[str, Standing] = {}
+        for evse_id, spot in wanted.items():
+            self.open.setdefault(spot.location, {})[evse_id] = spot.place
+            if before.get(evse_id) == spot:
+                self.held.setdefault(spot.location, Standing(spot.place, evse_id))
+
+    def settle(self, location: LocationKey) -> None:
+        """Refuse what contradicts a held location, and whatever follows from that."""
+        pending = [location]
+        while pending:
+            each = pending.pop()
+            pending += self._refuse_all_but(each, self.held[each])
+
+    def choose(self, location: LocationKey) -> None:
+        """Let the most frequent word win, the earlier of two equally frequent ones."""
+        places = self.open[location]
+        [(place, count)] = Counter(places.values()).most_common(1)
+        if count == len(places):
+            return
+        first = next(evse_id for evse_id, each in places.items() if each == place)
+        for held in self._refuse_all_but(location, Standing(place, first, by_majority=True)):
+            self.settle(held)
+
+    def _refuse_all_but(self, location: LocationKey, standing: Standing) -> list[LocationKey]:
+        """Refuse what says something else; give the open locations that these EVSEs, staying where they were, hold."""
+        places = self.open[location]
+        held: list[LocationKey] = []
+        for evse_id in [evse_id for evse_id, place in places.items() if place != standing.place]:
+            del places[evse_id]
+            self.refused[evse_id] = standing
+            previous = self.before.get(evse_id)
+            if previous is None or previous.location in self.held:
+                continue
+            self.held[previous.location] = Standing(previous.place, evse_id)
+            if previous.location in self.open:
+                held.append(previous.location)
+        return held
+
+
+def describe_mismatch(spot: Spot, standing: Standing) -> str:
+    """Say in a sentence what stands, who says so, and what was said instead."""
+    others = "most EVSEs of this upload put it at" if standing.by_majority else "it stands at"
+    return (
+        f"location {spot.location.location_id}: {others} {describe_place(standing.place)}"
+        f" ({separated_evse_id(standing.evse_id)}), this item says {describe_place(spot.place)};"
+        " EVSEs of one location agree on address and coordinates, so move all of them in one upload"
+    )
+
+
+def describe_place(place: Place) -> str:
+    """Write an address and a position for people."""
+    longitude, latitude, house_number, address, city, zip_code, country = place
+    street = " ".join(filter(None, (address, house_number)))
+    town = " ".join(filter(None, (zip_code, city)))
+    return f"{', '.join(filter(None, (street, town, country)))} at {latitude:.6f}, {longitude:.6f}"

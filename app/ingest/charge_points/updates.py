@@ -1,0 +1,229 @@
+"""What becomes of uploaded charge points: who may write them, which go in, and what is said of the others.
+
+A small upload is one short transaction, a big one several, location after location. What needs no database is computed
+before. The operator is locked, so that the agreement of locations is judged on a state that nobody else changes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from app.db.engine import Connection, Database, Session
+from app.ids import separated_party_id
+from app.ingest.charge_points import tables as evse_tables
+from app.ingest.charge_points.location_agreement import LocationKey, Spot, Standing, describe_mismatch, find_mismatches
+from app.ingest.charge_points.rows import content_of, hash_of, place_of
+from app.ingest.charge_points.tables import StoredEvse, StoredLocation
+from app.ingest.nouns import CHARGE_POINTS
+from app.records.charge_point import ChargePoint, Read
+from app.uploads.batch_sizes import Pace
+from app.uploads.checks import Refusal, RefusalCode
+from app.uploads.items import NotItsOperator, Owner, Reason, Report, by_index, read_ids, sort_out
+from app.uploads.locks import OPERATOR, holding, lock_operators, share
+from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
+from app.uploads.yielding import sliced
+
+#: How many EVSEs one transaction takes.
+AT_ONCE: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A charge point on its way in: its index in the upload, and its row but for the time."""
+
+    index: int
+    row: Mapping[str, Any]
+    spot: Spot
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a set of items."""
+
+    accepted: int
+    unchanged: int
+    refused: Mapping[str, Reason]
+
+
+async def update_charge_points(
+    database: Database,
+    items: Sequence[Read],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Add or change charge points of an operator; what cannot go in is refused and keeps its previous record.
+
+    The same upload again changes nothing. Of several items for one EVSE the last one counts.
+    Raises: NotItsOperator.
+    """
+    operator_no = await operator_no_of(database, owner)
+    own, refused = sort_out(items, owner, CHARGE_POINTS)
+    wanted = {each.evse_id: item_of(each, index, operator_no) async for index, each in sliced(own.items())}
+
+    async def finish(connection: Connection, outcome: Outcome) -> Report:
+        late = [
+            CHARGE_POINTS.refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()
+        ]
+        ordered = by_index((*refused, *late))
+        await keep_refusals(connection, owner.partner_id, "updateChargePointList", ordered, now, refusals_kept)
+        return Report(outcome.accepted, outcome.unchanged, 0, ordered)
+
+    async def work(connection: Connection) -> Report:
+        await begin(connection, operator_no, owner, now)
+        return await finish(connection, await put(connection, wanted, now))
+
+    if len(wanted) <= AT_ONCE:
+        return await database.write(work, owner.partner_id)
+    async with holding(database, OPERATOR, operator_no, owner.partner_id) as session:
+        await session.write(lambda connection: begin(connection, operator_no, owner, now))
+        outcome = await _put_much(session, wanted, now)
+        return await session.write(lambda connection: finish(connection, outcome))
+
+
+async def _put_much(session: Session, wanted: Mapping[str, Item], now: datetime) -> Outcome:
+    """Write EVSEs of an operator that is held: decide about all by reading, then write location after location."""
+    before, reasons = await decide(session.connection, wanted)
+    accepted = [evse_id for evse_id in wanted if evse_id not in reasons]
+    changed = [evse_id for evse_id in accepted if _says_something_new(wanted[evse_id], before.get(evse_id))]
+    changed.sort(key=lambda evse_id: wanted[evse_id].spot.location)
+    written, pace = 0, Pace()
+    for piece in pace.slices(changed, group=lambda evse_id: wanted[evse_id].spot.location):
+        some = {evse_id: wanted[evse_id] for evse_id in piece}
+        with pace.timing(len(piece)):
+            outcome = await session.write(
+                lambda connection, some=some: write_changed(connection, some, before, {}, now)
+            )
+        written += outcome.accepted
+    return Outcome(written, len(accepted) - written, reasons)
+
+
+async def remove_charge_points(
+    database: Database,
+    evse_ids: Sequence[Any],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Remove EVSEs of an operator by their ids in any spelling; one that is named twice counts once more as unchanged.
+
+    An unknown id and somebody else's are refused with the same words. Raises: NotItsOperator.
+    """
+    operator_no = await operator_no_of(database, owner)
+    named, malformed = read_ids(evse_ids, CHARGE_POINTS)
+    removed: set[str] = set()
+    refused: tuple[Refusal, ...] = ()
+    for ids in Pace(AT_ONCE).slices(sorted(set(named.values()))):
+
+        async def work(connection: Connection, ids: Sequence[str] = ids) -> set[str]:
+            await begin(connection, operator_no, owner, now)
+            return await evse_tables.delete(connection, ids, [operator_no], now)
+
+        removed |= await database.write(work, owner.partner_id)
+
+    async def finish(connection: Connection) -> None:
+        await begin(connection, operator_no, owner, now)
+        await keep_refusals(connection, owner.partner_id, "removeChargePoints", refused, now, refusals_kept)
+
+    absent = [CHARGE_POINTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+    refused = by_index((*malformed, *absent))
+    await database.write(finish, owner.partner_id)
+    return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), refused)
+
+
+def item_of(charge_point: ChargePoint, index: int, operator_no: int, source: str | None = None) -> Item:
+    """Prepare a charge point: everything of its row that can be known before the transaction."""
+    content = content_of(charge_point, source)
+    row = {**content, "operator_no": operator_no, "content_hash": hash_of(content)}
+    return Item(index, row, Spot(LocationKey(operator_no, charge_point.location_id), place_of(content)))
+
+
+async def put(connection: Connection, wanted: Mapping[str, Item], now: datetime) -> Outcome:
+    """Write EVSEs of an operator that is locked, but for those at odds with their locations."""
+    before, reasons = await decide(connection, wanted)
+    return await write_changed(connection, wanted, before, reasons, now)
+
+
+async def decide(connection: Connection, wanted: Mapping[str, Item]) -> tuple[dict[str, StoredEvse], dict[str, Reason]]:
+    """Say what stands of these EVSEs, and which are at odds with their locations, and why."""
+    before = await evse_tables.find_evses(connection, wanted)
+    moving = moving_spots(wanted, before)
+    locations = await evse_tables.find_locations(connection, {spot.location for spot in moving.values()}, wanted, None)
+    spots = {evse_id: stored.spot for evse_id, stored in before.items()}
+    return before, mismatch_reasons(moving, find_mismatches(moving, spots, standing(locations)))
+
+
+def moving_spots(wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]) -> dict[str, Spot]:
+    """Give the items whose locations something enters or changes; in all others nobody can contradict."""
+    unsettled = {
+        item.spot.location
+        for evse_id, item in wanted.items()
+        if evse_id not in before or before[evse_id].spot != item.spot
+    }
+    return {evse_id: item.spot for evse_id, item in wanted.items() if item.spot.location in unsettled}
+
+
+def standing(locations: Mapping[LocationKey, StoredLocation]) -> dict[LocationKey, Standing]:
+    """Give what EVSEs that stay say of their locations."""
+    return {key: Standing(each.place, each.staying) for key, each in locations.items() if each.staying is not None}
+
+
+def mismatch_reasons(spots: Mapping[str, Spot], mismatches: Mapping[str, Standing]) -> dict[str, Reason]:
+    """Explain mismatches."""
+    return {
+        evse_id: Reason(
+            ".position" if spots[evse_id].place[:2] != against.place[:2] else ".address",
+            RefusalCode.LOCATION_MISMATCH,
+            describe_mismatch(spots[evse_id], against),
+        )
+        for evse_id, against in mismatches.items()
+    }
+
+
+async def write_changed(
+    connection: Connection,
+    wanted: Mapping[str, Item],
+    before: Mapping[str, StoredEvse],
+    refused: Mapping[str, Reason],
+    now: datetime,
+) -> Outcome:
+    """Write what was not refused and says something new."""
+    accepted = [evse_id for evse_id in wanted if evse_id not in refused]
+    changed = [evse_id for evse_id in accepted if _says_something_new(wanted[evse_id], before.get(evse_id))]
+    if not changed:
+        return Outcome(0, len(accepted), refused)
+    touched = {wanted[evse_id].spot.location for evse_id in changed}
+    touched |= {before[evse_id].spot.location for evse_id in changed if evse_id in before}
+    written = await evse_tables.merge(connection, [wanted[evse_id].row for evse_id in changed], touched, now)
+    return Outcome(written, len(accepted) - written, refused)
+
+
+def _says_something_new(item: Item, before: StoredEvse | None) -> bool:
+    return before is None or before.content_hash != item.row["content_hash"]
+
+
+async def operator_no_of(database: Database, owner: Owner) -> int:
+    """Give the number of the operator that an owner acts for. Raises: NotItsOperator."""
+    if owner.operator_no is not None:
+        return owner.operator_no
+    rows = await database.fetch("select no from operator where role_id = $1", owner.role_id)
+    if not rows:
+        raise _not_its_operator(owner)
+    return rows[0]["no"]
+
+
+async def begin(connection: Connection, operator_no: int, owner: Owner, now: datetime) -> None:
+    """Begin an upload of an operator: be its only writer. Raises: NotItsOperator."""
+    # Nothing is written, and no transaction id taken, before it is sure that no list of theirs is on its way.
+    await share(connection, OPERATOR, [operator_no])
+    await note_upload(connection, owner.partner_id, now)
+    roles = await lock_operators(connection, [operator_no])
+    if roles.get(operator_no) != owner.role_id:
+        raise _not_its_operator(owner)
+
+
+def _not_its_operator(owner: Owner) -> NotItsOperator:
+    return NotItsOperator(f"the role that acts here does not hold operator {separated_party_id(owner.party_id)}")

@@ -1,0 +1,1 @@
+"""Parking spots as parking spot operators publish them."""

@@ -1,0 +1,147 @@
+"""What becomes of uploaded parking spots. A small upload is one short transaction, a big one several."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from app.db.engine import Connection, Database
+from app.ids import separated_party_id
+from app.ingest.nouns import PARKING_SPOTS
+from app.ingest.parking.tables import NAMED_SPOTS, columns_of, merge_spots, unpublish
+from app.records.parking_spot import ParkingSpot
+from app.uploads.batch_sizes import Pace
+from app.uploads.checks import Refusal
+from app.uploads.items import NotItsOperator, Owner, Report, by_index, read_ids, sort_out
+from app.uploads.locks import PARKING_OPERATOR, parking_operator_number, share
+from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
+from app.uploads.yielding import sliced
+from app.vocabulary import Restriction, mask_of
+
+ReadSpot = ParkingSpot | Refusal
+
+#: Count up when the same spot must be written again because its row came to mean something else.
+LAYOUT: Final = 1
+
+#: How many spots one transaction takes.
+AT_ONCE: Final = 1_000
+
+
+async def update_parking_spots(
+    database: Database,
+    items: Sequence[ReadSpot],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Add or change parking spots of a PSO; what cannot go in is refused and keeps its previous record.
+
+    The same upload again changes nothing. Of several items for one spot the last one counts.
+    Raises: NotItsOperator.
+    """
+    own, refused = sort_out(items, owner, PARKING_SPOTS)
+    rows = [row_of(spot) async for spot in sliced(own.values())]
+    rows.sort(key=lambda row: row["parking_id"])
+    written = 0
+    for some in Pace(AT_ONCE).slices(rows):
+
+        async def work(connection: Connection, some: Sequence[dict[str, Any]] = some) -> int:
+            await begin(connection, owner, now)
+            columns = columns_of(some)
+            return await merge_spots(connection, columns[0], now, NAMED_SPOTS, *columns)
+
+        written += await database.write(work, partner=owner.partner_id)
+    return await _finish(
+        database,
+        "updateParkingSpotList",
+        owner,
+        Report(written, len(rows) - written, 0, by_index(refused)),
+        now,
+        refusals_kept,
+    )
+
+
+async def _finish(
+    database: Database, operation: str, owner: Owner, report: Report, now: datetime, refusals_kept: int
+) -> Report:
+    """Note an upload and what was refused of it. Raises: NotItsOperator."""
+
+    async def work(connection: Connection) -> Report:
+        await begin(connection, owner, now)
+        await keep_refusals(connection, owner.partner_id, operation, report.refused, now, refusals_kept)
+        return report
+
+    return await database.write(work, partner=owner.partner_id)
+
+
+async def remove_parking_spots(
+    database: Database,
+    parking_ids: Sequence[Any],
+    owner: Owner,
+    now: datetime,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Remove parking spots of a PSO; one that EVSEs link is known by these links only, as before it was published.
+
+    An unknown id, somebody else's and one that was never published are refused with the same words.
+    Raises: NotItsOperator.
+    """
+    named, malformed = read_ids(parking_ids, PARKING_SPOTS)
+    own = sorted({parking_id for parking_id in named.values() if parking_id.startswith(owner.party_id)})
+    removed: set[str] = set()
+    for some in Pace(AT_ONCE).slices(own):
+
+        async def work(connection: Connection, some: Sequence[str] = some) -> set[str]:
+            await begin(connection, owner, now)
+            return await unpublish(connection, some)
+
+        removed |= await database.write(work, partner=owner.partner_id)
+    absent = [PARKING_SPOTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+    refused = by_index((*malformed, *absent))
+    report = Report(0, len(parking_ids) - len(refused) - len(removed), len(removed), refused)
+    return await _finish(database, "removeParkingSpots", owner, report, now, refusals_kept)
+
+
+def row_of(spot: ParkingSpot) -> dict[str, Any]:
+    """Give what the PSO says of a spot as columns, with a hash over it."""
+    at = spot.position
+    content: dict[str, Any] = {
+        "parking_id": spot.parking_id,
+        "own_longitude": None if at is None else _degrees(at.longitude),
+        "own_latitude": None if at is None else _degrees(at.latitude),
+        "restrictions": _restrictions(spot.restrictions),
+        "floor_level": spot.floor_level,
+        "number": spot.number,
+    }
+    said = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return {**content, "content_hash": blake2b(bytes([LAYOUT]) + said, digest_size=16).digest()}
+
+
+_HOLDS: Final = """
+select from partner_role where id = $1 and role = 'PSO' and party_id = $2 and revoked_at is null for share
+"""
+
+
+async def begin(connection: Connection, owner: Owner, now: datetime) -> None:
+    """Begin an upload of a PSO, whose role nobody can revoke meanwhile. Raises: NotItsOperator."""
+    await connection.execute("set local plan_cache_mode = force_custom_plan")
+    await share(connection, PARKING_OPERATOR, [parking_operator_number(owner.party_id)])
+    await note_upload(connection, owner.partner_id, now)
+    if not await connection.fetch(_HOLDS, owner.role_id, owner.party_id):
+        party_id = separated_party_id(owner.party_id)
+        raise NotItsOperator(f"the role that acts here does not hold parking spot operator {party_id}")
+
+
+def _degrees(value: float) -> float:
+    """Round as the hub compares positions; adding zero makes -0.0 and 0.0 the same."""
+    return round(float(value), 6) + 0.0
+
+
+@lru_cache(maxsize=10_000)
+def _restrictions(words: tuple[Restriction, ...]) -> int:
+    return mask_of(words, Restriction)

@@ -1,0 +1,199 @@
+"""The tables of live status, written as sets: what is said becomes what stands; log and history say what changed.
+
+Locks are taken in one order by everybody: statuses of spots by id, then statuses of EVSEs by id. The statement that
+writes reads what stood before from the locked rows, so that it knows what a reader saw and what it sees from now on.
+
+- A word without a ttl stands for as long as the hub trusts it. One that ran out is UNKNOWN for readers, from that
+  instant, whether or not the sweeper (`app.live.expiry`) announced it already; until it did, the row's `due` is set,
+  and whoever writes over it announces it instead.
+- A row is written for every word that is heard; it counts as changed when readers see something new, or its history
+  does. Only then `updated_at` moves.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from app.db.engine import Connection
+from app.records.status import EvseStatus, ParkingStatus
+
+
+class Heard(NamedTuple):
+    """Of a set of words: how many may stand in the place of what stood, and how many changed something."""
+
+    heard: int
+    changed: int
+
+
+# ---------------------------------------------------------------- locks
+
+_LOCK_EVSES: Final = """
+select array_agg(evse_id) from (
+    select evse_id from evse_status
+    where evse_id = any($1::text[] || array(select evse_id from evse_parking_spot where parking_id = any($2::text[])))
+    order by evse_id for no key update
+) as locked
+"""
+
+_LOCK_SPOTS: Final = """
+select array_agg(parking_id) from (
+    select parking_id from parking_status join parking_spot using (parking_id)
+    where parking_id = any($1::text[]) and ($2::integer is null or $2 = any(operator_nos))
+    order by parking_id for no key update of parking_status
+) as locked
+"""
+
+
+async def lock_evses(
+    connection: Connection, evse_ids: Collection[str], parking_ids: Collection[str] = ()
+) -> frozenset[str]:
+    """Lock the statuses of EVSEs, and of those that link these spots; give the ids of those that are there."""
+    return frozenset(await connection.fetchval(_LOCK_EVSES, list(evse_ids), list(parking_ids)) or ())
+
+
+async def lock_spots(
+    connection: Connection, parking_ids: Collection[str], operator_no: int | None = None
+) -> frozenset[str]:
+    """Lock the statuses of spots, if need be only of those that EVSEs of an operator link; give the ids."""
+    return frozenset(await connection.fetchval(_LOCK_SPOTS, list(parking_ids), operator_no) or ())
+
+
+# ---------------------------------------------------------------- EVSEs
+
+#: `alive`: what stood had not run out. `owed`: it had, and nobody announced it yet. `swept`: it had, and the sweeper
+#: wrote that into the history. What ran out before the hub heard of it has neither; only its successor closes it.
+_WRITE_EVSES: Final = """
+with said as (
+    select * from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
+    as said (evse_id, major, minor, ttl, at, expires_at)
+), met as (
+    select said.*, said.expires_at > $1 as lives,
+        stood.major as stood_major, stood.minor as stood_minor, stood.expires_at as stood_until,
+        stood.updated_at as stood_since, stood.due as stood_due, coalesce(stood.expires_at > $1, false) as alive,
+        coalesce(stood.blocked_until > $1, false) as blocked
+    from said join evse_status as stood using (evse_id)
+    where stood.at is null or said.at >= stood.at
+), told as (
+    select met.*, stood_due is not null and not alive as owed,
+        stood_major <> 'UNKNOWN' and stood_due is null and stood_since < stood_until and not alive as swept,
+        coalesce(stood_until <= at, false) as over,
+        case when major <> 'UNKNOWN' and lives then least(stood_due, expires_at) end as due
+    from met
+), judged as materialized (
+    select told.*,
+        owed or row(case when alive then stood_major else 'UNKNOWN' end, case when alive then stood_minor end)
+            is distinct from row(case when lives then major else 'UNKNOWN' end, case when lives then minor end)
+            as announced,
+        row(major, minor) is distinct from row(
+            case when swept or over then 'UNKNOWN' else stood_major end,
+            case when not (swept or over) then stood_minor end
+        ) as remembered
+    from told
+), written as (
+    update evse_status as status set
+        major = judged.major, minor = judged.minor, ttl = judged.ttl, at = judged.at, expires_at = judged.expires_at,
+        due = judged.due,
+        updated_at = case when announced or remembered or not lives then $1 else coalesce(stood_since, $1) end
+    from judged where status.evse_id = judged.evse_id
+    and row(status.major, status.minor, status.ttl, status.at, status.expires_at, status.due)
+        is distinct from row(judged.major, judged.minor, judged.ttl, judged.at, judged.expires_at, judged.due)
+), entered as (
+    insert into status_expiry (due, kind, entity_id)
+    select due, 'EVSE_STATUS', evse_id from judged where due is distinct from stood_due and due is not null
+    on conflict do nothing
+), closed as (
+    insert into status_history (evse_id, at, major)
+    select evse_id, stood_until, 'UNKNOWN' from judged
+    where over and not swept and stood_major <> 'UNKNOWN' and (stood_until < at or not remembered)
+), opened as (
+    insert into status_history (evse_id, at, major, minor)
+    select evse_id, case when swept then greatest(at, stood_until) else at end, major, minor
+    from judged where remembered
+), logged as (
+    insert into change (kind, entity_id, was_available)
+    select 'EVSE_STATUS', evse_id, stood_major = 'AVAILABLE' and (owed or (alive and not blocked))
+    from judged where announced
+)
+select count(*) as heard, count(*) filter (where announced or remembered) as changed from judged
+"""
+
+
+async def write_evses(connection: Connection, words: Sequence[EvseStatus], now: datetime, trust: timedelta) -> Heard:
+    """Write what is said of EVSEs whose statuses are locked; at most one word for each, in the order of their ids."""
+    row = await connection.fetchrow(
+        _WRITE_EVSES,
+        now,
+        [word.evse_id for word in words],
+        [word.major for word in words],
+        [word.minor for word in words],
+        [word.ttl for word in words],
+        [word.at for word in words],
+        [word.ttl or word.at + trust for word in words],
+    )
+    assert row is not None
+    return Heard(row["heard"], row["changed"])
+
+
+# ---------------------------------------------------------------- spots
+
+#: `$7`: the words are the PSO's own. The clocks of operators and PSOs are not compared: between the two the PSO's word
+#: wins while it is in force.
+_WRITE_SPOTS: Final = """
+with said as (
+    select * from unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+    as said (parking_id, status, ttl, at, expires_at)
+), met as (
+    select said.*, said.expires_at > $1 as lives, stood.status as stood_status, stood.due as stood_due,
+        stood.updated_at as stood_since, coalesce(stood.expires_at > $1, false) as alive
+    from said join parking_status as stood using (parking_id)
+    where stood.at is null or case
+        when stood.by_pso = $7 then said.at >= stood.at
+        else said.expires_at > $1 and ($7 or stood.expires_at <= $1)
+    end
+), judged as materialized (
+    select met.*,
+        (stood_due is not null and not alive) or (case when alive then stood_status else 'UNKNOWN' end)
+            is distinct from (case when lives then status else 'UNKNOWN' end) as announced,
+        case when status <> 'UNKNOWN' and lives then least(stood_due, expires_at) end as due
+    from met
+), written as (
+    update parking_status as spot set
+        status = judged.status, ttl = judged.ttl, at = judged.at, expires_at = judged.expires_at, due = judged.due,
+        by_pso = $7, updated_at = case when announced then $1 else coalesce(stood_since, $1) end
+    from judged where spot.parking_id = judged.parking_id
+    and row(spot.status, spot.ttl, spot.at, spot.expires_at, spot.due, spot.by_pso)
+        is distinct from row(judged.status, judged.ttl, judged.at, judged.expires_at, judged.due, $7)
+), entered as (
+    insert into status_expiry (due, kind, entity_id)
+    select due, 'PARKING_STATUS', parking_id from judged where due is distinct from stood_due and due is not null
+    on conflict do nothing
+), logged as (
+    insert into change (kind, entity_id) select 'PARKING_STATUS', parking_id from judged where announced
+)
+select count(*) as heard, count(*) filter (where announced) as changed from judged
+"""
+
+_REFRESH_LINKED: Final = """
+select refresh_blocked(array(select distinct evse_id from evse_parking_spot where parking_id = any($1::text[])), $2)
+"""
+
+
+async def write_spots(
+    connection: Connection, words: Sequence[ParkingStatus], now: datetime, trust: timedelta, by_pso: bool
+) -> Heard:
+    """Write what is said of spots whose statuses, and those of the EVSEs that link them, are locked."""
+    parking_ids = [word.parking_id for word in words]
+    row = await connection.fetchrow(
+        _WRITE_SPOTS,
+        now,
+        parking_ids,
+        [word.status for word in words],
+        [word.ttl for word in words],
+        [word.at for word in words],
+        [word.ttl or word.at + trust for word in words],
+        by_pso,
+    )
+    assert row is not None
+    if row["heard"] > 0:
+        await connection.execute(_REFRESH_LINKED, parking_ids, now)
+    return Heard(row["heard"], row["changed"])

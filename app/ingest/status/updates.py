@@ -1,0 +1,147 @@
+"""What becomes of live status: who may say what, which word counts, and what is said of the others.
+
+One upload is one short transaction with a fixed number of statements. Rules:
+
+- An operator speaks of its EVSEs, and of the spots that these link; a PSO of the spots under its party id, also of
+  those that it never published. Anything else is refused with the same words, whether or not it is there.
+- What a PSO says of a spot replaces an operator's word and stands until it runs out; till then an operator's is
+  `unchanged`, whatever the `at` of either. What ran out before it came never replaces the other's.
+- Else a word with an older `at` than what stands is `unchanged`, and so is what an upload says of an EVSE or a spot
+  besides its newest word (of equally new ones the last): nobody could ever see it, so it is not history either.
+- A word that only lasts longer than what stands, or says the same again, is `unchanged` too.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from app.db.engine import Connection, Database
+from app.ids import party_of, separated_party_id
+from app.ingest.nouns import EVSE_STATUSES, PARKING_STATUSES
+from app.ingest.status.tables import lock_evses, lock_spots, write_evses, write_spots
+from app.records.status import EvseStatus, ParkingStatus
+from app.uploads.checks import Refusal, RefusalCode
+from app.uploads.items import NotItsOperator, Noun, Owner, Reason, Report, by_index, count_items, records
+from app.uploads.refusals import REFUSALS_KEPT, keep_refusals
+from app.vocabulary import Role
+
+Word = TypeVar("Word", EvseStatus, ParkingStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload(Generic[Word]):
+    """What an upload says: of each id the word that counts, in the order of the ids, and where it is spoken of."""
+
+    words: dict[str, Word]
+    indices: dict[str, list[int]]
+    refused: list[Refusal]
+
+
+async def update_status(
+    database: Database,
+    evses: Sequence[EvseStatus | Refusal],
+    spots: Sequence[ParkingStatus | Refusal],
+    owner: Owner,
+    role: Role,
+    now: datetime,
+    trust: timedelta,
+    *,
+    refusals_kept: int = REFUSALS_KEPT,
+) -> Report:
+    """Take in what an operator or a PSO says of EVSEs and spots; what cannot go in is refused.
+
+    `trust`: how long a word without a ttl stands. Raises: NotItsOperator.
+    """
+    is_pso = role is Role.PSO
+    no_evse, no_spot = _no_evse(owner), _no_spot(owner, is_pso)
+    of_evses = _sort_out(evses, EVSE_STATUSES, no_evse, lambda id_: not is_pso and party_of(id_) == owner.party_id)
+    # Which spots an operator may speak of, the links say.
+    of_spots = _sort_out(spots, PARKING_STATUSES, no_spot, lambda id_: not is_pso or party_of(id_) == owner.party_id)
+
+    async def work(connection: Connection) -> Report:
+        operator_no = await _begin(connection, owner, role, now)
+        known_spots = await lock_spots(connection, of_spots.words, operator_no) if of_spots.words else _NONE
+        needed = of_evses.words or known_spots
+        known_evses = await lock_evses(connection, of_evses.words, known_spots) if needed else _NONE
+        changed = 0
+        if spot_words := [word for id_, word in of_spots.words.items() if id_ in known_spots]:
+            changed += (await write_spots(connection, spot_words, now, trust, is_pso)).changed
+        if evse_words := [word for id_, word in of_evses.words.items() if id_ in known_evses]:
+            changed += (await write_evses(connection, evse_words, now, trust)).changed
+        refused = (
+            *_all_refused(of_evses, known_evses, EVSE_STATUSES, no_evse),
+            *_all_refused(of_spots, known_spots, PARKING_STATUSES, no_spot),
+        )
+        await keep_refusals(connection, owner.partner_id, "updateStatus", refused, now, refusals_kept)
+        accounted = Report(changed, 0, 0, refused)
+        return replace(accounted, unchanged=_count(of_evses) + _count(of_spots) - changed - accounted.refused_items)
+
+    return await database.write(work, partner=owner.partner_id)
+
+
+_NONE: Final = frozenset[str]()
+
+
+def _sort_out(
+    items: Sequence[Word | Refusal], noun: Noun[Word], reason: str, may: Callable[[str], bool]
+) -> _Upload[Word]:
+    """Find the word that counts for each id that the sender may speak of."""
+    refused = [item for item in items if isinstance(item, Refusal)]
+    words: dict[str, Word] = {}
+    indices: dict[str, list[int]] = {}
+    for index, word in records(items):
+        id_ = noun.id_of(word)
+        if not may(id_):
+            refused.append(_absent(noun, index, id_, reason))
+            continue
+        indices.setdefault(id_, []).append(index)
+        if id_ not in words or word.at >= words[id_].at:
+            words[id_] = word
+    return _Upload(dict(sorted(words.items())), indices, refused)
+
+
+def _count(upload: _Upload[Any]) -> int:
+    return sum(map(len, upload.indices.values())) + count_items(upload.refused)
+
+
+def _all_refused(upload: _Upload[Word], known: frozenset[str], noun: Noun[Word], reason: str) -> tuple[Refusal, ...]:
+    unknown = [id_ for id_ in upload.words if id_ not in known]
+    late = [_absent(noun, index, id_, reason) for id_ in unknown for index in upload.indices[id_]]
+    return by_index((*upload.refused, *late))
+
+
+def _absent(noun: Noun[Any], index: int, id_: str, reason: str) -> Refusal:
+    message = f"{noun.separated(id_)} is {reason}"
+    return noun.refusal(index, id_, Reason(f".{noun.id_field}", RefusalCode.INVALID_ID, message))
+
+
+def _no_evse(owner: Owner) -> str:
+    return f"no charge point of {separated_party_id(owner.party_id)}"
+
+
+def _no_spot(owner: Owner, is_pso: bool) -> str:
+    party_id = separated_party_id(owner.party_id)
+    return f"no parking spot of {party_id}" if is_pso else f"no parking spot that EVSEs of {party_id} link"
+
+
+#: The time of the upload is noted now and then, and never by waiting: status comes often, and many at once.
+_BEGIN: Final = """
+with noted as (
+    update partner set last_upload_at = $4 where id = (
+        select id from partner
+        where id = $5 and (last_upload_at is null or last_upload_at < $4::timestamptz - interval '10 seconds')
+        for no key update skip locked
+    )
+)
+select (select no from operator where role_id = partner_role.id) as operator_no
+from partner_role where id = $1 and role = $2 and party_id = $3 and revoked_at is null
+"""
+
+
+async def _begin(connection: Connection, owner: Owner, role: Role, now: datetime) -> int | None:
+    """Begin an upload; give the number of the operator that is speaking. Raises: NotItsOperator."""
+    row = await connection.fetchrow(_BEGIN, owner.role_id, role, owner.party_id, now, owner.partner_id)
+    if row is None or (row["operator_no"] is None and role is Role.EVSE_OPERATOR):
+        raise NotItsOperator(f"the role that acts here does not hold {separated_party_id(owner.party_id)}")
+    return None if role is Role.PSO else row["operator_no"]

@@ -1,0 +1,1 @@
+"""The canonical records: what every reader yields and every upload is checked as."""

@@ -1,0 +1,181 @@
+"""From an item of `evses` or `parkingSpots` of a status upload, as plain JSON values, to a checked word about a status.
+
+The whole list is decoded at once, since it is long and mostly right; only where that fails each item is looked at by
+itself. Source: OCHP 1.4, live status: which minor status goes with which major one. The hub's own: what ran out already
+is refused, and what is said to have happened more than five minutes from now.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from app.combined_status import ALLOWED_MINORS
+from app.ids import InvalidId, normalise_evse_id, normalise_parking_id, storable
+from app.records.base import Record
+from app.records.status import EvseStatus, ParkingStatus
+from app.uploads.checks import Flaw, Instant, Refusal, RefusalCode, flaws, is_object
+from app.vocabulary import MajorStatus, MinorStatus
+
+MOST_REFUSALS: Final = 20
+#: How far a sender's clock may be ahead.
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
+#: Nothing was said of charge points before, and nothing is for ever: what databases and calendars can hold.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+
+
+class EvseStatusInput(Record, frozen=True, kw_only=True):
+    """One item as sent: right in shape, its id not yet normalised."""
+
+    evse_id: str
+    major: MajorStatus
+    minor: MinorStatus | None = None
+    ttl: Instant | None = None
+    at: Instant | None = None
+
+
+class ParkingStatusInput(Record, frozen=True, kw_only=True):
+    """One item as sent: right in shape, its id not yet normalised."""
+
+    parking_id: str
+    status: MajorStatus
+    ttl: Instant | None = None
+    at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """When an upload is heard, and what it says once for all its items."""
+
+    now: datetime
+    ttl: datetime | None = None
+
+
+Sent = TypeVar("Sent", EvseStatusInput, ParkingStatusInput)
+Word = TypeVar("Word", EvseStatus, ParkingStatus)
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[Sent, Word]):
+    argument: str
+    id_field: str
+    input: type[Sent]
+    inputs: Any
+    read: Callable[[Sent, Hearing], Word]
+
+
+def read_evse_statuses(raw: Sequence[Any], hearing: Hearing) -> list[EvseStatus | Refusal]:
+    """Check the items of `evses`: each gives its word, or every refusal (at least one). Never raises on JSON values."""
+    return _read_all(raw, hearing, _EVSES)
+
+
+def read_parking_statuses(raw: Sequence[Any], hearing: Hearing) -> list[ParkingStatus | Refusal]:
+    """Check the items of `parkingSpots`, as `read_evse_statuses` does."""
+    return _read_all(raw, hearing, _SPOTS)
+
+
+def _read_all(raw: Sequence[Any], hearing: Hearing, kind: _Kind[Sent, Word]) -> list[Word | Refusal]:
+    items: list[Word | Refusal] = []
+    for index, sent in enumerate(_decode(raw, kind)):
+        try:
+            if sent is None:
+                raise _Flawed(*_shape_flaws(raw[index], kind))
+            items.append(kind.read(sent, hearing))
+        except _Flawed as flawed:
+            items += [_refusal(flaw, raw[index], index, kind) for flaw in flawed.args]
+        except InvalidId as error:
+            flaw = Flaw(f".{kind.id_field}", RefusalCode.INVALID_ID, error.message)
+            items.append(_refusal(flaw, raw[index], index, kind))
+    return items
+
+
+def _decode(raw: Sequence[Any], kind: _Kind[Sent, Any]) -> Sequence[Sent | None]:
+    try:
+        return msgspec.convert(raw, kind.inputs)
+    except ValueError:  # msgspec.ValidationError, and UnicodeEncodeError for lone surrogates
+        return [_decode_one(each, kind) for each in raw]
+
+
+def _decode_one(raw: Any, kind: _Kind[Sent, Any]) -> Sent | None:
+    try:
+        return msgspec.convert(raw, kind.input)
+    except ValueError:
+        return None
+
+
+class _Flawed(Exception):
+    """An item that stays out; its arguments are the flaws."""
+
+    args: tuple[Flaw, ...]
+
+
+def _shape_flaws(raw: Any, kind: _Kind[Any, Any]) -> list[Flaw]:
+    wrong = list(islice(flaws(raw, msgspec.inspect.type_info(kind.input)), MOST_REFUSALS))
+    return wrong or [Flaw("", RefusalCode.WRONG_TYPE, f"the item does not have the shape of {kind.input.__name__}")]
+
+
+def _evse_status(sent: EvseStatusInput, hearing: Hearing) -> EvseStatus:
+    at, ttl = _instants(sent.at, sent.ttl, hearing)
+    _check_pair(sent.major, sent.minor)
+    return EvseStatus(normalise_evse_id(sent.evse_id), sent.major, sent.minor, ttl, at)
+
+
+def _parking_status(sent: ParkingStatusInput, hearing: Hearing) -> ParkingStatus:
+    at, ttl = _instants(sent.at, sent.ttl, hearing)
+    return ParkingStatus(normalise_parking_id(sent.parking_id), sent.status, ttl, at)
+
+
+def _check_pair(major: MajorStatus, minor: MinorStatus | None) -> None:
+    """Refuse a minor status that the major one does not take."""
+    if minor not in ALLOWED_MINORS[major]:
+        possible = ", ".join(each or "none" for each in ALLOWED_MINORS[major])
+        raise _Flawed(
+            Flaw(".minor", RefusalCode.STATUS_PAIR, f"{minor} does not go with {major}; possible: {possible}")
+        )
+
+
+def _instants(at: datetime | None, ttl: datetime | None, hearing: Hearing) -> tuple[datetime, datetime | None]:
+    """Check when a status came about and when it runs out; absent: now, and what the upload says for all its items."""
+    at = hearing.now if at is None else at
+    wrong = at_flaw(at, hearing.now)
+    if wrong is not None:
+        raise _Flawed(wrong)
+    if ttl is None:
+        ttl = hearing.ttl
+    if ttl is not None and not hearing.now < ttl < LATEST:
+        expected = f"expected an instant after now, {_shown(hearing.now)}, and before {LATEST.year}"
+        raise _Flawed(Flaw(".ttl", RefusalCode.OUT_OF_RANGE, f"{_shown(ttl)} is not possible; {expected}"))
+    if ttl is not None and ttl <= at:
+        raise _Flawed(Flaw(".ttl", RefusalCode.ORDER, f"{_shown(ttl)} is not after the status itself, {_shown(at)}"))
+    return at, ttl
+
+
+def at_flaw(at: datetime, now: datetime) -> Flaw | None:
+    """Say what is wrong with the time of a status, if anything is."""
+    if EARLIEST <= at <= now + CLOCKS_DIFFER:
+        return None
+    latest = f"at most five minutes after now, {_shown(now)}"
+    message = f"{_shown(at)} is not possible; expected an instant from {EARLIEST.year} on and {latest}"
+    return Flaw(".at", RefusalCode.OUT_OF_RANGE, message)
+
+
+def _shown(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def _refusal(flaw: Flaw, raw: Any, index: int, kind: _Kind[Any, Any]) -> Refusal:
+    sent_id = raw.get(kind.id_field) if is_object(raw) else None
+    return Refusal(
+        path=f"{kind.argument}[{index}]{flaw.path}",
+        index=index,
+        id=storable(sent_id, 64) if isinstance(sent_id, str) else None,
+        code=flaw.code,
+        message=flaw.message,
+    )
+
+
+_EVSES: Final = _Kind("evses", "evseId", EvseStatusInput, list[EvseStatusInput], _evse_status)
+_SPOTS: Final = _Kind("parkingSpots", "parkingId", ParkingStatusInput, list[ParkingStatusInput], _parking_status)

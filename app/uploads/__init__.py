@@ -1,0 +1,1 @@
+"""What every upload shares: checks, refusals, whole lists, locks, batch sizes."""

@@ -1,0 +1,282 @@
+"""How changes are shown: the selection of a page of changes, compiled; what it asks of EVSEs and spots is read for all.
+
+Who asks the same is shown the same text, made once. Only where an answer depends on who asks (spots show EVSEs,
+or where one of them is, and not everybody sees the same ones) or on the area (distances), those who differ in that are
+kept apart.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import orjson
+from graphql.execution.values import VariableValues
+
+from app.auth import Caller
+from app.db.engine import Database
+from app.ids import separated_evse_id, separated_parking_id
+from app.live.interest import EVSE_KINDS
+from app.live.matching import Told
+from app.read.areas import GIVEN, AreaKind
+from app.read.evses import EvseSearch
+from app.read.execute import read
+from app.read.parking import SpotSearch
+from app.read.plan import (
+    Column,
+    Computed,
+    Constant,
+    Counted,
+    Field,
+    Given,
+    Name,
+    Nodes,
+    PageInfo,
+    PageLeaf,
+    SameRow,
+    Selection,
+    ToMany,
+    ToOne,
+    Via,
+)
+from app.read.search import Request, Search
+from app.read.statements import STATEMENTS
+from app.visibility import Sight
+from app.vocabulary import ChangeAction, Role
+from schema.areas import Asked
+from schema.root_fields import encode
+from schema.select import Selected
+
+#: What everybody may see who may see the row it hangs on is read once for all, as one who sees everything.
+HUB = Caller(UUID(int=0), 0, UUID(int=0), "", Role.ADMINISTRATOR, None)
+IDS_AT_ONCE = 500
+CALLERS_OWN = frozenset({"caller_role_id", "caller_partner_id"})
+ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: A change as text, once for each time that the selection asks for `changes`.
+Rendered = tuple[str, ...]
+#: What was asked of an EVSE or spot, by the number of the field that asked.
+Shown = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What is asked of EVSEs, or of spots: everything any field asks of them, in one selection."""
+
+    search: Any
+    key: str
+    selection: Selection
+    asks: bool
+
+    @classmethod
+    def of(cls, search: Any, key: str, asked: Sequence[Field]) -> "_Rows":
+        objects = (Field(str(number), SameRow(), each.fields) for number, each in enumerate(asked))
+        nodes = Field("nodes", Nodes(), (Field("id", Column((key,))), *objects))
+        page = (Field("end", PageLeaf("endCursor")), Field("more", PageLeaf("hasNextPage")))
+        return cls(search, key, Selection((nodes, Field("page", PageInfo(), page))), len(asked) > 0)
+
+    def by_id(self, area: Asked) -> Search:
+        return self.search(area=area[0], filters=frozenset({f"{self.key}s"}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A page's selection taken apart. `changes`: of each field that asks for changes, its fields."""
+
+    page: tuple[Field, ...]
+    changes: tuple[tuple[Field, ...], ...]
+    evses: _Rows
+    spots: _Rows
+
+
+@lru_cache(1_000)
+def _plan_of(selection: Selection) -> _Plan:
+    changes = tuple(each.fields for each in selection.fields if _name(each) == "changes")
+    evses = [each for fields in changes for each in fields if _name(each) == "evse"]
+    spots = [each for fields in changes for each in fields if _name(each) == "parkingSpot"]
+    return _Plan(
+        selection.fields,
+        changes,
+        _Rows.of(EvseSearch, "evse_id", evses),
+        _Rows.of(SpotSearch, "parking_id", spots),
+    )
+
+
+def _name(asked: Field) -> str | None:
+    return asked.read.name if isinstance(asked.read, PageLeaf) else None
+
+
+@dataclass(slots=True)
+class Rendering:
+    """Shows changes as one selection asks, to one or to all who ask it.
+
+    `area`: what distances are measured from. `root_key`: pages are whole GraphQL results with this key; None: values.
+    """
+
+    database: Database
+    caller: Caller | None
+    selected: Selected
+    variables: VariableValues
+    area: Asked
+    root_key: str | None = None
+    key: Hashable = field(init=False, default=None)
+
+    async def prepare(self) -> "Rendering":
+        """Find out what the answer depends on; gives itself."""
+        selection, nested = self.selected.bind(self.variables, ANY_TIME)
+        plan = _plan_of(selection)
+        fields = [*plan.evses.selection.fields, *plan.spots.selection.fields]
+        if not _asks(fields, Given) or self.area[0] not in GIVEN:
+            self.area = (AreaKind.EVERYWHERE, {})
+        if not (await self._depends_on_caller(plan.evses) or await self._depends_on_caller(plan.spots)):
+            self.caller = HUB
+        role_id = self.caller.role_id if self.caller else None
+        self.key = (selection, encode([nested, self.area[1]]), self.area[0], role_id, self.root_key)
+        return self
+
+    async def _depends_on_caller(self, rows: _Rows) -> bool:
+        if any(not each.visible_with_parent for each in _relations(rows.selection.fields)):
+            return True
+        statement = await STATEMENTS.get(rows.selection, rows.by_id(self.area), Sight.ADMINISTRATOR)
+        return statement.veiled or not CALLERS_OWN.isdisjoint(statement.parameters)
+
+    # ---------------------------------------------------------------- changes
+
+    async def render(self, told: Sequence[Told]) -> list[Rendered]:
+        """Show changes, each as it is now; what is not there any more as removed."""
+        now = datetime.now(UTC)
+        selection, nested = self.selected.bind(self.variables, now)
+        plan = _plan_of(selection)
+        there = [each for each in told if each.action is ChangeAction.UPSERTED]
+        evses = await self._shown(plan.evses, [each.id for each in there if each.kind in EVSE_KINDS], now, nested)
+        spots = await self._shown(plan.spots, [each.id for each in there if each.kind not in EVSE_KINDS], now, nested)
+        return [_rendered(plan, each, evses, spots) for each in told]
+
+    async def _shown(
+        self, rows: _Rows, ids: Iterable[str], now: datetime, nested: Mapping[str, Any]
+    ) -> Mapping[str, Shown] | None:
+        """Read what is asked of these; None when nothing is."""
+        if not rows.asks:
+            return None
+        shown: dict[str, Shown] = {}
+        listed = sorted(set(ids))
+        for start in range(0, len(listed), IDS_AT_ONCE):
+            some = listed[start : start + IDS_AT_ONCE]
+            request = Request(rows.by_id(self.area), {**self.area[1], f"{rows.key}s": some}, len(some))
+            answer = await read(self.database, self.caller, rows.selection, request, now, nested)
+            shown |= {node["id"]: node for node in answer["nodes"]}
+        return shown
+
+    async def listed(
+        self, request: Request, caller: Caller | None, of_evses: bool
+    ) -> tuple[list[tuple[str, Shown]], str | None]:
+        """Read a page of a list: ids with what is asked of them, and where the next page begins, if there is one."""
+        now = datetime.now(UTC)
+        selection, nested = self.selected.bind(self.variables, now)
+        plan = _plan_of(selection)
+        rows = plan.evses if of_evses else plan.spots
+        answer = await read(self.database, caller, rows.selection, request, now, nested)
+        page = answer["page"]
+        return [(node["id"], node) for node in answer["nodes"]], page["end"] if page["more"] else None
+
+    def rendered(self, told: Told, shown: Shown) -> Rendered:
+        """Show a change of which everything asked was read."""
+        plan = _plan_of(self.selected.bind(self.variables, ANY_TIME)[0])
+        evses, spots = ({told.id: shown}, None) if told.kind in EVSE_KINDS else (None, {told.id: shown})
+        return _rendered(plan, told, evses, spots)
+
+    # ---------------------------------------------------------------- pages
+
+    def page(self, cursor: str, more: bool, changes: Sequence[Rendered]) -> str:
+        """Put a page together, as the text of a JSON object."""
+        plan = _plan_of(self.selected.bind(self.variables, ANY_TIME)[0])
+        page = "{" + ",".join(_page_members(plan, cursor, more, changes)) + "}"
+        return page if self.root_key is None else f'{{"data":{{{_json(self.root_key)}:{page}}}}}'
+
+
+def _page_members(plan: _Plan, cursor: str, more: bool, changes: Sequence[Rendered]) -> Iterator[str]:
+    number = 0
+    for asked in plan.page:
+        match _name(asked):
+            case "changes":
+                value = "[" + ",".join([each[number] for each in changes]) + "]"
+                number += 1
+            case "hasMore":
+                value = "true" if more else "false"
+            case "cursor":
+                value = f'"{cursor}"'
+            case _:
+                value = _json(_constant(asked))
+        yield f"{_json(asked.key)}:{value}"
+
+
+def _rendered(
+    plan: _Plan, told: Told, evses: Mapping[str, Shown] | None, spots: Mapping[str, Shown] | None
+) -> Rendered:
+    of_evse = told.kind in EVSE_KINDS
+    shown = evses if of_evse else spots
+    if told.action is ChangeAction.UPSERTED and shown is not None and told.id not in shown:
+        told = told.removed()
+    it = shown.get(told.id) if shown is not None and told.action is ChangeAction.UPSERTED else None
+    texts: list[str] = []
+    numbers = {"evse": 0, "parkingSpot": 0}
+    for fields in plan.changes:
+        members: dict[str, Any] = {}
+        for asked in fields:
+            name = _name(asked)
+            if name in numbers:
+                mine = it is not None and of_evse is (name == "evse")
+                members[asked.key] = it[str(numbers[name])] if it is not None and mine else None
+                numbers[name] += 1
+            else:
+                members[asked.key] = _leaf(asked, name, told)
+        texts.append(encode(members).decode())
+    return tuple(texts)
+
+
+def _leaf(asked: Field, name: str | None, told: Told) -> Any:
+    match name:
+        case "kind":
+            return told.kind.value
+        case "action":
+            return told.action.value
+        case "id":
+            return separated_evse_id(told.id) if told.kind in EVSE_KINDS else separated_parking_id(told.id)
+        case "at":
+            return told.at
+        case _:
+            return _constant(asked)
+
+
+def _constant(asked: Field) -> Any:
+    assert isinstance(asked.read, Constant), f"no way to show {asked.read}"
+    return asked.read.value
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _relations(fields: Iterable[Field]) -> Iterator[ToOne | ToMany]:
+    for asked in fields:
+        match asked.read:
+            case ToOne() | ToMany():
+                yield asked.read
+            case Counted(rows, names):
+                yield rows
+                yield from _vias(names)
+            case Column(names) | Computed(names):
+                yield from _vias(names)
+            case _:
+                pass
+        yield from _relations(asked.fields)
+
+
+def _vias(names: Iterable[Name]) -> Iterator[ToOne]:
+    return (name.relation for name in names if isinstance(name, Via))
+
+
+def _asks(fields: Iterable[Field], kind: type) -> bool:
+    return any(isinstance(asked.read, kind) or _asks(asked.fields, kind) for asked in fields)
