@@ -2,7 +2,7 @@
 
 A rule is a predicate over the table's row, in SQL, with the caller as bind parameters; the plan of every read, nested
 ones too, carries it. Private tables are protected a second time by row-level security
-(migrations/versions/0001_foundation.sql).
+(app/db/sql/policies.sql).
 """
 
 from collections.abc import Callable, Mapping
@@ -39,6 +39,7 @@ from app.db.tables import (
     evse,
     evse_parking_spot,
     evse_status,
+    installed_sql,
     list_out_of_force,
     list_part,
     listed_evse,
@@ -254,7 +255,7 @@ RULES: Mapping[str, Rule] = {
     contract.name: _own("first_partner_id", "second_partner_id"),
     audit_log.name: _concerned,
     refusal.name: _own("partner_id"),
-    budget.name: _nobody,
+    **dict.fromkeys((budget.name, installed_sql.name), _nobody),
 }
 
 #: Tables with row-level security: a statement that reads one must say who is asking.

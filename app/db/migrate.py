@@ -1,5 +1,11 @@
-"""Bring a database to the present schema."""
+"""Bring a database to the present schema: tables by migrations, functions, triggers and views from `app/db/sql`.
 
+Migrations change tables only. The files of `app/db/sql` hold the present text of everything else and are installed
+whole whenever one of them is different. A migration drops first what cannot be replaced in place: a view that loses a
+column, a function that returns something else.
+"""
+
+from hashlib import sha256
 from pathlib import Path
 
 from alembic import command
@@ -7,12 +13,26 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.errors import HubError
 from app.settings import Settings
 
 SCRIPTS = Path(__file__).parents[2] / "migrations"
+
+#: In the order in which they are installed: each uses those before it.
+SQL_FILES = (
+    "callers",
+    "visibility",
+    "log",
+    "partitions",
+    "viewer_scope",
+    "status",
+    "charge_points",
+    "parking",
+    "policies",
+    "grants",
+)
 
 #: Any number of processes may start at once; one migrates, the others wait for it.
 MIGRATION_LOCK = 0x0C4B
@@ -38,6 +58,7 @@ async def migrate(dsn: str, settings: Settings) -> None:
             await _prepare(engine, settings.runtime_role)
             async with engine.connect() as connection:
                 await connection.run_sync(_upgrade, settings.runtime_role)
+                await _install_sql(connection, settings.runtime_role)
     finally:
         await engine.dispose()
 
@@ -90,6 +111,21 @@ def _upgrade(connection: Connection, runtime_role: str) -> None:
     config.attributes.update(connection=connection, runtime_role=runtime_role)
     command.upgrade(config, "head")
     connection.commit()
+
+
+async def _install_sql(connection: AsyncConnection, runtime_role: str) -> None:
+    """Install functions, triggers, views, policies and grants, unless they are installed as they are now."""
+    role = connection.dialect.identifier_preparer.quote(runtime_role)
+    texts = [(Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8") for name in SQL_FILES]
+    script = "\n".join(texts).replace("{runtime_role}", role)
+    found = sha256(script.encode()).hexdigest()
+    if (await connection.execute(text("select hash from installed_sql"))).scalar() == found:
+        return
+    # Several statements at once: only the driver's own connection takes them.
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    await driver.execute(f"{script}; delete from installed_sql; insert into installed_sql values ('{found}')")
+    await connection.commit()
 
 
 def _config() -> Config:

@@ -12,7 +12,7 @@ async def complete(database: Database) -> None:
     """Wait until all that is committed now lies below the horizon: other tests' transactions hold it back as well."""
 
     async def number(connection: Connection) -> int:
-        return await connection.fetchval("select transaction_number()")
+        return await connection.fetchval("select pg_current_xact_id()::text::bigint")
 
     last = await database.write(number)
     async with asyncio.timeout(60):

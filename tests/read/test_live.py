@@ -291,7 +291,7 @@ def test_gives_a_position_before_what_is_not_committed(ground: Ground):
 
     async def work(database: Database) -> tuple[int, int]:
         async with database.writes.acquire() as writer, writer.transaction():
-            number = await writer.fetchval("select transaction_number()")
+            number = await writer.fetchval("select pg_current_xact_id()::text::bigint")
             [row] = await asyncio.wait_for(database.fetch("select log_horizon() as horizon"), 10)
             return number, row["horizon"]
 

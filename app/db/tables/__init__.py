@@ -3,6 +3,7 @@
 from app.db.tables.base import metadata, views
 from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, list_out_of_force, location, operator
+from app.db.tables.installed_sql import installed_sql
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
 from app.db.tables.live import evse_status, parking_status, status_expiry, status_history
 from app.db.tables.log import change, log_mark, log_state
@@ -19,6 +20,7 @@ __all__ = [
     "evse",
     "evse_parking_spot",
     "evse_status",
+    "installed_sql",
     "list_out_of_force",
     "list_part",
     "listed_evse",

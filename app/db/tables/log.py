@@ -18,7 +18,7 @@ from app.vocabulary import LogKind
 change = Table(
     "change",
     metadata,
-    Column("transaction", BigInteger, nullable=False, server_default=func.transaction_number()),
+    Column("transaction", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text::bigint)")),
     Column("id", BigInteger, Identity(always=True), nullable=False),
     Column("at", Instant, nullable=False, server_default=func.clock_timestamp()),
     Column("kind", Text, nullable=False),

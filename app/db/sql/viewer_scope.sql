@@ -1,24 +1,4 @@
--- Who sees whom, as the change log said it last. Reads never ask here: they ask visible_operators() and
--- visible_parking_operators(), which these tables follow. Role 0 is everybody; the administrator sees all and has no rows.
-
-create table operator_sight (
-    role_id integer not null,
-    operator_no integer not null,
-    constraint operator_sight_pkey primary key (role_id, operator_no)
-);
-
-create table parking_sight (
-    role_id integer not null,
-    party_id text collate "C" not null,
-    constraint parking_sight_pkey primary key (role_id, party_id)
-);
-
--- Roles whose sight the present transaction may have changed. Empty for everybody else: emptied before the transaction ends.
--- `wide`: also those who have contracts with the role.
-
-create unlogged table sight_due (role_id integer not null, wide boolean not null);
-
-create view operator_sight_in_force as
+create or replace view operator_sight_in_force as
 select 0 as role_id, no as operator_no from operator where open and not suspended
 union
 select role_id, no from operator where role_id is not null and not suspended
@@ -33,19 +13,15 @@ join partner_role as provider on provider.id = with_provider.to_role_id and prov
 join contract_in_force as with_operator on with_operator.from_role_id = provider.id
 join operator on operator.role_id = with_operator.to_role_id;
 
-create view parking_sight_in_force as
+create or replace view parking_sight_in_force as
 select id as role_id, party_id from partner_role where role = 'PSO' and revoked_at is null
 union
 select contract_in_force.from_role_id, held.party_id from contract_in_force
 join partner_role as held on held.id = contract_in_force.to_role_id and held.role = 'PSO' and held.revoked_at is null;
 
-insert into operator_sight select role_id, operator_no from operator_sight_in_force;
-insert into parking_sight select role_id, party_id from parking_sight_in_force;
-
--- Bring the rows of some roles (null: of all) to what is in force, and log the difference. Whoever calls it holds the lock:
--- of two who change different links of one chain, the second must see what the first did.
-
-create function bring_sights(role_ids integer[]) returns void
+-- Rows of operators' sight name no entity but all operators that came or went: a register opens hundreds at once, and
+-- readers go through the EVSEs of all that a row names together.
+create or replace function bring_sights(role_ids integer[]) returns void
 language plpgsql security definer set search_path = public
 as $$
 begin
@@ -65,9 +41,9 @@ begin
         returning role_id, operator_no, true as existed
     )
     insert into change (kind, entity_id, operator_nos, role_id, existed)
-    select 'SIGHT', operator.party_id, array[operator_no], nullif(moved.role_id, 0), existed
-    from (select * from begun union all select * from ended) as moved join operator on operator.no = operator_no
-    order by moved.role_id, operator_no;
+    select 'SIGHT', '', array_agg(operator_no order by operator_no), nullif(role_id, 0), existed
+    from (select * from begun union all select * from ended) as moved
+    group by role_id, existed order by role_id, existed;
     with wanted as materialized (
         select role_id, party_id from parking_sight_in_force where role_ids is null or role_id = any(role_ids)
     ), begun as (
@@ -89,12 +65,11 @@ begin
 end
 $$;
 
-create function lock_sights() returns void language sql
+create or replace function lock_sights() returns void language sql
 as $$ select pg_advisory_xact_lock(hashtext('ochub.sight')) $$;
 
 -- Whose sight hangs on some roles: theirs, and for a provider that of the NSPs that see through it.
-
-create function sighted_through(role_ids integer[]) returns integer[]
+create or replace function sighted_through(role_ids integer[]) returns integer[]
 language sql stable security definer set search_path = public
 as $$
     select array(
@@ -110,7 +85,7 @@ as $$
     )
 $$;
 
-create function contractors_of(role_ids integer[]) returns integer[]
+create or replace function contractors_of(role_ids integer[]) returns integer[]
 language sql stable security definer set search_path = public
 as $$
     select array(
@@ -121,8 +96,7 @@ as $$
 $$;
 
 -- At the end of a transaction: it holds its other locks by then, so nobody waits for it crosswise.
-
-create function settle_sights() returns trigger
+create or replace function settle_sights() returns trigger
 language plpgsql security definer set search_path = public
 as $$
 declare
@@ -141,10 +115,7 @@ begin
 end
 $$;
 
-create constraint trigger settle after insert on sight_due
-    deferrable initially deferred for each row execute function settle_sights();
-
-create function contract_moves_sights() returns trigger
+create or replace function contract_moves_sights() returns trigger
 language plpgsql security definer set search_path = public
 as $$
 declare
@@ -155,7 +126,7 @@ begin
 end
 $$;
 
-create function role_moves_sights() returns trigger
+create or replace function role_moves_sights() returns trigger
 language plpgsql security definer set search_path = public
 as $$
 begin
@@ -164,7 +135,7 @@ begin
 end
 $$;
 
-create function partner_moves_sights() returns trigger
+create or replace function partner_moves_sights() returns trigger
 language plpgsql security definer set search_path = public
 as $$
 begin
@@ -173,7 +144,7 @@ begin
 end
 $$;
 
-create function operator_moves_sights() returns trigger
+create or replace function operator_moves_sights() returns trigger
 language plpgsql security definer set search_path = public
 as $$
 begin
@@ -183,31 +154,8 @@ begin
 end
 $$;
 
-create trigger move_sights_inserted after insert on contract
-    for each row when (new.status = 'ACTIVE') execute function contract_moves_sights();
-create trigger move_sights_updated after update on contract for each row
-    when ((old.status, old.valid_from, old.valid_until) is distinct from (new.status, new.valid_from, new.valid_until))
-    execute function contract_moves_sights();
-create trigger move_sights_deleted after delete on contract
-    for each row execute function contract_moves_sights();
-create trigger move_sights_inserted after insert on partner_role
-    for each row execute function role_moves_sights();
-create trigger move_sights_updated after update on partner_role for each row
-    when ((old.role, old.party_id, old.revoked_at) is distinct from (new.role, new.party_id, new.revoked_at))
-    execute function role_moves_sights();
-create trigger move_sights_deleted after delete on partner_role
-    for each row execute function role_moves_sights();
-create trigger move_sights_updated after update of suspended_at on partner
-    for each row when (old.suspended_at is distinct from new.suspended_at) execute function partner_moves_sights();
-create trigger move_sights_inserted after insert on operator
-    for each row when (new.open or new.role_id is not null) execute function operator_moves_sights();
-create trigger move_sights_updated after update on operator for each row
-    when ((old.role_id, old.open, old.suspended) is distinct from (new.role_id, new.open, new.suspended))
-    execute function operator_moves_sights();
-
 -- Contracts come into force, and cease, by the clock. For what began or ended since an instant; null: look at everything.
-
-create function refresh_sights(since timestamptz) returns void
+create or replace function refresh_sights(since timestamptz) returns void
 language plpgsql security definer set search_path = public
 as $$
 declare
@@ -227,7 +175,27 @@ begin
 end
 $$;
 
-revoke all on function bring_sights(integer[]), lock_sights(), sighted_through(integer[]), contractors_of(integer[]),
-    settle_sights(), contract_moves_sights(), role_moves_sights(), partner_moves_sights(), operator_moves_sights(),
-    refresh_sights(timestamptz) from public;
-grant execute on function refresh_sights(timestamptz) to {runtime_role};
+drop trigger if exists settle on sight_due;
+create constraint trigger settle after insert on sight_due
+    deferrable initially deferred for each row execute function settle_sights();
+create or replace trigger move_sights_inserted after insert on contract
+    for each row when (new.status = 'ACTIVE') execute function contract_moves_sights();
+create or replace trigger move_sights_updated after update on contract for each row
+    when ((old.status, old.valid_from, old.valid_until) is distinct from (new.status, new.valid_from, new.valid_until))
+    execute function contract_moves_sights();
+create or replace trigger move_sights_deleted after delete on contract
+    for each row execute function contract_moves_sights();
+create or replace trigger move_sights_inserted after insert on partner_role
+    for each row execute function role_moves_sights();
+create or replace trigger move_sights_updated after update on partner_role for each row
+    when ((old.role, old.party_id, old.revoked_at) is distinct from (new.role, new.party_id, new.revoked_at))
+    execute function role_moves_sights();
+create or replace trigger move_sights_deleted after delete on partner_role
+    for each row execute function role_moves_sights();
+create or replace trigger move_sights_updated after update of suspended_at on partner
+    for each row when (old.suspended_at is distinct from new.suspended_at) execute function partner_moves_sights();
+create or replace trigger move_sights_inserted after insert on operator
+    for each row when (new.open or new.role_id is not null) execute function operator_moves_sights();
+create or replace trigger move_sights_updated after update on operator for each row
+    when ((old.role_id, old.open, old.suspended) is distinct from (new.role_id, new.open, new.suspended))
+    execute function operator_moves_sights();

@@ -1,4 +1,6 @@
--- Tables. Must equal app/db/tables (tests/db/test_migrations.py compares them).
+-- Tables. Must equal app/db/tables (tests/db/test_migrations.py compares them); functions, triggers and views: app/db/sql.
+
+create sequence list_number;
 
 create unlogged table budget (
     subject TEXT NOT NULL,
@@ -9,8 +11,80 @@ create unlogged table budget (
 )
  WITH (fillfactor = 50);
 
-create table parking_spot (
+create table change (
+    transaction BIGINT DEFAULT (pg_current_xact_id()::text::bigint) NOT NULL,
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    kind TEXT NOT NULL,
+    entity_id TEXT COLLATE "C" NOT NULL,
+    existed BOOLEAN DEFAULT true NOT NULL,
+    operator_nos INTEGER[],
+    longitude FLOAT(53),
+    latitude FLOAT(53),
+    was_available BOOLEAN,
+    role_id INTEGER,
+    located_by INTEGER,
+    CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'SIGHT'))
+)
+ PARTITION BY RANGE (at);
+
+CREATE INDEX change_sight_idx ON change (transaction, id) WHERE kind = 'SIGHT';
+
+CREATE INDEX change_static_idx ON change (kind, entity_id, transaction, id) WHERE kind in ('EVSE', 'PARKING_SPOT');
+
+CREATE INDEX change_transaction_id_idx ON change (transaction, id);
+
+create table evse_status (
+    evse_id TEXT COLLATE "C" NOT NULL,
+    major TEXT DEFAULT 'UNKNOWN' NOT NULL,
+    minor TEXT,
+    ttl TIMESTAMP WITH TIME ZONE,
+    at TIMESTAMP WITH TIME ZONE,
+    expires_at TIMESTAMP WITH TIME ZONE,
+    updated_at TIMESTAMP WITH TIME ZONE,
+    due TIMESTAMP WITH TIME ZONE,
+    blocked_until TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT evse_status_pkey PRIMARY KEY (evse_id),
+    CONSTRAINT evse_status_major_check CHECK (major in ('AVAILABLE', 'NOT_AVAILABLE', 'UNKNOWN')),
+    CONSTRAINT evse_status_minor_check CHECK (minor in ('AVAILABLE', 'RESERVED', 'CHARGING', 'BLOCKED', 'OUT_OF_ORDER')),
+    CONSTRAINT evse_status_allowed_pair_check CHECK (case major when 'UNKNOWN' then minor is null when 'AVAILABLE' then minor is null or minor in ('AVAILABLE', 'RESERVED') else minor is null or minor <> 'AVAILABLE' end),
+    CONSTRAINT evse_status_said_whole_check CHECK ((at is null) = (expires_at is null) and (at is null) = (updated_at is null))
+)
+ WITH (fillfactor = 50);
+
+create table installed_sql (
+    hash TEXT NOT NULL,
+    CONSTRAINT installed_sql_pkey PRIMARY KEY (hash)
+);
+
+create table log_mark (
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    transaction BIGINT NOT NULL,
+    CONSTRAINT log_mark_pkey PRIMARY KEY (at)
+);
+
+create table log_state (
+    salt UUID DEFAULT gen_random_uuid() NOT NULL,
+    floor BIGINT NOT NULL,
+    CONSTRAINT log_state_pkey PRIMARY KEY (salt)
+);
+
+create table operator_sight (
+    role_id INTEGER NOT NULL,
+    operator_no INTEGER NOT NULL,
+    CONSTRAINT operator_sight_pkey PRIMARY KEY (role_id, operator_no)
+);
+
+create table parking_sight (
+    role_id INTEGER NOT NULL,
+    party_id TEXT COLLATE "C" NOT NULL,
+    CONSTRAINT parking_sight_pkey PRIMARY KEY (role_id, party_id)
+);
+
+create table parking_spot_version (
     parking_id TEXT COLLATE "C" NOT NULL,
+    list_no INTEGER DEFAULT 0 NOT NULL,
+    until_no INTEGER,
     party_id TEXT COLLATE "C" GENERATED ALWAYS AS (substr(parking_id, 1, 5)) STORED NOT NULL,
     own_longitude FLOAT(53),
     own_latitude FLOAT(53),
@@ -21,22 +95,39 @@ create table parking_spot (
     floor_level TEXT,
     number TEXT,
     operator_nos INTEGER[] DEFAULT '{}' NOT NULL,
+    located_by INTEGER,
     content_hash BYTEA,
     updated_at TIMESTAMP WITH TIME ZONE,
-    CONSTRAINT parking_spot_pkey PRIMARY KEY (parking_id),
-    CONSTRAINT parking_spot_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
-    CONSTRAINT parking_spot_restrictions_check CHECK (restrictions >= 0 and restrictions < 64),
-    CONSTRAINT parking_spot_whole_position_check CHECK ((longitude is null) = (latitude is null)),
-    CONSTRAINT parking_spot_own_position_check CHECK ((own_longitude is null) = (own_latitude is null) and (own_longitude is null or (longitude = own_longitude and latitude = own_latitude))),
-    CONSTRAINT parking_spot_known_check CHECK (content_hash is not null or cardinality(operator_nos) > 0),
-    CONSTRAINT parking_spot_published_check CHECK ((updated_at is null) = (content_hash is null))
+    CONSTRAINT parking_spot_version_pkey PRIMARY KEY (parking_id, list_no),
+    CONSTRAINT parking_spot_version_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
+    CONSTRAINT parking_spot_version_restrictions_check CHECK (restrictions >= 0 and restrictions < 64),
+    CONSTRAINT parking_spot_version_whole_position_check CHECK ((longitude is null) = (latitude is null)),
+    CONSTRAINT parking_spot_version_own_position_check CHECK ((own_longitude is null) = (own_latitude is null) and (own_longitude is null or (longitude = own_longitude and latitude = own_latitude))),
+    CONSTRAINT parking_spot_version_located_check CHECK ((located_by is not null) = (longitude is not null and own_longitude is null) and (located_by is null or located_by = any(operator_nos))),
+    CONSTRAINT parking_spot_version_known_check CHECK (content_hash is not null or cardinality(operator_nos) > 0),
+    CONSTRAINT parking_spot_version_published_check CHECK ((updated_at is null) = (content_hash is null))
 );
 
-CREATE INDEX parking_spot_geog_idx ON parking_spot USING gist (geog);
+CREATE INDEX parking_spot_version_geog_idx ON parking_spot_version USING gist (geog);
 
-CREATE INDEX parking_spot_lonlat_idx ON parking_spot USING gist ((geog::geometry));
+CREATE INDEX parking_spot_version_lonlat_idx ON parking_spot_version USING gist ((geog::geometry));
 
-CREATE INDEX parking_spot_party_id_idx ON parking_spot (party_id);
+CREATE INDEX parking_spot_version_party_id_idx ON parking_spot_version (party_id);
+
+create table parking_status (
+    parking_id TEXT COLLATE "C" NOT NULL,
+    status TEXT DEFAULT 'UNKNOWN' NOT NULL,
+    ttl TIMESTAMP WITH TIME ZONE,
+    at TIMESTAMP WITH TIME ZONE,
+    expires_at TIMESTAMP WITH TIME ZONE,
+    updated_at TIMESTAMP WITH TIME ZONE,
+    due TIMESTAMP WITH TIME ZONE,
+    by_pso BOOLEAN DEFAULT false NOT NULL,
+    CONSTRAINT parking_status_pkey PRIMARY KEY (parking_id),
+    CONSTRAINT parking_status_status_check CHECK (status in ('AVAILABLE', 'NOT_AVAILABLE', 'UNKNOWN')),
+    CONSTRAINT parking_status_said_whole_check CHECK ((at is null) = (expires_at is null) and (at is null) = (updated_at is null))
+)
+ WITH (fillfactor = 50);
 
 create table partner (
     id UUID DEFAULT gen_random_uuid() NOT NULL,
@@ -47,6 +138,40 @@ create table partner (
     CONSTRAINT partner_pkey PRIMARY KEY (id),
     CONSTRAINT partner_name_check CHECK (length(trim(name)) between 1 and 200)
 );
+
+create unlogged table sight_due (
+    role_id INTEGER NOT NULL,
+    wide BOOLEAN NOT NULL
+);
+
+create table spot_list (
+    no INTEGER DEFAULT nextval('list_number') NOT NULL,
+    party_id TEXT COLLATE "C" NOT NULL,
+    in_force_at TIMESTAMP WITH TIME ZONE,
+    told_to TEXT COLLATE "C" DEFAULT '' NOT NULL,
+    CONSTRAINT spot_list_pkey PRIMARY KEY (no),
+    CONSTRAINT spot_list_party_id_key UNIQUE (party_id)
+);
+
+create table status_expiry (
+    due TIMESTAMP WITH TIME ZONE NOT NULL,
+    kind TEXT NOT NULL,
+    entity_id TEXT COLLATE "C" NOT NULL,
+    CONSTRAINT status_expiry_pkey PRIMARY KEY (due, kind, entity_id)
+);
+
+create table status_history (
+    evse_id TEXT COLLATE "C" NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    major TEXT NOT NULL,
+    minor TEXT,
+    recorded_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT status_history_major_check CHECK (major in ('AVAILABLE', 'NOT_AVAILABLE', 'UNKNOWN')),
+    CONSTRAINT status_history_minor_check CHECK (minor in ('AVAILABLE', 'RESERVED', 'CHARGING', 'BLOCKED', 'OUT_OF_ORDER'))
+)
+ PARTITION BY RANGE (recorded_at);
+
+CREATE INDEX status_history_evse_id_at_idx ON status_history (evse_id, at);
 
 create table partner_role (
     id INTEGER GENERATED ALWAYS AS IDENTITY,
@@ -155,11 +280,13 @@ create table operator (
     source TEXT,
     licence TEXT,
     role_id INTEGER,
+    list_no INTEGER DEFAULT nextval('list_number') NOT NULL,
     CONSTRAINT operator_pkey PRIMARY KEY (no),
     CONSTRAINT operator_party_id_check CHECK (party_id ~ '^[A-Z]{2}[A-Z0-9]{3}$'),
     CONSTRAINT operator_party_id_key UNIQUE (party_id),
     CONSTRAINT operator_role_id_key UNIQUE (role_id),
-    CONSTRAINT operator_role_id_fkey FOREIGN KEY(role_id) REFERENCES partner_role (id)
+    CONSTRAINT operator_role_id_fkey FOREIGN KEY(role_id) REFERENCES partner_role (id),
+    CONSTRAINT operator_list_no_key UNIQUE (list_no)
 );
 
 create table upload_list (
@@ -169,6 +296,7 @@ create table upload_list (
     operation TEXT NOT NULL,
     list_id TEXT,
     begun_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    in_force_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT upload_list_pkey PRIMARY KEY (no),
     CONSTRAINT upload_list_role_id_operation_list_id_key UNIQUE (role_id, operation, list_id),
     CONSTRAINT upload_list_partner_id_fkey FOREIGN KEY(partner_id) REFERENCES partner (id),
@@ -177,20 +305,37 @@ create table upload_list (
 
 CREATE INDEX upload_list_partner_id_idx ON upload_list (partner_id);
 
+create table list_out_of_force (
+    list_no SERIAL NOT NULL,
+    operator_no INTEGER NOT NULL,
+    told_to TEXT COLLATE "C",
+    ended_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT list_out_of_force_pkey PRIMARY KEY (list_no),
+    CONSTRAINT list_out_of_force_ended_check CHECK ((ended_at is null) = (told_to is null)),
+    CONSTRAINT list_out_of_force_operator_no_fkey FOREIGN KEY(operator_no) REFERENCES operator (no)
+);
+
 create table list_part (
+    no INTEGER GENERATED ALWAYS AS IDENTITY,
     list_no INTEGER NOT NULL,
     number INTEGER NOT NULL,
+    complete BOOLEAN DEFAULT false NOT NULL,
     last BOOLEAN NOT NULL,
     items INTEGER NOT NULL,
     refused INTEGER NOT NULL,
     kept_ids TEXT[] NOT NULL,
-    CONSTRAINT list_part_pkey PRIMARY KEY (list_no, number),
+    CONSTRAINT list_part_pkey PRIMARY KEY (no),
     CONSTRAINT list_part_list_no_fkey FOREIGN KEY(list_no) REFERENCES upload_list (no) ON DELETE CASCADE
 );
 
+CREATE UNIQUE INDEX list_part_complete_key ON list_part (list_no, number) WHERE complete;
+
+CREATE INDEX list_part_list_no_idx ON list_part (list_no);
+
 create table location (
-    operator_no INTEGER NOT NULL,
+    list_no INTEGER NOT NULL,
     location_id TEXT COLLATE "C" NOT NULL,
+    operator_no INTEGER NOT NULL,
     longitude FLOAT(53) NOT NULL,
     latitude FLOAT(53) NOT NULL,
     geog geography(POINT,4326) GENERATED ALWAYS AS (ST_SetSRID(ST_MakePoint(longitude, latitude), 4326)::geography) STORED NOT NULL,
@@ -205,7 +350,7 @@ create table location (
     related_locations JSON DEFAULT '[]' NOT NULL,
     time_zone TEXT,
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT location_pkey PRIMARY KEY (operator_no, location_id),
+    CONSTRAINT location_pkey PRIMARY KEY (list_no, location_id),
     CONSTRAINT location_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
     CONSTRAINT location_location_type_check CHECK (location_type in ('ON_STREET', 'PARKING_GARAGE', 'UNDERGROUND_GARAGE', 'PARKING_LOT', 'PRIVATE', 'OTHER', 'UNKNOWN')),
     CONSTRAINT location_operator_no_fkey FOREIGN KEY(operator_no) REFERENCES operator (no)
@@ -215,8 +360,11 @@ CREATE INDEX location_geog_idx ON location USING gist (geog);
 
 CREATE INDEX location_lonlat_idx ON location USING gist ((geog::geometry));
 
+CREATE INDEX location_operator_no_location_id_idx ON location (operator_no, location_id);
+
 create table evse (
     evse_id TEXT COLLATE "C" NOT NULL,
+    list_no INTEGER NOT NULL,
     evse_id_as_sent TEXT NOT NULL,
     operator_no INTEGER NOT NULL,
     location_id TEXT COLLATE "C" NOT NULL,
@@ -264,10 +412,10 @@ create table evse (
     source TEXT,
     content_hash BYTEA NOT NULL,
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT evse_pkey PRIMARY KEY (evse_id),
+    CONSTRAINT evse_pkey PRIMARY KEY (evse_id, list_no),
     CONSTRAINT evse_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
     CONSTRAINT evse_location_type_check CHECK (location_type in ('ON_STREET', 'PARKING_GARAGE', 'UNDERGROUND_GARAGE', 'PARKING_LOT', 'PRIVATE', 'OTHER', 'UNKNOWN')),
-    CONSTRAINT evse_operator_no_location_id_fkey FOREIGN KEY(operator_no, location_id) REFERENCES location (operator_no, location_id),
+    CONSTRAINT evse_list_no_location_id_fkey FOREIGN KEY(list_no, location_id) REFERENCES location (list_no, location_id),
     CONSTRAINT evse_static_status_check CHECK (static_status in ('UNKNOWN', 'OPERATIVE', 'INOPERATIVE', 'PLANNED', 'CLOSED')),
     CONSTRAINT evse_charge_point_type_check CHECK (charge_point_type in ('AC', 'DC')),
     CONSTRAINT evse_connector_standards_check CHECK (connector_standards <@ array['CHADEMO', 'IEC_62196_T1', 'IEC_62196_T1_COMBO', 'IEC_62196_T2', 'IEC_62196_T2_COMBO', 'IEC_62196_T3A', 'IEC_62196_T3C', 'DOMESTIC_A', 'DOMESTIC_B', 'DOMESTIC_C', 'DOMESTIC_D', 'DOMESTIC_E', 'DOMESTIC_F', 'DOMESTIC_G', 'DOMESTIC_H', 'DOMESTIC_I', 'DOMESTIC_J', 'DOMESTIC_K', 'DOMESTIC_L', 'TESLA_R', 'TESLA_S', 'IEC_60309_2_single_16', 'IEC_60309_2_three_16', 'IEC_60309_2_three_32', 'IEC_60309_2_three_64']),
@@ -279,15 +427,20 @@ create table evse (
     CONSTRAINT evse_ratings_check CHECK (maximum_power_kw is not null or (guaranteed_power_kw is null and nominal_voltage_v is null))
 );
 
+CREATE INDEX evse_connector_standards_idx ON evse USING gin (connector_standards) WITH (fastupdate = false);
+
 CREATE INDEX evse_geog_idx ON evse USING gist (geog);
+
+CREATE INDEX evse_list_no_location_id_idx ON evse (list_no, location_id);
+
+CREATE INDEX evse_location_type_idx ON evse (location_type);
 
 CREATE INDEX evse_lonlat_idx ON evse USING gist ((geog::geometry));
 
-CREATE INDEX evse_operator_no_location_id_idx ON evse (operator_no, location_id);
+CREATE INDEX evse_maximum_power_kw_idx ON evse (maximum_power_kw);
 
 create table listed_evse (
-    list_no INTEGER NOT NULL,
-    part INTEGER NOT NULL,
+    part_no INTEGER NOT NULL,
     place INTEGER NOT NULL,
     evse_id TEXT COLLATE "C" NOT NULL,
     evse_id_as_sent TEXT NOT NULL,
@@ -335,13 +488,12 @@ create table listed_evse (
     max_reservation_minutes INTEGER,
     source TEXT,
     content_hash BYTEA NOT NULL,
-    CONSTRAINT listed_evse_pkey PRIMARY KEY (list_no, part, place),
-    CONSTRAINT listed_evse_list_no_part_fkey FOREIGN KEY(list_no, part) REFERENCES list_part (list_no, number) ON DELETE CASCADE
+    CONSTRAINT listed_evse_pkey PRIMARY KEY (part_no, place),
+    CONSTRAINT listed_evse_part_no_fkey FOREIGN KEY(part_no) REFERENCES list_part (no) ON DELETE CASCADE
 );
 
 create table listed_parking_spot (
-    list_no INTEGER NOT NULL,
-    part INTEGER NOT NULL,
+    part_no INTEGER NOT NULL,
     place INTEGER NOT NULL,
     parking_id TEXT COLLATE "C" NOT NULL,
     own_longitude FLOAT(53),
@@ -350,154 +502,23 @@ create table listed_parking_spot (
     floor_level TEXT,
     number TEXT,
     content_hash BYTEA NOT NULL,
-    CONSTRAINT listed_parking_spot_pkey PRIMARY KEY (list_no, part, place),
-    CONSTRAINT listed_parking_spot_list_no_part_fkey FOREIGN KEY(list_no, part) REFERENCES list_part (list_no, number) ON DELETE CASCADE
+    CONSTRAINT listed_parking_spot_pkey PRIMARY KEY (part_no, place),
+    CONSTRAINT listed_parking_spot_part_no_fkey FOREIGN KEY(part_no) REFERENCES list_part (no) ON DELETE CASCADE
 );
 
 create table evse_parking_spot (
     evse_id TEXT COLLATE "C" NOT NULL,
+    list_no INTEGER NOT NULL,
     parking_id TEXT COLLATE "C" NOT NULL,
-    CONSTRAINT evse_parking_spot_pkey PRIMARY KEY (evse_id, parking_id),
-    CONSTRAINT evse_parking_spot_evse_id_fkey FOREIGN KEY(evse_id) REFERENCES evse (evse_id) ON DELETE CASCADE,
-    CONSTRAINT evse_parking_spot_parking_id_fkey FOREIGN KEY(parking_id) REFERENCES parking_spot (parking_id)
+    CONSTRAINT evse_parking_spot_pkey PRIMARY KEY (evse_id, list_no, parking_id),
+    CONSTRAINT evse_parking_spot_evse_id_list_no_fkey FOREIGN KEY(evse_id, list_no) REFERENCES evse (evse_id, list_no) ON DELETE CASCADE,
+    CONSTRAINT evse_parking_spot_parking_id_fkey FOREIGN KEY(parking_id) REFERENCES parking_status (parking_id)
 );
 
 CREATE INDEX evse_parking_spot_parking_id_idx ON evse_parking_spot (parking_id);
 
--- Who is asking. Set for the transaction by app.db.engine; empty for strangers.
+create table change_default partition of change default;
+create table status_history_default partition of status_history default;
 
-create function hub_partner() returns uuid language sql stable parallel safe
-as $$ select nullif(current_setting('hub.partner', true), '')::uuid $$;
-
-create function hub_administrator() returns boolean language sql stable parallel safe
-as $$ select coalesce(current_setting('hub.administrator', true), '') = 'on' $$;
-
--- Contracts in force, seen from each of their two sides. A suspended partner has none.
-
-create view contract_in_force as
-select side.from_role_id, side.to_role_id
-from contract
-cross join lateral (values
-    (first_role_id, second_role_id),
-    (second_role_id, first_role_id)
-) as side (from_role_id, to_role_id)
-where status = 'ACTIVE'
-and (valid_from is null or valid_from <= now())
-and (valid_until is null or valid_until > now())
-and not exists (
-    select from partner
-    where partner.id in (contract.first_partner_id, contract.second_partner_id) and suspended_at is not null
-);
-
--- The operators a role may see: open ones, its own, those it has a contract with; an NSP also those that an EVSP it has a
--- contract with has one with; the administrator all. Runs with its owner's rights, because contracts are private.
-
-create function visible_operators(viewer_role_id integer) returns setof integer
-language plpgsql stable security definer set search_path = public rows 200
-as $$
-declare
-    viewer text := (select role from partner_role where id = viewer_role_id and revoked_at is null);
-begin
-    if viewer = 'ADMINISTRATOR' then
-        return query select no from operator;
-        return;
-    end if;
-    return query
-        select no from operator where open and not suspended
-        union
-        select no from operator where role_id = viewer_role_id and not suspended
-        union
-        select operator.no from contract_in_force
-        join operator on operator.role_id = contract_in_force.to_role_id
-        where contract_in_force.from_role_id = viewer_role_id
-        union
-        select operator.no from contract_in_force as with_provider
-        join partner_role as provider on provider.id = with_provider.to_role_id and provider.role = 'EVSP'
-        join contract_in_force as with_operator on with_operator.from_role_id = provider.id
-        join operator on operator.role_id = with_operator.to_role_id
-        where with_provider.from_role_id = viewer_role_id and viewer = 'NSP';
-end
-$$;
-
--- The parking spot operators, by party id, whose spots a role may see even where it sees no EVSE of them: its own, and
--- those it has a contract with. Runs with its owner's rights, because contracts are private.
-
-create function visible_parking_operators(viewer_role_id integer) returns setof text
-language sql stable security definer set search_path = public rows 10
-as $$
-    select party_id from partner_role where id = viewer_role_id and role = 'PSO' and revoked_at is null
-    union
-    select held.party_id from contract_in_force
-    join partner_role as held on held.id = contract_in_force.to_role_id and held.role = 'PSO' and held.revoked_at is null
-    where contract_in_force.from_role_id = viewer_role_id
-$$;
-
--- The operators where customers of a provider can charge, for the provider itself, for who has a contract with it, and for
--- the administrator; for others none, so that nobody can probe who contracts with whom.
-
-create function operators_of_provider(viewer_role_id integer, provider_id text) returns setof integer
-language plpgsql stable security definer set search_path = public rows 50
-as $$
-declare
-    provider integer := (
-        select id from partner_role where role = 'EVSP' and party_id = provider_id and revoked_at is null
-    );
-begin
-    if viewer_role_id = provider
-    or exists (select from contract_in_force where from_role_id = viewer_role_id and to_role_id = provider)
-    or exists (select from partner_role where id = viewer_role_id and role = 'ADMINISTRATOR' and revoked_at is null) then
-        return query
-            select operator.no from contract_in_force
-            join operator on operator.role_id = contract_in_force.to_role_id
-            where contract_in_force.from_role_id = provider;
-    end if;
-end
-$$;
-
--- The caller behind a key's hash, if key, role and partner are good now. Runs with its owner's rights: before this answer
--- nobody is asking yet, so no row of api_key is visible.
-
-create function authenticate(hash bytea)
-returns table (key_id uuid, role_id integer, partner_id uuid, partner_name text, role text, party_id text)
-language sql stable security definer set search_path = public
-as $$
-    select api_key.id, partner_role.id, partner.id, partner.name, partner_role.role, partner_role.party_id
-    from api_key
-    join partner_role on partner_role.id = api_key.role_id and partner_role.revoked_at is null
-    join partner on partner.id = partner_role.partner_id and partner.suspended_at is null
-    where secret_hash = hash and api_key.revoked_at is null
-    and (expires_at is null or expires_at > now())
-$$;
-
--- Private tables are protected twice: in the plan of every read, and here, for the runtime role, which owns nothing.
-
-alter table api_key enable row level security;
-create policy own on api_key using ((select hub_administrator()) or partner_id = (select hub_partner()));
-
-alter table contract enable row level security;
-create policy own on contract using (
-    (select hub_administrator()) or (select hub_partner()) in (first_partner_id, second_partner_id)
-);
-
-alter table audit_log enable row level security;
-create policy own on audit_log for select using (
-    (select hub_administrator()) or partner_ids @> array[(select hub_partner())]
-);
-create policy append on audit_log for insert with check (true);
-
-alter table refusal enable row level security;
-create policy own on refusal using ((select hub_administrator()) or partner_id = (select hub_partner()));
-
-revoke all on function visible_operators(integer), visible_parking_operators(integer),
-    operators_of_provider(integer, text), authenticate(bytea) from public;
-
-grant usage on schema public to {runtime_role};
-grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse, budget,
-    parking_spot, evse_parking_spot, upload_list, list_part, listed_evse, listed_parking_spot to {runtime_role};
-grant select on alembic_version to {runtime_role};
-grant select, insert on audit_log to {runtime_role};
-grant execute on function visible_operators(integer), visible_parking_operators(integer),
-    operators_of_provider(integer, text), authenticate(bytea) to {runtime_role};
-
--- Uploads are staged in temporary tables.
-do $$ begin execute format('grant temporary on database %I to %s', current_database(), '{runtime_role}'); end $$;
+insert into log_state (floor) select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+insert into log_mark select now(), pg_snapshot_xmin(pg_current_snapshot())::text::bigint;

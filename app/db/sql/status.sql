@@ -1,6 +1,5 @@
 -- A block that is still written down is what readers of the log were told last, also when it ran out meanwhile: whoever
 -- takes it away or renews it says so. `was_available` is then what makes nobody miss that the EVSE went.
-
 create or replace function refresh_blocked(evse_ids text[], present timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -13,6 +12,7 @@ begin
             select case when bool_and(spot.status = 'NOT_AVAILABLE' and spot.expires_at > present)
                 then min(spot.expires_at) end as until
             from evse_parking_spot as link join parking_status as spot using (parking_id)
+            join operator using (list_no)
             where link.evse_id = status.evse_id
         ) as taken
         where status.evse_id = any(evse_ids) and status.blocked_until is distinct from taken.until
@@ -28,7 +28,6 @@ end
 $$;
 
 -- Whoever links a spot whose status somebody is writing waits, and sees it; whoever writes it next sees the link.
-
 create or replace function links_changed() returns trigger language plpgsql as $$
 begin
     perform from parking_status where parking_id in (select parking_id from touched) order by parking_id for share;
@@ -36,3 +35,10 @@ begin
     return null;
 end
 $$;
+
+-- Not when the links go with their EVSE, one statement for each.
+create or replace trigger block_linked after insert on evse_parking_spot
+    referencing new table as touched for each statement execute function links_changed();
+create or replace trigger block_unlinked after delete on evse_parking_spot
+    referencing old table as touched for each statement when (pg_trigger_depth() = 0)
+    execute function links_changed();

@@ -1,0 +1,57 @@
+-- The n-th partition from the present one on. Made beside the table and attached: that holds up nobody who writes. Where the
+-- partition by default has rows of these days already, they stay there.
+create or replace function make_partition(partitioned regclass, days integer, n integer) returns boolean
+language plpgsql security definer set search_path = public set lock_timeout = '200ms' set timezone = 'UTC'
+as $$
+declare
+    today date := (now() at time zone 'UTC')::date;
+    day date := date '1970-01-01' + ((today - date '1970-01-01') / days + n) * days;
+    name text := format('%s_%s', partitioned, to_char(day, 'YYYYMMDD'));
+begin
+    if to_regclass(name) is not null then
+        return false;
+    end if;
+    execute format('create table %I (like %s including all excluding identity)', name, partitioned);
+    execute format(
+        'alter table %s attach partition %I for values from (%L) to (%L)',
+        partitioned, name, day::timestamptz, (day + days)::timestamptz
+    );
+    return true;
+exception when check_violation then
+    return false;
+end
+$$;
+
+-- Drop the oldest partition if all of it is old enough, else old rows of the partition by default. True: there may be more.
+create or replace function drop_partition(partitioned regclass, days integer, older_than timestamptz) returns boolean
+language plpgsql security definer set search_path = public set lock_timeout = '200ms' set timezone = 'UTC'
+as $$
+declare
+    part regclass := (
+        select inhrelid::regclass from pg_inherits where inhparent = partitioned
+        and inhrelid::regclass::text ~ '_\d{8}$'
+        and (to_date(right(inhrelid::regclass::text, 8), 'YYYYMMDD') + days)::timestamptz <= older_than
+        order by inhrelid::regclass::text limit 1
+    );
+begin
+    if part is not null then
+        if partitioned = 'change'::regclass then
+            execute format(
+                'update log_state set floor = greatest(floor, (select max(transaction) + 1 from %s))', part
+            );
+        end if;
+        execute format('drop table %s', part);
+    elsif partitioned = 'change'::regclass then
+        with gone as (delete from change_default where at <= older_than returning transaction)
+        update log_state set floor = greatest(floor, (select max(transaction) + 1 from gone))
+        where exists (select from gone);
+    else
+        delete from status_history_default where recorded_at <= older_than;
+    end if;
+    return part is not null;
+end
+$$;
+
+-- Partitions to begin with; the keeper makes the next ones.
+select make_partition('change', 1, n) from generate_series(0, 3) as n;
+select make_partition('status_history', 7, n) from generate_series(0, 1) as n;
