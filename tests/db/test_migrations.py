@@ -65,6 +65,17 @@ async def test_lead_to_the_declared_constraints(database_url: str):
     assert declared <= {row["conname"] for row in rows}
 
 
+async def test_leave_no_trigger_function_without_its_trigger(database_url: str):
+    connection = await asyncpg.connect(database_url)
+    idle = await connection.fetch("""
+        select proname from pg_proc
+        where prorettype = 'trigger'::regtype and pronamespace = 'public'::regnamespace
+        and not exists (select from pg_trigger where tgfoid = pg_proc.oid)
+        and not exists (select from pg_depend where objid = pg_proc.oid and deptype = 'e')""")
+    await connection.close()
+    assert [row["proname"] for row in idle] == []
+
+
 async def test_can_be_started_by_several_at_once_and_again(database_url: str):
     await asyncio.gather(*(migrate(database_url, Settings()) for _ in range(4)))
     assert await is_current(database_url)

@@ -30,4 +30,9 @@ begin
 end
 $$;
 
-
+create or replace trigger log_inserted after insert on evse
+    referencing new table as fresh for each statement execute function evse_inserted();
+create or replace trigger log_updated after update on evse
+    referencing old table as stale new table as fresh for each statement execute function evse_updated();
+create or replace trigger log_deleted after delete on evse
+    referencing old table as stale for each statement execute function evse_deleted();
