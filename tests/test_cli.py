@@ -246,7 +246,7 @@ def test_refuses_to_put_the_demo_among_other_data(database_url: str) -> None:
     assert "the hub is not empty: it holds the partner Somebody" in done.stderr
 
 
-IRVE = ROOT / "tests" / "ingest" / "data" / "irve-static-sample.csv"
+IRVE = ROOT / "tests" / "formats" / "irve" / "data" / "irve-static-sample.csv"
 
 
 @pytest.mark.usefixtures("restored")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-REGISTER = Path(__file__).parents[1] / "ingest" / "data" / "irve-static-sample.csv"
+REGISTER = Path(__file__).parents[1] / "formats" / "irve" / "data" / "irve-static-sample.csv"
 EVENTS = """id_pdc_itinerance,etat_pdc,occupation_pdc,horodatage,horodatage_collecte
 FRZZAE0011,en_service,libre,2026-08-13T05:00:00Z,2026-08-13T05:00:10+00:00
 FRZZAE0011,hors_service,libre,2026-08-13T05:05:00Z,2026-08-13T05:05:10+00:00
