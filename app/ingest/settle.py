@@ -39,9 +39,9 @@ select max(evse_id) from (
 """
 
 _TELL: Final = f"""
-insert into change (at, kind, entity_id, existed, operator_nos, longitude, latitude)
+insert into change (at, kind, entity_id, existed, operator_nos, longitudes, latitudes)
 select {happened_at("list_out_of_force where list_no = $1", "ended_at")}, 'EVSE', evse_id, stale.evse_id is not null,
-    case when stale.evse_id is not null then array[stale.operator_no] end, stale.longitude, stale.latitude
+    case when stale.evse_id is not null then array[stale.operator_no] end, array[stale.longitude], array[stale.latitude]
 from (select * from evse where list_no = $1 and evse_id > $3 and evse_id <= $4) as stale
 full join (select * from evse where list_no = $2 and evse_id > $3 and evse_id <= $4) as fresh using (evse_id)
 where stale.content_hash is distinct from fresh.content_hash order by evse_id

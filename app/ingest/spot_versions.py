@@ -117,9 +117,14 @@ select from parking_status where parking_id in (
 """
 
 _TELL: Final = f"""
-insert into change (at, kind, entity_id, existed, operator_nos, longitude, latitude, located_by)
+insert into change (at, kind, entity_id, existed, operator_nos, longitudes, latitudes)
 select {happened_at("spot_list where no = $1", "in_force_at")}, 'PARKING_SPOT', parking_id,
-    stale.parking_id is not null, stale.operator_nos, stale.longitude, stale.latitude, stale.located_by
+    stale.parking_id is not null,
+    stale.operator_nos || case when stale.own_longitude is null then '{{}}' else '{{0}}' end::integer[],
+        array(select case when no = stale.located_by then stale.longitude end from unnest(stale.operator_nos) as no)
+            || case when stale.own_longitude is null then '{{}}' else array[stale.own_longitude] end,
+        array(select case when no = stale.located_by then stale.latitude end from unnest(stale.operator_nos) as no)
+            || case when stale.own_latitude is null then '{{}}' else array[stale.own_latitude] end
 from (select * from parking_spot_version where until_no = $1 and parking_id > $2 and parking_id <= $3) as stale
 full join (select * from parking_spot_version where list_no = $1 and parking_id > $2 and parking_id <= $3) as fresh
 using (parking_id)

@@ -27,23 +27,25 @@ class EvseFacts(NamedTuple):
 
 
 class SpotFacts(NamedTuple):
-    """A parking spot as it is now; its position may be unknown. `located_by`: whose EVSE's it is; None: its PSO's."""
+    """A parking spot as it is now, with its places, parallel: one per EVSE that links it, and its own as operator 0."""
 
     parking_id: str
     party_id: str
     operator_nos: Sequence[int]
-    longitude: float | None
-    latitude: float | None
-    located_by: int | None
+    longitudes: Sequence[float]
+    latitudes: Sequence[float]
 
 
 class Former(NamedTuple):
-    """Through whom something was seen before, and where it was, by whom."""
+    """The places through which an EVSE or a spot was seen before, parallel; operator 0: the PSO's own word."""
 
     operator_nos: Sequence[int]
-    longitude: float | None
-    latitude: float | None
-    located_by: int | None = None
+    longitudes: Sequence[float]
+    latitudes: Sequence[float]
+
+
+#: The number in place of an operator's for a position that the PSO itself gave, known to every viewer of the spot.
+PSO_ITSELF: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,14 @@ select evse.evse_id, operator_no, party_id, location_id, longitude, latitude, co
 from evse join operator using (list_no)
 join evse_status on evse_status.evse_id = evse.evse_id
 """
-SPOT: Final = "select parking_id, party_id, operator_nos, longitude, latitude, located_by from parking_spot"
+SPOT: Final = """
+select parking_id, party_id, operator_nos || case when own_longitude is null then '{}' else '{0}' end::integer[],
+    array(select case when no = located_by then longitude end from unnest(operator_nos) as no)
+        || case when own_longitude is null then '{}' else array[own_longitude] end,
+    array(select case when no = located_by then latitude end from unnest(operator_nos) as no)
+        || case when own_latitude is null then '{}' else array[own_latitude] end
+from parking_spot
+"""
 
 EVSES_BY_ID: Final = f"{EVSE} where evse.evse_id = any($1)"
 SPOTS_BY_ID: Final = f"{SPOT} where parking_id = any($1)"

@@ -19,7 +19,7 @@ from app.db.engine import Database
 from app.errors import HubError
 from app.live.cursor import CursorExpired, Position, encode_cursor
 from app.live.deliveries import Group, deliver, renew_cursors
-from app.live.facts import Facts, fetch_facts
+from app.live.facts import EvseFacts, Facts, fetch_facts
 from app.live.index import Index
 from app.live.log import LogRow, fetch_sight_rows, read_log, read_state
 from app.live.matching import Touched, changes_of, segments, touched_by, turned_changes
@@ -249,9 +249,13 @@ class Fanout:
         sights: dict[Viewer, tuple[Seen, Seen]] = {}
         for each in touched:
             there = facts.spots.get(each.id) if each.is_spot else facts.evses.get(each.id)
-            places = [(former.longitude, former.latitude) for former in each.formers]
-            if there is not None:
+            places = [
+                place for former in each.formers for place in zip(former.longitudes, former.latitudes, strict=True)
+            ]
+            if isinstance(there, EvseFacts):
                 places.append((there.longitude, there.latitude))
+            elif there is not None:
+                places += zip(there.longitudes, there.latitudes, strict=True)
             for subscriber in self._index.find(None if each.is_spot else each.id, places):
                 interest = subscriber.feed.interest
                 if interest.viewer not in sights:

@@ -63,7 +63,8 @@ class Interest:
         return (evse.available or not self.available_now) and self.is_about(evse)
 
     def reaches_spot(self, spot: SpotFacts | Former, seen: Seen) -> bool:
-        """Say whether a spot, seen, is of interest. Where that is not known to whom sees so much, it is nowhere."""
-        if seen.has_place_of(spot.located_by):
-            return self.reaches(spot.longitude, spot.latitude)
-        return self.reaches(None, None)
+        """Return whether one of the places of a spot that the viewer knows is of interest."""
+        return self.region is None or any(
+            seen.has_place_of(no) and self.reaches(longitude, latitude)
+            for no, longitude, latitude in zip(spot.operator_nos, spot.longitudes, spot.latitudes, strict=True)
+        )

@@ -24,11 +24,10 @@ class LogRow(NamedTuple):
     entity_id: str
     existed: bool
     operator_nos: Sequence[int] | None
-    longitude: float | None
-    latitude: float | None
+    longitudes: Sequence[float] | None
+    latitudes: Sequence[float] | None
     was_available: bool | None
     role_id: int | None
-    located_by: int | None
 
     @property
     def position(self) -> Position:
@@ -85,8 +84,7 @@ with state as materialized (
     select log_epoch() as epoch, least(floor, log_horizon()) as floor, log_horizon() as horizon from log_state
 )
 select state.epoch, state.floor, state.horizon, page.* from state left join lateral (
-    select transaction, id, at, kind, entity_id, existed, operator_nos, longitude, latitude, was_available, role_id,
-        located_by
+    select transaction, id, at, kind, entity_id, existed, operator_nos, longitudes, latitudes, was_available, role_id
     from change where (transaction, id) > ($1, $2) and transaction < state.horizon
     order by transaction, id limit $3
 ) as page on true

@@ -68,7 +68,7 @@ class Touched:
         self.static_at = row.at
         self.existed = self.existed and row.existed
         if row.existed:
-            self.formers.append(Former(row.operator_nos or (), row.longitude, row.latitude, row.located_by))
+            self.formers.append(Former(row.operator_nos or (), row.longitudes or (), row.latitudes or ()))
 
     @property
     def at(self) -> datetime:
@@ -155,8 +155,10 @@ def _maybe_had_evse(touched: Touched, evse: EvseFacts | None, interest: Interest
 
 
 def _had(former: Former, interest: Interest, before: Seen) -> bool:
-    seen = any(before.has_evse_of(operator_no) for operator_no in former.operator_nos)
-    return seen and interest.reaches(former.longitude, former.latitude)
+    return any(
+        before.has_evse_of(no) and interest.reaches(longitude, latitude)
+        for no, longitude, latitude in zip(former.operator_nos, former.longitudes, former.latitudes, strict=True)
+    )
 
 
 # ---------------------------------------------------------------- parking spots
@@ -243,7 +245,9 @@ def _wants(interest: Interest, facts: EvseFacts | SpotFacts, seen: Seen) -> bool
 
 
 def _is_placed_alike(facts: EvseFacts | SpotFacts, seen: Seen, before: Seen) -> bool:
-    return isinstance(facts, EvseFacts) or seen.has_place_of(facts.located_by) == before.has_place_of(facts.located_by)
+    if isinstance(facts, EvseFacts):
+        return True
+    return all(seen.has_place_of(no) == before.has_place_of(no) for no in facts.operator_nos)
 
 
 def _had_turned(turned: Turned, former: Former, interest: Interest, before: Seen) -> bool:

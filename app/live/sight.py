@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from app.auth import Caller
 from app.db.engine import Database
-from app.live.facts import EvseFacts, SpotFacts
+from app.live.facts import PSO_ITSELF, EvseFacts, SpotFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Seen:
     def has_spot_of(self, operator_nos: Collection[int], party_id: str) -> bool:
         return self.spots_of is None or party_id in self.psos or not self.spots_of.isdisjoint(operator_nos)
 
-    def has_place_of(self, located_by: int | None) -> bool:
-        """Say whether the position of a spot that is seen is."""
-        return located_by is None or self.spots_of is None or located_by in self.spots_of
+    def has_place_of(self, operator_no: int) -> bool:
+        """Return whether a place of a spot that is seen is known: the PSO's own, or that of an operator seen."""
+        return operator_no == PSO_ITSELF or self.spots_of is None or operator_no in self.spots_of
 
     def has(self, facts: EvseFacts | SpotFacts) -> bool:
         """Say whether an EVSE or a spot is seen."""

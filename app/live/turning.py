@@ -60,7 +60,7 @@ _SINCE: Final = "at > $1::timestamptz - interval '5 minutes' and (at > $1 or (tr
 #: One entity's rows, in the order in which they were written: how it was before each, and whether that is surely later.
 _CHANGES: Final = """
 jsonb_agg(
-    jsonb_build_array(existed, operator_nos, longitude, latitude, located_by, at > $1 and (transaction, id) > ($2, $3))
+    jsonb_build_array(existed, operator_nos, longitudes, latitudes, at > $1 and (transaction, id) > ($2, $3))
     order by at, id
 )
 """
@@ -93,7 +93,7 @@ group by entity_id order by entity_id limit $7
 #: What lists in force put an end to, as far as the log is still to be told. Lateral with a limit: there is hardly ever
 #: such a list, and no plan must begin with the EVSEs or spots.
 UNTOLD_EVSES: Final = """
-select evse_id, array[ended.operator_no], longitude, latitude, null::integer
+select evse_id, array[ended.operator_no], array[longitude], array[latitude]
 from (select * from list_out_of_force where operator_no = any($1) and told_to is not null) as list
 cross join lateral (
     select * from evse where evse.list_no = list.list_no and evse_id > greatest($2, list.told_to) and evse_id <= $3
@@ -102,7 +102,11 @@ cross join lateral (
 order by evse_id limit $4
 """
 _UNTOLD_SPOTS: Final = """
-select parking_id, operator_nos, longitude, latitude, located_by
+select parking_id, operator_nos || case when own_longitude is null then '{}' else '{0}' end::integer[],
+    array(select case when no = located_by then longitude end from unnest(operator_nos) as no)
+        || case when own_longitude is null then '{}' else array[own_longitude] end,
+    array(select case when no = located_by then latitude end from unnest(operator_nos) as no)
+        || case when own_latitude is null then '{}' else array[own_latitude] end
 from (select * from spot_list where in_force_at is not null) as list
 cross join lateral (
     select * from parking_spot_version where until_no = list.no and parking_id > list.told_to
@@ -191,9 +195,9 @@ def _formers(facts: EvseFacts | SpotFacts | None, rows: Iterable[Any]) -> list[F
     """Give how what changed may have been seen: before each row that is not behind one that is surely later."""
     formers: list[Former] = []
     later = False
-    for existed, operator_nos, longitude, latitude, located_by, is_later in rows:
+    for existed, operator_nos, longitudes, latitudes, is_later in rows:
         if existed and not later:
-            formers.append(Former(operator_nos or (), longitude, latitude, located_by))
+            formers.append(Former(operator_nos or (), longitudes or (), latitudes or ()))
         later = is_later
     return formers if later else formers + _as_now(facts)
 
@@ -202,5 +206,5 @@ def _as_now(facts: EvseFacts | SpotFacts | None) -> list[Former]:
     if facts is None:
         return []
     if isinstance(facts, EvseFacts):
-        return [Former((facts.operator_no,), facts.longitude, facts.latitude)]
-    return [Former(facts.operator_nos, facts.longitude, facts.latitude, facts.located_by)]
+        return [Former((facts.operator_no,), (facts.longitude,), (facts.latitude,))]
+    return [Former(facts.operator_nos, facts.longitudes, facts.latitudes)]

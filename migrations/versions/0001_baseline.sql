@@ -19,11 +19,10 @@ create table change (
     entity_id TEXT COLLATE "C" NOT NULL,
     existed BOOLEAN DEFAULT true NOT NULL,
     operator_nos INTEGER[],
-    longitude FLOAT(53),
-    latitude FLOAT(53),
+    longitudes FLOAT(53)[],
+    latitudes FLOAT(53)[],
     was_available BOOLEAN,
     role_id INTEGER,
-    located_by INTEGER,
     CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'SIGHT'))
 )
  PARTITION BY RANGE (at);

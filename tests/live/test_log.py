@@ -70,11 +70,11 @@ async def test_tells_all_that_a_row_says(database: Database, database_url: str):
     start = await head(database)
     async with owner(database_url) as connection:
         await connection.execute(
-            "insert into change (kind, entity_id, existed, operator_nos, longitude, latitude, was_available, role_id,"
-            " located_by) values ('SIGHT', 'DE8AC', false, '{7,8}', 1.5, -2.5, true, 9, 7)"
+            "insert into change (kind, entity_id, existed, operator_nos, longitudes, latitudes, was_available, role_id)"
+            " values ('SIGHT', 'DE8AC', false, '{7,0}', '{1.5,3}', '{-2.5,4}', true, 9)"
         )
     [row] = await read_complete(database, start)
-    assert row[3:] == (LogKind.SIGHT, "DE8AC", False, [7, 8], 1.5, -2.5, True, 9, 7)
+    assert row[3:] == (LogKind.SIGHT, "DE8AC", False, [7, 0], [1.5, 3], [-2.5, 4], True, 9)
     assert abs(datetime.now(UTC) - row.at) < timedelta(minutes=5)
 
 

@@ -11,10 +11,11 @@ $$;
 
 create or replace function evse_updated() returns trigger language plpgsql as $$
 begin
-    insert into change (kind, entity_id, operator_nos, longitude, latitude)
-    select 'EVSE', evse_id, array[stale.operator_no], stale.longitude, stale.latitude
+    insert into change (kind, entity_id, operator_nos, longitudes, latitudes)
+    select 'EVSE', evse_id, array[stale.operator_no], array[stale.longitude], array[stale.latitude]
     from fresh join stale using (evse_id, list_no)
-    where fresh.content_hash <> stale.content_hash and list_no in (select list_no from operator) order by evse_id;
+    where (fresh.content_hash, fresh.longitude, fresh.latitude) <> (stale.content_hash, stale.longitude, stale.latitude)
+    and list_no in (select list_no from operator) order by evse_id;
     return null;
 end
 $$;
@@ -23,8 +24,8 @@ create or replace function evse_deleted() returns trigger language plpgsql as $$
 begin
     delete from evse_status
     where evse_id in (select evse_id from stale where not exists (select from evse as e where e.evse_id = stale.evse_id));
-    insert into change (kind, entity_id, operator_nos, longitude, latitude)
-    select 'EVSE', evse_id, array[operator_no], longitude, latitude from stale
+    insert into change (kind, entity_id, operator_nos, longitudes, latitudes)
+    select 'EVSE', evse_id, array[operator_no], array[longitude], array[latitude] from stale
     where list_no in (select list_no from operator) order by evse_id;
     return null;
 end

@@ -23,8 +23,12 @@ $$;
 
 create or replace function parking_spot_updated() returns trigger language plpgsql as $$
 begin
-    insert into change (kind, entity_id, operator_nos, longitude, latitude, located_by)
-    select 'PARKING_SPOT', fresh.parking_id, stale.operator_nos, stale.longitude, stale.latitude, stale.located_by
+    insert into change (kind, entity_id, operator_nos, longitudes, latitudes)
+    select 'PARKING_SPOT', fresh.parking_id, stale.operator_nos || case when stale.own_longitude is null then '{}' else '{0}' end::integer[],
+        array(select case when no = stale.located_by then stale.longitude end from unnest(stale.operator_nos) as no)
+            || case when stale.own_longitude is null then '{}' else array[stale.own_longitude] end,
+        array(select case when no = stale.located_by then stale.latitude end from unnest(stale.operator_nos) as no)
+            || case when stale.own_latitude is null then '{}' else array[stale.own_latitude] end
     from fresh join stale using (parking_id, list_no)
     where (fresh.content_hash, fresh.operator_nos, fresh.longitude, fresh.latitude, fresh.located_by)
         is distinct from (stale.content_hash, stale.operator_nos, stale.longitude, stale.latitude, stale.located_by)
@@ -42,8 +46,12 @@ begin
     delete from parking_status
     where parking_id in (select parking_id from stale)
     and not exists (select from parking_spot_version as version where version.parking_id = parking_status.parking_id);
-    insert into change (kind, entity_id, operator_nos, longitude, latitude, located_by)
-    select 'PARKING_SPOT', parking_id, operator_nos, longitude, latitude, located_by from stale
+    insert into change (kind, entity_id, operator_nos, longitudes, latitudes)
+    select 'PARKING_SPOT', parking_id, stale.operator_nos || case when stale.own_longitude is null then '{}' else '{0}' end::integer[],
+        array(select case when no = stale.located_by then stale.longitude end from unnest(stale.operator_nos) as no)
+            || case when stale.own_longitude is null then '{}' else array[stale.own_longitude] end,
+        array(select case when no = stale.located_by then stale.latitude end from unnest(stale.operator_nos) as no)
+            || case when stale.own_latitude is null then '{}' else array[stale.own_latitude] end from stale
     where list_no <> all (array(select no from spot_list where in_force_at is null))
     and (until_no is null or exists (
         select from spot_list where no = until_no and (in_force_at is null or told_to < parking_id)

@@ -10,11 +10,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from app.db.tables.base import Id, Instant, metadata, one_of
 from app.vocabulary import LogKind
 
-#: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`: through whom it was seen before, where
-#: that changed or it is gone (SIGHT: whose EVSEs, the entity then is none; null where it is about the PSO that is it).
-#: `longitude`, `latitude`: where it was, when it moved or went.
-#: `located_by`: whose EVSE had said so of a spot; null: its PSO, or nobody.
-#: `was_available`: its combined status before a change of status. `role_id`: for SIGHT, whose; null: everybody's.
+#: `existed`: it was there before (SIGHT: it was seen before). `operator_nos`, `longitudes` and `latitudes` are
+#: parallel: the places through which the entity was seen before the change; null where it was not there. An EVSE has
+#: one place, of its operator. A parking spot has one per EVSE that linked it, and one of operator 0 if its PSO gave its
+#: position: that is known to every viewer of the spot. SIGHT: `operator_nos` are the operators whose EVSEs a role
+#: begins or ceases to see, and there is no entity; null where the row is about the PSO that is the entity.
+#: `was_available`: the combined status before a change of status. `role_id`: for SIGHT, whose; null: everybody's.
 change = Table(
     "change",
     metadata,
@@ -25,11 +26,10 @@ change = Table(
     Column("entity_id", Id, nullable=False),
     Column("existed", Boolean, nullable=False, server_default=text("true")),
     Column("operator_nos", ARRAY(Integer)),
-    Column("longitude", Float(53)),
-    Column("latitude", Float(53)),
+    Column("longitudes", ARRAY(Float(53))),
+    Column("latitudes", ARRAY(Float(53))),
     Column("was_available", Boolean),
     Column("role_id", Integer),
-    Column("located_by", Integer),
     one_of("kind", LogKind),
     Index(None, "transaction", "id"),
     Index("change_sight_idx", "transaction", "id", postgresql_where=text("kind = 'SIGHT'")),
