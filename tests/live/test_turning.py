@@ -174,9 +174,7 @@ async def test_goes_through_several_operators_page_by_page(world: Moving, limit:
 def test_tells_of_a_spot_again_that_was_not_seen_all_the_time():
     """Who sees the first operator lost it when only the second one linked it, and gets it back with the second."""
     first, second = Seen(frozenset({1}), frozenset({1}), frozenset()), Seen(frozenset({2}), frozenset({2}), frozenset())
-    now, then = SpotFacts("DEPRKP1", "DEPRK", [2], None, None, None), Former([1], None, None)
+    now, then = SpotFacts("DEPRKP1", "DEPRK", [2], [1.0], [1.0]), Former([1], [1.0], [1.0])
     interest, at = Interest.of(Viewer(None), SPOT_KINDS), datetime.now(UTC)
-    turned = Turned("DEPRKP1", now, [then, Former([2], None, None)], is_spot=True, changed=True)
+    turned = Turned("DEPRKP1", now, [then, Former([2], [1.0], [1.0])], is_spot=True, changed=True)
     assert [told.action for told in turned_changes(turned, interest, second, first, at)] == [ChangeAction.UPSERTED]
-    alike = Turned("DEPRKP1", now, [then], is_spot=True, changed=True)
-    assert turned_changes(alike, interest, second, first, at) == ()
