@@ -8,16 +8,18 @@ from asyncio import new_event_loop
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 import uvicorn
 
-from app.db.cluster import DATABASE, Cluster
+from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.settings import Settings
+from tests.databases import cloning, make_template, only_one_process, url_of
 from tests.world import World, make_world
 
 T = TypeVar("T")
@@ -42,6 +44,10 @@ UNWRITTEN = (
 IDENTIFYING = "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true)"
 AROUND_PRIVATE = ("BEGIN READ ONLY;", IDENTIFYING, "COMMIT;")
 AUTHENTICATING = "select * from authenticate($1)"
+
+#: The default world as a template, and what is noted of it: the callers' secrets and the partners' ids.
+FILLED = "ochub_world"
+NOTED = tuple[dict[str, str], dict[str, UUID]]
 
 #: How the driver learns about types that it meets for the first time on a connection.
 LEARNING_TYPES = ("current_setting('jit')", "typeinfo_tree", "set_config('jit'")
@@ -224,9 +230,9 @@ def heartbeat(hub: Hub) -> Iterator[list[float]]:
 @contextmanager
 def scratch_database(server_dsn: str, template: str, name: str) -> Iterator[str]:
     """Make a database for longer than one test; gives its DSN."""
-    _administer(server_dsn, f"create database {name} template {template} strategy file_copy")
+    _administer(server_dsn, cloning(name, template))
     try:
-        yield server_dsn.replace(f"/{DATABASE}?", f"/{name}?")
+        yield url_of(server_dsn, name)
     finally:
         _administer(server_dsn, f"drop database {name} with (force)")
 
@@ -259,15 +265,35 @@ def _administer(dsn: str, statement: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(cluster: Cluster, template: str) -> Iterator[World]:
+def filled(cluster: Cluster, template: str) -> World:
+    """The default world as a template, made once per run; nobody can connect to it."""
+    note = cluster.home / "world.json"
+
+    async def fill(dsn: str) -> None:
+        world = await make_world(dsn)
+        note.write_bytes(msgspec.json.encode((world.secrets, world.partner_ids)))
+
+    with only_one_process(cluster), closing(new_event_loop()) as loop:
+        loop.run_until_complete(make_template(cluster.dsn, FILLED, fill, template))
+    return World(url_of(cluster.dsn, FILLED), *msgspec.json.decode(note.read_bytes(), type=NOTED))
+
+
+@pytest.fixture(scope="session")
+def world(cluster: Cluster, filled: World) -> Iterator[World]:
     """The default world in a database of its own. Nobody writes to it: others would find it so, or not, by chance."""
-    with scratch_database(cluster.dsn, template, f"world_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
-        world = loop.run_until_complete(make_world(dsn))
+    with scratch_database(cluster.dsn, FILLED, f"world_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
         made = loop.run_until_complete(_content(dsn))
-        yield world
+        yield World(dsn, filled.secrets, filled.partner_ids)
         left = loop.run_until_complete(_content(dsn))
         written = {table for table, content in left.items() if content != made[table]}
         assert not written, f"tests wrote to these tables of the default world: {written}"
+
+
+@pytest.fixture(scope="module")
+def own_world(cluster: Cluster, filled: World) -> Iterator[World]:
+    """The default world in a database of the test file's own, which may be written to."""
+    with scratch_database(cluster.dsn, FILLED, f"own_world_{uuid4().hex}") as dsn:
+        yield World(dsn, filled.secrets, filled.partner_ids)
 
 
 async def _content(dsn: str) -> dict[str, str]:

@@ -2,23 +2,19 @@
 
 import gc
 import math
-from asyncio import new_event_loop
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import orjson
 import pytest
 
 from app import gc_tuning as collector
-from app.db.cluster import Cluster
 from app.uploads import yielding as slices
 from schema import http, route
 from tests.benchmarks.uploads import list_of
-from tests.hub import JSON, Hub, heartbeat, scratch_database, serve
-from tests.world import World, make_world
+from tests.hub import JSON, Hub, heartbeat, serve
+from tests.world import World
 
 ITEMS = 10_000
 #: Of what it takes in one go; a busy machine adds to both, so the best of several tries counts.
@@ -30,15 +26,8 @@ SET = 'setChargePointList(operatorId: "DESON", chargePoints: $items, part: {list
 
 
 @pytest.fixture(scope="module")
-def written(cluster: Cluster, template: str) -> Iterator[World]:
-    """A world that may be changed."""
-    with scratch_database(cluster.dsn, template, f"big_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
-        yield loop.run_until_complete(make_world(dsn))
-
-
-@pytest.fixture(scope="module")
-def hub(written: World) -> Iterator[Hub]:
-    with serve(written.dsn) as hub:
+def hub(own_world: World) -> Iterator[Hub]:
+    with serve(own_world.dsn) as hub:
         hub.client.timeout = httpx.Timeout(120)
         yield hub
 
@@ -64,13 +53,13 @@ def stall_s(hub: Hub, body: bytes, headers: dict[str, str]) -> float:
 
 @pytest.mark.parametrize("mutation", [SET, UPDATE], ids=["set", "update"])
 def test_takes_much_without_keeping_others_waiting(
-    hub: Hub, written: World, items: list[dict[str, Any]], mutation: str, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, own_world: World, items: list[dict[str, Any]], mutation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = (
         f"mutation ($items: [ChargePointInput!]!) {{ report: {mutation} {{ accepted unchanged refused {{ code }} }} }}"
     )
     body = orjson.dumps({"query": query, "variables": {"items": items}})
-    headers = written.authorization("sonnenstrom")
+    headers = own_world.authorization("sonnenstrom")
     stall_s(hub, body, headers)  # what comes first makes connections and plans
     with monkeypatch.context() as patch:
         for module in (http, route):
@@ -84,13 +73,13 @@ def test_takes_much_without_keeping_others_waiting(
     assert min(stalls_s) <= AT_MOST * at_once_s
 
 
-def test_says_where_a_big_body_is_no_json(hub: Hub, written: World) -> None:
+def test_says_where_a_big_body_is_no_json(hub: Hub, own_world: World) -> None:
     good = orjson.dumps(list_of(400, "DESON"))[1:-1]
     query = f"mutation ($items: [ChargePointInput!]!) {{ report: {UPDATE} {{ accepted }} }}"
     for broken, where in ((b'{"evseId": "\xff"}', "`items["), (b"{", "the body")):
         body = orjson.dumps({"query": query})[:-1] + b', "variables": {"items": [' + good + b"," + broken + b"]}}"
         assert len(body) > http.BIG_BYTES
-        headers = {**JSON, **written.authorization("sonnenstrom")}
+        headers = {**JSON, **own_world.authorization("sonnenstrom")}
         response = hub.client.post("/graphql", headers=headers, content=body)
         assert response.json()["errors"][0]["message"].startswith(where)
         assert "is not JSON in UTF-8" in response.text
@@ -106,23 +95,23 @@ def test_says_where_a_big_body_is_no_json(hub: Hub, written: World) -> None:
     ],
     ids=["a list", "a text", "extensions", "an unknown member"],
 )
-def test_reads_a_big_body_like_a_small_one(hub: Hub, written: World, members: dict[str, Any]) -> None:
+def test_reads_a_big_body_like_a_small_one(hub: Hub, own_world: World, members: dict[str, Any]) -> None:
     query = "query Q($id: EvseId!) { evse(evseId: $id) { evseId } }"
     body = orjson.dumps({"query": query, **members})
     assert len(body) > http.BIG_BYTES
-    headers = {**JSON, **written.authorization("sonnenstrom")}
+    headers = {**JSON, **own_world.authorization("sonnenstrom")}
     response = hub.client.post("/graphql", headers=headers, content=body)
     assert response.json()["data"] == {"evse": {"evseId": "DE*SON*E1"}}
 
 
-def test_lets_go_of_what_was_uploaded_without_the_collector(hub: Hub, written: World) -> None:
+def test_lets_go_of_what_was_uploaded_without_the_collector(hub: Hub, own_world: World) -> None:
     query = f"mutation ($items: [ChargePointInput!]!) {{ report: {UPDATE} {{ accepted }} }}"
     marked = [{**each, "locationName": f"marked {number}"} for number, each in enumerate(list_of(300, "DESON"))]
     body = orjson.dumps({"query": query, "variables": {"items": marked}})
     del marked
     gc.collect()
     with collector.resting():
-        hub.client.post("/graphql", headers={**JSON, **written.authorization("sonnenstrom")}, content=body)
+        hub.client.post("/graphql", headers={**JSON, **own_world.authorization("sonnenstrom")}, content=body)
         dicts = [each for each in gc.get_objects() if type(each) is dict]
         alive = sum(str(each.get("locationName")).startswith("marked") for each in dicts)
     assert alive == 0

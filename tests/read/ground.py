@@ -26,6 +26,7 @@ class Ground:
 
     hub: Hub
     dsn: str
+    database: Database
     owner: Owner
     now: datetime = BEGINNING
 
@@ -58,16 +59,8 @@ class Ground:
         assert not self.run(work).refused
 
     def run(self, work: Any) -> Any:
-        """Run something on connections of its own, where the hub runs."""
-
-        async def with_database() -> Any:
-            database = await Database.open(self.dsn, Settings())
-            try:
-                return await work(database)
-            finally:
-                await database.close()
-
-        return self.hub.run(with_database())
+        """Run something on connections beside the hub's, where the hub runs."""
+        return self.hub.run(work(self.database))
 
     def everything(self, field: str, nodes: str, variables: Any, first: int = 500) -> list[Any]:
         """Give the edges' nodes of all pages."""
@@ -87,9 +80,11 @@ class Ground:
 @contextmanager
 def make_ground(cluster: Cluster, template: str) -> Iterator[Ground]:
     with scratch_database(cluster.dsn, template, f"ground_{uuid4().hex}") as dsn, serve(dsn) as hub:
-        ground = Ground(hub, dsn, Owner(uuid4(), 0, "DETST"))
-        ground.owner = ground.run(make_owner)
-        yield ground
+        database = hub.run(Database.open(dsn, Settings()))
+        try:
+            yield Ground(hub, dsn, database, hub.run(make_owner(database)))
+        finally:
+            hub.run(database.close())
 
 
 async def make_owner(database: Database, party_id: str = "DETST", open_: bool = True) -> Owner:

@@ -12,6 +12,7 @@ import shapely
 from app.db.cluster import Cluster
 from geo.areas import EARTH_RADIUS_M, great_circle_m
 from geo.polyline import decode_polyline, encode_polyline
+from tests.length import rounds
 from tests.read.ground import Ground, make_ground
 
 Point = tuple[float, float]
@@ -114,7 +115,7 @@ def polygon(ring: Sequence[Point]) -> Any:
 
 def test_finds_what_a_ring_goes_round(ground: Ground, positions: dict[str, Point], chance: random.Random):
     inside = outside = doubly = 0
-    for _ in range(60):
+    for _ in range(rounds(25, full=60)):
         ring = some_ring(chance)
         if len(set(ring)) < 3:
             continue
@@ -206,10 +207,10 @@ def test_finds_boxes_half_open_across_the_antimeridian_too(
 # ---------------------------------------------------------------- routes
 
 
-def some_route(chance: random.Random, most_steps: int = 40) -> list[Point]:
-    """Give a route through one of the grounds that turns as roads do, sometimes sharply, sometimes right back."""
-    longitude, latitude = chance.choice(GROUNDS)
-    x, y = chance.uniform(-0.8, 0.8), chance.uniform(-0.8, 0.8)
+def some_route(chance: random.Random, positions: dict[str, Point], most_steps: int = 40) -> list[Point]:
+    """Generate a route that begins at a charge point and turns as roads do, sometimes sharply, sometimes right back."""
+    longitude, latitude = chance.choice(list(positions.values()))
+    x = y = 0.0
     towards = chance.uniform(0, 360)
     points = [(x, y)]
     for _ in range(chance.randint(1, most_steps)):
@@ -248,15 +249,13 @@ LEAVES = "evseId distanceM alongRouteM position { longitude latitude }"
 def test_finds_the_corridor_of_a_route_in_driving_order(
     ground: Ground, positions: dict[str, Point], chance: random.Random, corridor_m: float
 ):
-    hits = 0
     tolerance_m = corridor_m * 0.01 + 2
-    for _ in range(40):
-        area, points = route(some_route(chance), corridor_m)
+    for _ in range(rounds(12, full=40)):
+        area, points = route(some_route(chance, positions), corridor_m)
         nodes = ground.everything("evses", LEAVES, {"within": area}, first=100)
         check_corridor(positions, points, corridor_m, nodes, tolerance_m)
         assert location_ids(ground, area) == {node["evseId"] for node in nodes}
-        hits += len(nodes)
-    assert hits > 1
+        assert nodes
 
 
 def check_corridor(
@@ -307,17 +306,15 @@ def test_goes_along_a_route_and_back_but_shows_everything_once(ground: Ground, p
 def test_counts_what_lies_beside_a_route_that_comes_back_where_it_passes_first(
     ground: Ground, positions: dict[str, Point], chance: random.Random, corridor_m: float
 ):
-    hits = 0
-    for _ in range(20):
-        there = some_route(chance)
+    for _ in range(rounds(10, full=20)):
+        there = some_route(chance, positions)
         once, twice = (route(points, corridor_m)[0] for points in (there, [*there, *there[-2::-1]]))
         wanted = ground.everything("evses", LEAVES, {"within": once}, first=100)
         found = ground.everything("evses", LEAVES, {"within": twice}, first=7)
         assert [node["evseId"] for node in found] == [node["evseId"] for node in wanted]
         along_m = [node["alongRouteM"] for node in wanted]
         assert [node["alongRouteM"] for node in found] == pytest.approx(along_m, abs=0.11)
-        hits += len(found)
-    assert hits > 1
+        assert found
 
 
 @pytest.mark.parametrize("corridor_m", [0.5, 50_000])
@@ -379,7 +376,7 @@ def test_shows_everything_beside_the_end_of_a_route_page_by_page(ground: Ground,
 def test_gives_every_row_of_every_area_once_whatever_the_page_size(
     ground: Ground, positions: dict[str, Point], chance: random.Random
 ):
-    area, _ = route(some_route(chance), 15_000)
+    area, _ = route(some_route(chance, positions), 15_000)
     box = {"minimumLongitude": 179, "maximumLongitude": -179, "minimumLatitude": -18, "maximumLatitude": -15}
     near_ = {"longitude": 179.9, "latitude": -16.8, "radiusM": 80_000}
     for within in (area, {"bounds": box}, {"near": near_}, polygon([(9, 47.5), (11, 48), (10, 49.4)])):

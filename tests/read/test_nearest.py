@@ -20,6 +20,7 @@ from app.formats.irve.static import IrveStatic
 from app.ingest.registers import import_register
 from app.settings import Settings
 from tests.hub import Hub, scratch_database, serve
+from tests.length import rounds
 from tests.read.ground import BEGINNING, make_ground
 from tests.slow_reading import EARTH_RADIUS_M, great_circle_m
 
@@ -210,6 +211,6 @@ def test_finds_the_nearest_in_france(france: tuple[Hub, AllRows], chance: random
     hub, rows = france
     assert len(rows.rows) > 70_000
     positions = [(longitude, latitude) for _, longitude, latitude in rows.rows]
-    for _ in range(300):
+    for _ in range(rounds(60, full=300)):
         at = chance.choice([chance.choice(positions), beside(chance, chance.choice(positions), 0.05)])
         check(hub, rows, at, chance.choice([50, 1_000, 10_000, 100_000]), chance.choice([1, 20, 50, 500]))

@@ -15,6 +15,7 @@ from app.db.cluster import Cluster
 from app.ingest.charge_points.usability import _geographic_zones as geographic_zones  # pyright: ignore[reportPrivateUsage]
 from app.records.charge_point import ChargePoint
 from app.records.charge_point_input import read_charge_point
+from tests.length import rounds
 from tests.read.ground import T2, Ground, make_ground
 from tests.world import evse
 
@@ -204,7 +205,6 @@ def some_charge_points(count: int, chance: random.Random) -> dict[str, tuple[dic
 # ---------------------------------------------------------------- through the API
 
 COUNT = 400
-INSTANTS = 60
 
 Made = Mapping[str, tuple[Sent, str | None]]
 
@@ -230,7 +230,7 @@ def made(ground: Ground, chance: random.Random) -> Made:
 
 @pytest.fixture(scope="module")
 def instants(chance: random.Random) -> Sequence[datetime]:
-    return [TELLING_INSTANT, *(some_instant(chance) for _ in range(INSTANTS))]
+    return [TELLING_INSTANT, *(some_instant(chance) for _ in range(rounds(20, full=60)))]
 
 
 QUERY = """query ($at: DateTime!) {

@@ -1,21 +1,17 @@
 """Whatever is asked, however it is sent: there is an answer, or a code and a sentence; never SERVER, never a 5xx."""
 
 import json
-from asyncio import new_event_loop
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from graphql import GraphQLField
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.db.cluster import Cluster
-from tests.hub import JSON, Hub, scratch_database, serve
+from tests.hub import JSON, Hub, serve
 from tests.schema.graphql_values import CORE, SOMETHING, WHO, arguments_of, literal, whole_selection
-from tests.world import World, make_world
+from tests.world import World
 
 assert CORE.query_type is not None
 assert CORE.mutation_type is not None
@@ -24,15 +20,8 @@ MUTATIONS = CORE.mutation_type.fields
 
 
 @pytest.fixture(scope="module")
-def shaken_world(cluster: Cluster, template: str) -> Iterator[World]:
-    """A world that may be changed."""
-    with scratch_database(cluster.dsn, template, f"shaken_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
-        yield loop.run_until_complete(make_world(dsn))
-
-
-@pytest.fixture(scope="module")
-def shaken(shaken_world: World) -> Iterator[Hub]:
-    with serve(shaken_world.dsn) as hub:
+def shaken(own_world: World) -> Iterator[Hub]:
+    with serve(own_world.dsn) as hub:
         yield hub
 
 
@@ -61,23 +50,23 @@ def sent(kind: str, name: str, field: GraphQLField, arguments: dict[str, Any], a
 @pytest.mark.parametrize("name", QUERIES)
 @settings(max_examples=25)
 @given(data=st.data())
-def test_answers_every_query(shaken: Hub, shaken_world: World, name: str, data: st.DataObject) -> None:
+def test_answers_every_query(shaken: Hub, own_world: World, name: str, data: st.DataObject) -> None:
     field = QUERIES[name]
     arguments = data.draw(arguments_of(field.args, wild=data.draw(st.booleans())))
     request = sent("query", name, field, arguments, data.draw(st.booleans()))
-    response = shaken.client.post("/graphql", json=request, headers=shaken_world.authorization(data.draw(WHO)))
+    response = shaken.client.post("/graphql", json=request, headers=own_world.authorization(data.draw(WHO)))
     check(response.status_code, response.content)
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 @settings(max_examples=15)
 @given(data=st.data())
-def test_answers_every_mutation(shaken: Hub, shaken_world: World, name: str, data: st.DataObject) -> None:
+def test_answers_every_mutation(shaken: Hub, own_world: World, name: str, data: st.DataObject) -> None:
     field = MUTATIONS[name]
     arguments = data.draw(arguments_of(field.args, wild=data.draw(st.booleans())))
     request = sent("mutation", name, field, arguments, data.draw(st.booleans()))
     who = data.draw(st.sampled_from([None, "leitstelle", "leitstelle", "sonnenstrom", "wegweiser"]))
-    response = shaken.client.post("/graphql", json=request, headers=shaken_world.authorization(who))
+    response = shaken.client.post("/graphql", json=request, headers=own_world.authorization(who))
     check(response.status_code, response.content)
 
 

@@ -1,28 +1,17 @@
 """Uploads through the API: what the settings say reaches them."""
 
-from asyncio import new_event_loop
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from app.db.cluster import Cluster
-from tests.hub import Hub, scratch_database, serve
-from tests.world import World, make_world
+from tests.hub import Hub, serve
+from tests.world import World
 
 
 @pytest.fixture(scope="module")
-def written(cluster: Cluster, template: str) -> Iterator[World]:
-    """A world that may be changed."""
-    with scratch_database(cluster.dsn, template, f"written_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
-        yield loop.run_until_complete(make_world(dsn))
-
-
-@pytest.fixture(scope="module")
-def forgetful(written: World) -> Iterator[Hub]:
-    with serve(written.dsn, refusals_kept=3) as hub:
+def forgetful(own_world: World) -> Iterator[Hub]:
+    with serve(own_world.dsn, refusals_kept=3) as hub:
         yield hub
 
 
@@ -40,9 +29,9 @@ def forgetful(written: World) -> Iterator[Hub]:
     ],
 )
 def test_keeps_as_many_refusals_as_it_is_told(
-    forgetful: Hub, written: World, caller: str, mutation: str, items: str
+    forgetful: Hub, own_world: World, caller: str, mutation: str, items: str
 ) -> None:
-    headers = written.authorization(caller)
+    headers = own_world.authorization(caller)
     query = f"mutation ($items: [{items}!]!) {{ report: {mutation} {{ refused {{ code }} }} }}"
     nonsense = [f"nonsense {number}" for number in range(5)]
     assert len(forgetful.ask(query, {"items": nonsense}, headers)["report"]["refused"]) == 5
@@ -55,8 +44,8 @@ query ($cursor: Cursor!) { changes(cursor: $cursor, kinds: [EVSE_STATUS]) { chan
 """
 
 
-def test_gives_a_cursor_from_which_the_upload_is_told(forgetful: Hub, written: World) -> None:
-    headers = written.authorization("sonnenstrom")
+def test_gives_a_cursor_from_which_the_upload_is_told(forgetful: Hub, own_world: World) -> None:
+    headers = own_world.authorization("sonnenstrom")
 
     def say(major: str) -> str:
         report = forgetful.ask(SAY, {"items": [{"evseId": "DE*SON*E1", "major": major}]}, headers)["updateStatus"]

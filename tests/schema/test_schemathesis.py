@@ -1,9 +1,6 @@
 """Questions that schemathesis makes up from the schema, for every root field: answered, or refused in words."""
 
-from asyncio import new_event_loop
 from collections.abc import Iterator
-from contextlib import closing
-from uuid import uuid4
 
 import pytest
 import schemathesis
@@ -12,12 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import nodes
 
-from app.db.cluster import Cluster
 from schema.build import SDL
-from tests.hub import Hub, scratch_database, serve
+from tests.hub import Hub, serve
 from tests.schema.graphql_values import CORE, SCALARS
 from tests.schema.test_fuzz import check
-from tests.world import World, make_world
+from tests.world import World
 
 for scalar in CORE.type_map.values():
     if isinstance(scalar, GraphQLScalarType) and not is_specified_scalar_type(scalar):
@@ -29,15 +25,8 @@ FIELDS = [(root, field) for root in SCHEMA for field in SCHEMA[root]]
 
 
 @pytest.fixture(scope="module")
-def stirred_world(cluster: Cluster, template: str) -> Iterator[World]:
-    """A world that may be changed."""
-    with scratch_database(cluster.dsn, template, f"stirred_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
-        yield loop.run_until_complete(make_world(dsn))
-
-
-@pytest.fixture(scope="module")
-def stirred(stirred_world: World) -> Iterator[Hub]:
-    with serve(stirred_world.dsn) as hub:
+def stirred(own_world: World) -> Iterator[Hub]:
+    with serve(own_world.dsn) as hub:
         yield hub
 
 
@@ -45,9 +34,9 @@ def stirred(stirred_world: World) -> Iterator[Hub]:
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_answers_whatever_schemathesis_asks(
-    stirred: Hub, stirred_world: World, root: str, field: str, data: st.DataObject
+    stirred: Hub, own_world: World, root: str, field: str, data: st.DataObject
 ) -> None:
     case = data.draw(SCHEMA[root][field].as_strategy())
     assert isinstance(case.body, str)
-    response = stirred.post(case.body, headers=stirred_world.authorization("leitstelle"))
+    response = stirred.post(case.body, headers=own_world.authorization("leitstelle"))
     check(response.status_code, response.content)
