@@ -46,7 +46,7 @@ CONTRACTS = (
 
 
 class NotEmpty(HubError):
-    """The hub holds data that is not the demo's."""
+    """The hub holds data that does not come from the demo."""
 
     code = "NOT_EMPTY"
 

@@ -2,9 +2,9 @@
 
 
 class HubError(Exception):
-    """Say what a caller did wrong, in words that also say what is possible.
+    """An error of a request, an upload or a command, whose message says what happened and what is possible.
 
-    `code` is stable and documented in the README; `message` holds the values; `hint` says what to do next;
+    `code` is stable and documented in `app/guides/errors.md`; `message` holds the values; `hint` says what to do next;
     `retry_after_s` when to come back, in whole seconds, where that helps.
     """
 
@@ -20,24 +20,24 @@ class HubError(Exception):
 
 
 class Forbidden(HubError):
-    """The caller's role may not do this."""
+    """The role of the caller may not do this."""
 
     code = "FORBIDDEN"
 
 
 class Unauthenticated(HubError):
-    """No key, or none that is valid now."""
+    """A key is missing, unknown, expired or revoked, or its partner is suspended."""
 
     code = "UNAUTHENTICATED"
 
 
 class BadInput(HubError):
-    """An argument cannot be understood."""
+    """An argument has a value that is not possible."""
 
     code = "BAD_INPUT"
 
 
 class NotFound(HubError):
-    """Not there, or not the caller's to see; the two are never told apart."""
+    """It does not exist or is not visible to the caller; both have the same answer."""
 
     code = "NOT_FOUND"

@@ -14,7 +14,7 @@ from app.errors import HubError
 
 
 class InvalidId(HubError):
-    """A text is not an id of the kind that was expected."""
+    """A text is not an id of the expected kind."""
 
     code = "INVALID_ID"
 

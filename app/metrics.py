@@ -26,7 +26,7 @@ def _gauge(
 REQUESTS = Counter(
     "ochub_graphql_requests", "GraphQL requests by the way they were answered.", ["way"], registry=REGISTRY
 )
-ERRORS = Counter("ochub_graphql_errors", "Errors shown, by code.", ["code"], registry=REGISTRY)
+ERRORS = Counter("ochub_graphql_errors", "Errors in answers, by code.", ["code"], registry=REGISTRY)
 SECONDS = Histogram(
     "ochub_graphql_seconds",
     "Seconds from the request's body to its answer.",
@@ -37,13 +37,11 @@ SECONDS = Histogram(
 SOCKETS = _gauge("ochub_sockets", "Open WebSockets and event streams.")
 SUBSCRIPTIONS = _gauge("ochub_subscriptions", "Running subscriptions.")
 CLOSED = Counter("ochub_sockets_closed", "WebSockets that the hub closed, by close code.", ["code"], registry=REGISTRY)
-UPLOADED = Counter("ochub_upload_items", "Uploaded items by what became of them.", ["outcome"], registry=REGISTRY)
+UPLOADED = Counter("ochub_upload_items", "Uploaded items by outcome.", ["outcome"], registry=REGISTRY)
 CONNECTIONS = _gauge("ochub_database_connections", "Database connections.", ["pool", "state"])
-KEEPER = _gauge("ochub_keeper", "1 where the keeper is.")
+KEEPER = _gauge("ochub_keeper", "1 in the process that is the leader.")
 LOG_LAG = _gauge("ochub_log_lag_seconds", "Age of the oldest change that readers cannot have yet.", mode=LATEST)
-STREAM_LAG = _gauge(
-    "ochub_stream_lag_seconds", "Age of the oldest change that a process is telling its subscribers of.", mode=LARGEST
-)
+STREAM_LAG = _gauge("ochub_stream_lag_seconds", "Age of the oldest change that a process is delivering.", mode=LARGEST)
 OLDEST_WRITER = _gauge(
     "ochub_oldest_writer_seconds", "Age of the oldest open transaction that holds readers back.", mode=LATEST
 )

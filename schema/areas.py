@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class BadArea(HubError):
-    """An area cannot be understood."""
+    """An area is not possible: its shape, its size or its encoding."""
 
     code = "BAD_AREA"
 

@@ -41,7 +41,7 @@ Arguments = Mapping[str, Any]
 
 
 class NotLive(BadFilter):
-    """A filter that the passing of time decides cannot be followed."""
+    """`usableAt` is about one instant and cannot be followed."""
 
     code = "FILTER_NOT_LIVE"
 

@@ -60,7 +60,7 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 20_000
 
 
 class UnknownOperation(HubError):
-    """The request names no operation of its document, or does not choose among several."""
+    """`operationName` selects none of the operations of the document."""
 
     code = "UNKNOWN_OPERATION"
 

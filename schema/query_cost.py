@@ -59,7 +59,7 @@ FREE = frozenset({"pageInfo", "ofType"})
 
 
 class TooComplex(HubError):
-    """A request asks for more than one request may."""
+    """The document, its variables or its cost exceed a limit."""
 
     code = "TOO_COMPLEX"
 

@@ -36,7 +36,7 @@ NOTHING: Arguments = MappingProxyType({})
 
 
 class BadFilter(HubError):
-    """A filter cannot be understood."""
+    """A filter has a value that is not possible."""
 
     code = "BAD_FILTER"
 

@@ -32,13 +32,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NoDatabase(HubError):
-    """The database cannot be reached or entered."""
+    """The database cannot be reached, or refuses the login."""
 
     code = "NO_DATABASE"
 
 
 class SchemaBehind(HubError):
-    """The database lacks migrations that this version of the hub brings."""
+    """The database lacks migrations of this version; run `ochub migrate`."""
 
     code = "SCHEMA_BEHIND"
 

@@ -99,7 +99,7 @@ def migrate_(as_json: bool) -> None:
     Example:
       DATABASE_URL=postgresql://ochub@db/ochub ochub migrate
 
-    It may run beside a hub that serves, and twice: whoever comes second has nothing to do.
+    It may run beside a hub that serves, and twice at a time: the second has nothing to do.
     """
     settings = current_settings()
     with database_of(settings) as dsn:

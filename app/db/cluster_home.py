@@ -23,7 +23,7 @@ SOCKET_DIRECTORY_BYTES = 80
 
 
 class ClusterUnusable(HubError):
-    """The private cluster cannot be made, started or stopped."""
+    """The private cluster cannot be created, started or stopped."""
 
     code = "CLUSTER_UNUSABLE"
 

@@ -22,7 +22,7 @@ LIFETIME = timedelta(days=365)
 
 
 class TooManyKeys(HubError):
-    """A role has as many live keys as it may have."""
+    """A role has two valid keys already."""
 
     code = "TOO_MANY_KEYS"
 

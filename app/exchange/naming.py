@@ -21,7 +21,7 @@ _REFERENCE = re.compile(
 
 
 class Ambiguous(HubError):
-    """What was typed can mean several things."""
+    """A name fits several partners or roles."""
 
     code = "AMBIGUOUS"
 

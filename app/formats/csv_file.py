@@ -13,7 +13,7 @@ from app.errors import HubError
 
 
 class UnreadableFile(HubError):
-    """The file is not one of its kind that can be read to its end."""
+    """The file cannot be read to its end as one of its format."""
 
     code = "UNREADABLE_FILE"
 

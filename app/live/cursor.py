@@ -16,7 +16,7 @@ LARGEST = (1 << 63) - 1
 
 
 class CursorExpired(HubError):
-    """The log cannot be read on from there: what a client knows has to be read anew."""
+    """The change log cannot be continued from this cursor without loss."""
 
     code = "CURSOR_EXPIRED"
 

@@ -45,7 +45,7 @@ AFTER_ERROR_S: Final = 1.0
 
 
 class TooManySubscriptions(HubError):
-    """The process follows as many subscriptions as it can."""
+    """This process has as many subscriptions as it can serve."""
 
     code = "TOO_MANY_SUBSCRIPTIONS"
 

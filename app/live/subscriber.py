@@ -19,7 +19,7 @@ Key = tuple[ChangeKind, str]
 
 
 class Resync(HubError):
-    """A subscriber took its pages too slowly for what happened meanwhile."""
+    """A subscriber took its pages more slowly than changes arrived."""
 
     code = "RESYNC"
 

@@ -18,13 +18,13 @@ MAXIMUM_FIRST = 500
 
 
 class BadCursor(HubError):
-    """The `after` of a list did not come from that list."""
+    """`after` is not a cursor of this list."""
 
     code = "BAD_CURSOR"
 
 
 class BadPageSize(HubError):
-    """`first` is out of bounds."""
+    """`first` is outside of the possible page sizes."""
 
     code = "BAD_PAGE_SIZE"
 

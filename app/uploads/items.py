@@ -18,7 +18,7 @@ Record = TypeVar("Record")
 
 
 class NotItsOperator(Forbidden):
-    """The role that acts does not hold the party id, or no longer."""
+    """The acting role does not hold the party id."""
 
 
 @dataclass(frozen=True, slots=True)
