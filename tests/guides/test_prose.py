@@ -1,0 +1,66 @@
+"""The scanner of prose finds what it should, and the directories that are clean stay clean."""
+
+import pytest
+
+from tests.guides.prose import ROOT, check, files, findings, read_prose
+
+#: A ratchet: a directory (or file) without findings is added here and stays without them.
+CLEAN = (
+    "README.md",
+    "app/decisions.md",
+    "app/formats/irve/dynamic.md",
+    "app/formats/irve/static.md",
+    "app/guides",
+    "app/errors.py",
+    "app/settings.py",
+    "schema/examples",
+    "tests/guides",
+    "tests/queries/README.md",
+)
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_keeps_clean_what_is_clean(name: str) -> None:
+    paths = list(files([ROOT / name]))
+    assert paths, f"{name} is gone; correct the list above"
+    found = [str(finding) for path in paths for finding in findings(path)]
+    assert not found, "\n".join(found)
+
+
+SAMPLE = '''"""Give every outlet a page."""
+
+# Whoever asks waits.
+MESSAGE = "somebody else holds the key"
+STATEMENT = "select nobody from sight where told"
+
+
+def answer():
+    """Return the answer.
+
+    The keeper was told of it; `nobody` is a name here.
+    """
+'''
+
+
+def test_finds_private_words_in_docstrings_comments_and_messages() -> None:
+    found = [(each.line, each.words) for each in check(read_prose(SAMPLE, ".py"), "sample.py")]
+    expected = [(1, "Give"), (1, "outlet"), (3, "Whoever"), (4, "somebody else"), (11, "keeper"), (11, "told of")]
+    assert set(expected) <= set(found), found
+    assert not {(line, words) for line, words in found if line == 5}, "SQL is not prose"
+    assert "nobody" not in {words for _, words in found}, "names in backticks are not prose"
+
+
+def test_finds_private_words_in_markdown_but_not_in_code() -> None:
+    text = "# Title\n\nThe log forgets it.\n\n```sh\necho nobody\n```\n\nA `sight` is a name.\n"
+    assert [(each.line, each.words) for each in check(read_prose(text, ".md"), "page.md")] == [(3, "forgets")]
+
+
+def test_finds_private_words_in_descriptions_and_comments_of_schemas() -> None:
+    text = '# For who asks\n"""\nWhat nobody sees.\n"""\ntype Sight { id: ID! }\n'
+    found = [(each.line, each.words) for each in check(read_prose(text, ".graphql"), "schema.graphql")]
+    assert found == [(1, "For who"), (3, "nobody")]
+
+
+def test_names_a_better_word() -> None:
+    [finding] = check(read_prose("-- the horizon\n", ".sql"), "log.sql")
+    assert str(finding) == "log.sql:1: 'horizon'; better: snapshot"
