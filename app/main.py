@@ -22,6 +22,7 @@ from app.auth import Keys
 from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
+from app.guides.site import guide_routes
 from app.ingest.housekeeping import make_rounds
 from app.live.bus import Bus
 from app.live.expiry import sweep
@@ -115,6 +116,7 @@ def create_app(
     hub.get("/healthz")(healthz)
     hub.get("/readyz")(readyz)
     hub.get("/metrics")(metrics_page)
+    hub.router.routes.extend(guide_routes())
     if profile is Profile.DEVELOPMENT:
         hub.router.routes.extend(ide_routes())
     return hub

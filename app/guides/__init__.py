@@ -1,0 +1,1 @@
+"""The documentation: Markdown pages, their rendering as HTML, and the routes under /docs."""
