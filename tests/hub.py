@@ -41,7 +41,10 @@ UNWRITTEN = (
 )
 
 #: What surrounds a read of private tables.
-IDENTIFYING = "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true)"
+IDENTIFYING = (
+    "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true), "
+    "set_config('hub.role', $3, true)"
+)
 AROUND_PRIVATE = ("BEGIN READ ONLY;", IDENTIFYING, "COMMIT;")
 AUTHENTICATING = "select * from authenticate($1)"
 

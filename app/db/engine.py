@@ -66,6 +66,7 @@ class Session:
 
     connection: Connection
     partner: UUID | None
+    role: int | None = None
 
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run `work` in one short transaction, as `Database.write` does."""
@@ -73,7 +74,7 @@ class Session:
         while True:
             try:
                 async with self.connection.transaction():
-                    await identify(self.connection, self.partner, administrator=False)
+                    await identify(self.connection, self.partner, administrator=False, role=self.role)
                     return await work(self.connection)
             except (SerializationError, DeadlockDetectedError):
                 if attempt == WRITE_ATTEMPTS:
@@ -152,11 +153,14 @@ class Database:
             return await connection.fetch(sql, *args)
 
     async def fetch_private(
-        self, partner: UUID | None, administrator: bool, sql: str, *args: Any
+        self, partner: UUID | None, administrator: bool, sql: str, *args: Any, role: int | None = None
     ) -> list[asyncpg.Record]:
-        """Run one reading statement on private tables: row-level security sees who is asking. Raises: Overloaded."""
+        """Run one reading statement on private tables, with the caller known to row-level security.
+
+        Raises: Overloaded.
+        """
         async with _Connection(self.reads, READS_WAIT_S) as connection, connection.transaction(readonly=True):
-            await identify(connection, partner, administrator)
+            await identify(connection, partner, administrator, role)
             return await connection.fetch(sql, *args)
 
     async def write(
@@ -164,6 +168,7 @@ class Database:
         work: Callable[[Connection], Awaitable[T]],
         partner: UUID | None = None,
         administrator: bool = False,
+        role: int | None = None,
     ) -> T:
         """Run `work` in one short transaction; it is run again when it lost a race, so it must have no other effects.
 
@@ -173,7 +178,7 @@ class Database:
         while True:
             try:
                 async with _Connection(self.writes, WRITES_WAIT_S) as connection, connection.transaction():
-                    await identify(connection, partner, administrator)
+                    await identify(connection, partner, administrator, role)
                     return await work(connection)
             except (SerializationError, DeadlockDetectedError):
                 if attempt == WRITE_ATTEMPTS:
@@ -183,13 +188,13 @@ class Database:
                 await look_again(until, reason)
 
     @asynccontextmanager
-    async def session(self, partner: UUID | None = None) -> AsyncGenerator[Session]:
+    async def session(self, partner: UUID | None = None, role: int | None = None) -> AsyncGenerator[Session]:
         """Give a connection for several transactions; no more than one to a caller, or callers wait in a circle.
 
         From a pool of its own: what takes long must not keep short writes waiting. Raises: Overloaded.
         """
         async with _Connection(self.sessions, PATIENCE_S) as connection:
-            yield Session(connection, partner)
+            yield Session(connection, partner, role)
 
 
 async def look_again(until: float, reason: Later) -> None:
@@ -213,12 +218,14 @@ async def connect(dsn: str, settings: Settings, name: str, **server_settings: st
     return connection
 
 
-async def identify(connection: Connection, partner: UUID | None, administrator: bool) -> None:
-    """Tell row-level security, for this transaction, who is asking."""
+async def identify(connection: Connection, partner: UUID | None, administrator: bool, role: int | None = None) -> None:
+    """Set the caller for row-level security until the transaction ends: its partner and its role, by their ids."""
     await connection.fetchval(
-        "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true)",
+        "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true), "
+        "set_config('hub.role', $3, true)",
         str(partner) if partner else "",
         "on" if administrator else "",
+        "" if role is None else str(role),
     )
 
 

@@ -63,7 +63,7 @@ def shown_role(actor: Actor) -> str:
 
 async def write_as(database: Database, actor: Actor, work: Callable[[Connection], Awaitable[T]]) -> T:
     """Run `work` in one transaction in which row-level security knows the actor."""
-    return await database.write(work, partner=actor.partner_id, administrator=actor.is_administrator)
+    return await database.write(work, actor.partner_id, actor.is_administrator, actor.role_id)
 
 
 def not_found(noun: str, name: object) -> NotFound:

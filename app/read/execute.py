@@ -54,9 +54,11 @@ async def read(
 async def _fetch(database: Database, caller: Caller | None, statement: Statement, values: list[Any]) -> list[Any]:
     if not statement.private:
         return await database.fetch(statement.sql, *values, planned=statement.planned)
-    partner = caller.partner_id if caller else None
-    administrator = caller is not None and caller.is_administrator
-    return await database.fetch_private(partner, administrator, statement.sql, *values)
+    if caller is None:
+        return await database.fetch_private(None, False, statement.sql, *values)
+    return await database.fetch_private(
+        caller.partner_id, caller.is_administrator, statement.sql, *values, role=caller.role_id
+    )
 
 
 def _page_arguments(request: Request) -> Mapping[str, Any]:
