@@ -61,6 +61,8 @@ from app.db.tables import (
     status_expiry,
     status_history,
     upload_list,
+    workflow_chain,
+    workflow_history,
 )
 
 
@@ -215,14 +217,24 @@ def _of_spot(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 
 def _own(*columns: str) -> Rule:
-    """A partner's own rows, the administrator all, strangers none."""
+    """Return the rule for rows that belong to the partners in these columns."""
+    return _belonging(PARTNER_ID, columns)
+
+
+def of_two_roles(first: str, second: str) -> Rule:
+    """Return the rule for rows that belong to two roles, not to their partners: these columns hold their ids."""
+    return _belonging(ROLE_ID, (first, second))
+
+
+def _belonging(caller: ColumnElement[Any], columns: tuple[str, ...]) -> Rule:
+    """Show rows to the callers in these columns, all rows to the administrator, none to strangers."""
 
     def rule(table: FromClause, sight: Sight) -> ColumnElement[bool]:
         if sight is Sight.ADMINISTRATOR:
             return true()
         if sight is Sight.STRANGER:
             return false()
-        return or_(*(table.c[column] == PARTNER_ID for column in columns))
+        return or_(*(table.c[column] == caller for column in columns))
 
     return rule
 
@@ -255,8 +267,12 @@ RULES: Mapping[str, Rule] = {
     contract.name: _own("first_partner_id", "second_partner_id"),
     audit_log.name: _concerned,
     refusal.name: _own("partner_id"),
+    workflow_history.name: of_two_roles("first_role_id", "second_role_id"),
+    workflow_chain.name: _own("first_partner_id", "second_partner_id"),
     **dict.fromkeys((budget.name, installed_sql.name), _nobody),
 }
 
 #: Tables with row-level security: a statement that reads one must say who is asking.
-PRIVATE = frozenset({api_key.name, contract.name, audit_log.name, refusal.name})
+PRIVATE = frozenset(
+    {api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name}
+)

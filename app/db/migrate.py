@@ -30,6 +30,7 @@ SQL_FILES = (
     "status",
     "charge_points",
     "parking",
+    "workflow",
     "policies",
     "grants",
 )

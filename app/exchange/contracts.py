@@ -1,12 +1,12 @@
 """Contracts (the protocol's roaming connections) between roles of partners.
 
-One side proposes; it is in force once the other side accepts or the administrator sets it. What may follow what is in
-TRANSITIONS; declined and ended are final, and a new proposal may follow. A side is a role, not a partner: a key acts
-for the contracts of its own role. Every command gives the contract's id.
+One side proposes; it is in force once the other side accepts or the administrator sets it. CONTRACT_WORKFLOW has the
+transitions; declined and ended are final, and a new proposal may follow. A side is a role, not a partner: a key acts
+for the contracts of its own role. Every command returns the contract's id.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -19,11 +19,22 @@ from app.errors import BadInput, Forbidden
 from app.exchange.actor import Actor, not_found, require_administrator, shown_role, write_as
 from app.exchange.audit import Entry, record
 from app.exchange.roles import HeldRole, Party, RoleName, held_role, lock_role
-from app.exchange.transitions import Table, Transition, move, states_before
-from app.vocabulary import ContractStatus, Role
+from app.exchange.workflow import (
+    ADMINISTRATOR,
+    Move,
+    Transition,
+    Workflow,
+    advance,
+    advance_one,
+    next_state,
+    record_created,
+    states_before,
+)
+from app.vocabulary import ContractStatus as Status
+from app.vocabulary import Role
 
 
-class Event(StrEnum):
+class Command(StrEnum):
     PROPOSE = "propose"
     SET = "set"
     ACCEPT = "accept"
@@ -34,29 +45,52 @@ class Event(StrEnum):
 
 
 class Part(StrEnum):
-    """What somebody is to a contract."""
+    """What an actor is to a contract."""
 
     PROPOSER = "the side that proposed it"
     ANSWERER = "the side it was proposed to"
     SUSPENDER = "the side that suspended it"
-    ADMINISTRATOR = "the administrator"
+    ADMINISTRATOR = ADMINISTRATOR
 
 
 SIDES = (Part.PROPOSER, Part.ANSWERER, Part.ADMINISTRATOR)
 ANSWER = (Part.ANSWERER, Part.ADMINISTRATOR)
 
-TRANSITIONS: Table = {
-    (None, Event.PROPOSE): Transition(ContractStatus.PROPOSED, (Part.PROPOSER,)),
-    (None, Event.SET): Transition(ContractStatus.ACTIVE, (Part.ADMINISTRATOR,)),
-    (ContractStatus.PROPOSED, Event.SET): Transition(ContractStatus.ACTIVE, (Part.ADMINISTRATOR,)),
-    (ContractStatus.PROPOSED, Event.ACCEPT): Transition(ContractStatus.ACTIVE, ANSWER),
-    (ContractStatus.PROPOSED, Event.DECLINE): Transition(ContractStatus.DECLINED, ANSWER),
-    (ContractStatus.PROPOSED, Event.END): Transition(ContractStatus.ENDED, SIDES),
-    (ContractStatus.ACTIVE, Event.SUSPEND): Transition(ContractStatus.SUSPENDED, SIDES),
-    (ContractStatus.ACTIVE, Event.END): Transition(ContractStatus.ENDED, SIDES),
-    (ContractStatus.SUSPENDED, Event.RESUME): Transition(ContractStatus.ACTIVE, (Part.SUSPENDER, Part.ADMINISTRATOR)),
-    (ContractStatus.SUSPENDED, Event.END): Transition(ContractStatus.ENDED, SIDES),
-}
+CONTRACT_WORKFLOW = Workflow(
+    noun="contract",
+    table="contract",
+    transitions=(
+        Transition(None, Command.PROPOSE, Status.PROPOSED, (Part.PROPOSER,)),
+        Transition(None, Command.SET, Status.ACTIVE, (Part.ADMINISTRATOR,)),
+        Transition(Status.PROPOSED, Command.SET, Status.ACTIVE, (Part.ADMINISTRATOR,)),
+        Transition(Status.PROPOSED, Command.ACCEPT, Status.ACTIVE, ANSWER),
+        Transition(Status.PROPOSED, Command.DECLINE, Status.DECLINED, ANSWER),
+        Transition(Status.PROPOSED, Command.END, Status.ENDED, SIDES),
+        Transition(Status.ACTIVE, Command.SUSPEND, Status.SUSPENDED, SIDES),
+        Transition(Status.ACTIVE, Command.END, Status.ENDED, SIDES),
+        Transition(Status.SUSPENDED, Command.RESUME, Status.ACTIVE, (Part.SUSPENDER, Part.ADMINISTRATOR)),
+        Transition(Status.SUSPENDED, Command.END, Status.ENDED, SIDES),
+    ),
+    parts=(
+        (Part.PROPOSER, "proposed_by_role_id"),
+        (Part.ANSWERER, "first_role_id + second_role_id - proposed_by_role_id"),
+        (Part.SUSPENDER, "suspended_by_role_id"),
+    ),
+    # `suspended_by_role_id` is null where an administrator suspended the contract: an administrator is never a side. A
+    # contract that ends before its validity began was never in force.
+    assignments="""
+        updated_at = step.at,
+        suspended_by_role_id = case
+            when step.to_state = 'SUSPENDED' and step.actor_role_id in (subject.first_role_id, subject.second_role_id)
+            then step.actor_role_id
+        end,
+        valid_from = case when step.to_state = 'ACTIVE' then coalesce(subject.valid_from, step.at)
+            else subject.valid_from end,
+        valid_until = case when step.to_state = 'ENDED' and subject.valid_from is not null
+            then greatest(subject.valid_from, step.at) else subject.valid_until end
+    """,
+)
+OPEN = states_before(CONTRACT_WORKFLOW.transitions, Command.END)
 
 #: Which roles may have a contract with each other.
 PAIRS = (
@@ -76,7 +110,7 @@ class Contract:
     first: HeldRole
     second: HeldRole
     proposed_by_role_id: int
-    status: ContractStatus
+    status: Status
     suspended_by_role_id: int | None
     valid_from: datetime | None
     valid_until: datetime | None
@@ -112,7 +146,7 @@ async def propose_contract(database: Database, actor: Actor, proposer: Party, ot
             f"{proposer} cannot propose with this key; it acts as {shown_role(actor)} of partner {actor.partner_id}",
             "a key proposes in its own role only",
         )
-    return await _open(database, actor, proposer, other, Event.PROPOSE, now, since=None)
+    return await _open(database, actor, proposer, other, Command.PROPOSE, now, since=None)
 
 
 async def set_contract(
@@ -124,55 +158,51 @@ async def set_contract(
     """
     require_administrator(actor, "set contract")
     _require_pair(one, other)
-    return await _open(database, actor, one, other, Event.SET, now, since)
+    return await _open(database, actor, one, other, Command.SET, now, since)
 
 
 async def accept_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
     """Accept what the other side proposed: in force from now."""
-    return await _change(database, actor, contract_id, Event.ACCEPT, now)
+    return await _change(database, actor, contract_id, Command.ACCEPT, now)
 
 
 async def decline_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
     """Decline what the other side proposed."""
-    return await _change(database, actor, contract_id, Event.DECLINE, now)
+    return await _change(database, actor, contract_id, Command.DECLINE, now)
 
 
 async def suspend_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
     """Suspend a contract in force; either side may, and then only that side or the administrator resumes it."""
-    return await _change(database, actor, contract_id, Event.SUSPEND, now)
+    return await _change(database, actor, contract_id, Command.SUSPEND, now)
 
 
 async def resume_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
     """Put a suspended contract in force again."""
-    return await _change(database, actor, contract_id, Event.RESUME, now)
+    return await _change(database, actor, contract_id, Command.RESUME, now)
 
 
 async def end_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
     """End a contract for good, or withdraw a proposal; either side may."""
-    return await _change(database, actor, contract_id, Event.END, now)
+    return await _change(database, actor, contract_id, Command.END, now)
 
 
 async def end_contracts_of(connection: Connection, actor: Actor, role: HeldRole, now: datetime, reason: str) -> None:
-    """End every contract of a role that is going, in the caller's transaction."""
-    rows: list[asyncpg.Record] = await connection.fetch(
-        """
-        update contract
-        set status = $3, updated_at = $2, suspended_by_role_id = null,
-            valid_until = case when valid_from is not null then greatest(valid_from, $2) end
-        where $1 in (first_role_id, second_role_id) and status = any($4)
-        returning id, first_partner_id, second_partner_id
-        """,
-        role.id,
-        now,
-        ContractStatus.ENDED.value,
-        states_before(TRANSITIONS, Event.END),
+    """End every contract of a role that is revoked, in the caller's transaction."""
+    rows = await connection.fetch(
+        "select id from contract where $1 in (first_role_id, second_role_id) and status = any($2)", role.id, OPEN
     )
-    entries = [Entry("endContract", "contract", row[0], frozenset(row[1:]), {"because": reason}) for row in rows]
+    moves = [Move(row["id"], Command.END, reason) for row in rows]
+    advanced = await advance(connection, CONTRACT_WORKFLOW, moves, actor, now)
+    ended = await connection.fetch(
+        "select id, first_partner_id, second_partner_id from contract where id = any($1)",
+        [moved.key for moved in advanced.moved],
+    )
+    entries = [Entry("endContract", "contract", row[0], frozenset(row[1:]), {"because": reason}) for row in ended]
     await record(connection, actor, now, entries)
 
 
 async def list_contracts(
-    database: Database, actor: Actor, statuses: Iterable[ContractStatus] = tuple(ContractStatus)
+    database: Database, actor: Actor, statuses: Iterable[Status] = tuple(Status)
 ) -> tuple[Contract, ...]:
     """List the contracts the actor may see, the latest change first."""
     rows = await database.fetch_private(
@@ -185,35 +215,25 @@ async def list_contracts(
 
 
 async def _open(
-    database: Database, actor: Actor, one: Party, other: Party, event: Event, now: datetime, since: datetime | None
+    database: Database, actor: Actor, one: Party, other: Party, command: Command, now: datetime, since: datetime | None
 ) -> UUID:
-    """Bring a pair's contract about, or move the one that stands; again when somebody else was quicker."""
+    """Insert a pair's contract, or move its open one; again while other transactions insert or end it first."""
 
     async def work(connection: Connection) -> UUID:
         proposer, answerer = await _get_side(connection, one), await _get_side(connection, other)
-        moved = None
-        while moved is None:
-            standing = await _find_open(connection, proposer, answerer)
-            if standing is None:
-                moved = await _insert(connection, actor, proposer, answerer, event, now, since)
-            else:
-                moved = await _move(connection, actor, standing, event, now, since)
-        return moved
+        contract_id = None
+        while contract_id is None:
+            standing = await _lock_open(connection, proposer, answerer)
+            if standing is not None:
+                return await _move(connection, actor, standing, command, now, since)
+            contract_id = await _insert(connection, actor, proposer, answerer, command, now, since)
+        return contract_id
 
     return await write_as(database, actor, work)
 
 
-async def _change(database: Database, actor: Actor, contract_id: UUID, event: Event, now: datetime) -> UUID:
-    """Move a contract; judged again when somebody else was quicker."""
-
-    async def work(connection: Connection) -> UUID:
-        moved = None
-        while moved is None:
-            contract = await _get(connection, contract_id)
-            moved = await _move(connection, actor, contract, event, now)
-        return moved
-
-    return await write_as(database, actor, work)
+async def _change(database: Database, actor: Actor, contract_id: UUID, command: Command, now: datetime) -> UUID:
+    return await write_as(database, actor, lambda connection: _move(connection, actor, contract_id, command, now))
 
 
 async def _insert(
@@ -221,14 +241,13 @@ async def _insert(
     actor: Actor,
     proposer: HeldRole,
     answerer: HeldRole,
-    event: Event,
+    command: Command,
     now: datetime,
     since: datetime | None,
 ) -> UUID | None:
-    """Insert a contract of a pair without an open one; None when there is one by now."""
-    parts = {Part.ADMINISTRATOR if actor.is_administrator else Part.PROPOSER}
-    status = ContractStatus(move(TRANSITIONS, None, event, parts))
-    valid_from = (since or now) if status is ContractStatus.ACTIVE else None
+    """Insert a contract of a pair without an open one. Return None when another transaction inserted one first."""
+    part = Part.ADMINISTRATOR if actor.is_administrator else Part.PROPOSER
+    status = Status(next_state(CONTRACT_WORKFLOW.transitions, None, command, {part}))
     first, second = sorted((proposer, answerer), key=lambda role: role.id)
     contract_id: UUID | None = await connection.fetchval(
         """
@@ -244,75 +263,41 @@ async def _insert(
         second.partner_id,
         proposer.id,
         status.value,
-        valid_from,
+        (since or now) if status is Status.ACTIVE else None,
         now,
     )
     if contract_id is not None:
-        contract = Contract(contract_id, first, second, proposer.id, status, None, valid_from, None, now)
-        await record(connection, actor, now, [_entry(event, None, contract)])
+        await record_created(connection, CONTRACT_WORKFLOW, [Move(contract_id, command)], actor, now)
+        await _audit(connection, actor, command, None, contract_id, now)
     return contract_id
 
 
 async def _move(
     connection: Connection,
     actor: Actor,
-    contract: Contract,
-    event: Event,
+    contract_id: UUID,
+    command: Command,
     now: datetime,
     since: datetime | None = None,
-) -> UUID | None:
-    """Move a contract from the state it was read in; None when it is in another one by now."""
-    parts = _parts(contract, actor)
-    status = ContractStatus(move(TRANSITIONS, contract.status, event, parts, hint=f"it is contract {contract.id}"))
-    after = _after(contract, status, actor, now, since)
-    moved = await connection.fetchval(
-        """
-        update contract
-        set status = $4, suspended_by_role_id = $5, valid_from = $6, valid_until = $7, updated_at = $8
-        where id = $1 and status = $2 and suspended_by_role_id is not distinct from $3
-        returning id
-        """,
-        contract.id,
-        contract.status.value,
-        contract.suspended_by_role_id,
-        after.status.value,
-        after.suspended_by_role_id,
-        after.valid_from,
-        after.valid_until,
-        now,
-    )
-    if moved is not None:
-        await record(connection, actor, now, [_entry(event, contract.status, after)])
-    return moved
+) -> UUID:
+    """Move a contract. `since`: the begin of its validity, where it has none yet.
 
-
-def _after(contract: Contract, status: ContractStatus, actor: Actor, now: datetime, since: datetime | None) -> Contract:
-    """Give what a contract becomes. One that ends before its validity began was never in force."""
-    valid_from, valid_until = contract.valid_from, contract.valid_until
-    if status is ContractStatus.ACTIVE and valid_from is None:
-        valid_from = since or now
-    if status is ContractStatus.ENDED and valid_from is not None:
-        valid_until = max(valid_from, now)
-    suspender = actor.role_id if status is ContractStatus.SUSPENDED and not actor.is_administrator else None
-    return replace(
-        contract, status=status, suspended_by_role_id=suspender, valid_from=valid_from, valid_until=valid_until
-    )
-
-
-def _parts(contract: Contract, actor: Actor) -> frozenset[Part]:
-    """Say what the actor is to a contract.
-
-    Raises: Forbidden for a key of another role of a partner that may see the contract.
+    Raises: NotFound; Forbidden for a key of another role of a partner that may see the contract; NotPossible.
     """
-    if actor.is_administrator:
-        return frozenset({Part.ADMINISTRATOR})
-    if actor.role_id not in (contract.first.id, contract.second.id):
+    _require_side(await _get(connection, contract_id), actor)
+    moved = await advance_one(connection, CONTRACT_WORKFLOW, Move(contract_id, command), actor, now)
+    if since is not None:
+        await connection.execute("update contract set valid_from = $2 where id = $1", contract_id, since)
+    await _audit(connection, actor, command, moved.before, contract_id, now)
+    return contract_id
+
+
+def _require_side(contract: Contract, actor: Actor) -> None:
+    if not actor.is_administrator and actor.role_id not in (contract.first.id, contract.second.id):
         raise Forbidden(
             f"this contract is between {contract}; this key acts as {shown_role(actor)}",
             "use a key of the role that the contract is about",
         )
-    part = Part.PROPOSER if actor.role_id == contract.proposed_by_role_id else Part.ANSWERER
-    return frozenset({part, Part.SUSPENDER} if actor.role_id == contract.suspended_by_role_id else {part})
 
 
 def _require_pair(one: Party, other: Party) -> None:
@@ -323,15 +308,19 @@ def _require_pair(one: Party, other: Party) -> None:
         )
 
 
-def _entry(event: Event, before: ContractStatus | None, after: Contract) -> Entry:
+async def _audit(
+    connection: Connection, actor: Actor, command: Command, before: str | None, contract_id: UUID, now: datetime
+) -> None:
+    contract = await _get(connection, contract_id)
     details = {
         "from": before,
-        "to": after.status,
-        "parties": [str(after.first), str(after.second)],
-        "validFrom": after.valid_from,
-        "validUntil": after.valid_until,
+        "to": contract.status,
+        "parties": [str(contract.first), str(contract.second)],
+        "validFrom": contract.valid_from,
+        "validUntil": contract.valid_until,
     }
-    return Entry(f"{event.value}Contract", "contract", after.id, after.partner_ids, details)
+    entry = Entry(f"{command.value}Contract", "contract", contract_id, contract.partner_ids, details)
+    await record(connection, actor, now, [entry])
 
 
 # Reading -------------------------------------------------------------------------------------------------------------
@@ -356,7 +345,7 @@ def _contract(row: asyncpg.Record) -> Contract:
         held_role(*sides[:5]),
         held_role(*sides[5:]),
         proposed_by,
-        ContractStatus(status),
+        Status(status),
         suspended_by,
         valid_from,
         valid_until,
@@ -371,14 +360,17 @@ async def _get(connection: Connection, contract_id: UUID) -> Contract:
     return _contract(row)
 
 
-async def _find_open(connection: Connection, one: HeldRole, other: HeldRole) -> Contract | None:
-    row = await connection.fetchrow(
-        f"{CONTRACT} where first_role_id = $1 and second_role_id = $2 and status = any($3)",
+async def _lock_open(connection: Connection, one: HeldRole, other: HeldRole) -> UUID | None:
+    """Find the open contract of a pair and keep other transactions from moving it."""
+    return await connection.fetchval(
+        """
+        select id from contract where first_role_id = $1 and second_role_id = $2 and status = any($3)
+        for no key update
+        """,
         min(one.id, other.id),
         max(one.id, other.id),
-        states_before(TRANSITIONS, Event.END),
+        OPEN,
     )
-    return None if row is None else _contract(row)
 
 
 async def _get_side(connection: Connection, party: Party) -> HeldRole:

@@ -12,7 +12,7 @@ from app.errors import BadInput, HubError, Unauthenticated
 from app.exchange.actor import Actor, not_found, require_administrator, write_as
 from app.exchange.audit import Entry, record
 from app.exchange.roles import ROLE_COLUMNS, HeldRole, Party, RoleName, held_role, lock_role
-from app.exchange.transitions import NotPossible
+from app.exchange.workflow import NotPossible
 
 #: Two, so that a partner can bring a new key into use before the old one goes.
 LIVE_KEYS_PER_ROLE = 2

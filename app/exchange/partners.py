@@ -19,7 +19,7 @@ from app.exchange.contracts import end_contracts_of
 from app.exchange.keys import IssuedKey, insert_key, revoke_keys_of
 from app.exchange.operators import claim_operator, release_operator, rename_operators, suspend_operators
 from app.exchange.roles import HeldRole, Party, RoleName, held_role, lock_role
-from app.exchange.transitions import NotPossible, Table, Transition, move
+from app.exchange.workflow import ADMINISTRATOR, NotPossible, Transition, next_state
 from app.ids import shown
 from app.vocabulary import Role
 
@@ -37,12 +37,10 @@ class Standing(StrEnum):
     SUSPENDED = "SUSPENDED"
 
 
-ADMINISTRATOR = "the administrator"
-
-TRANSITIONS: Table = {
-    (Standing.ACTIVE, "suspend"): Transition(Standing.SUSPENDED, (ADMINISTRATOR,)),
-    (Standing.SUSPENDED, "resume"): Transition(Standing.ACTIVE, (ADMINISTRATOR,)),
-}
+TRANSITIONS = (
+    Transition(Standing.ACTIVE, "suspend", Standing.SUSPENDED, (ADMINISTRATOR,)),
+    Transition(Standing.SUSPENDED, "resume", Standing.ACTIVE, (ADMINISTRATOR,)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +259,7 @@ async def _set_standing(database: Database, actor: Actor, partner_id: UUID, even
     async def work(connection: Connection) -> UUID:
         partner = await _lock_partner(connection, partner_id)
         before = Standing.ACTIVE if partner["suspended_at"] is None else Standing.SUSPENDED
-        suspended = move(TRANSITIONS, before, event, {ADMINISTRATOR}) == Standing.SUSPENDED
+        suspended = next_state(TRANSITIONS, before, event, {ADMINISTRATOR}) == Standing.SUSPENDED
         await connection.execute(
             "update partner set suspended_at = $2 where id = $1", partner_id, now if suspended else None
         )

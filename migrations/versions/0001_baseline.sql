@@ -270,6 +270,37 @@ CREATE INDEX contract_partners_idx ON contract (first_partner_id, second_partner
 
 CREATE INDEX contract_second_idx ON contract (second_role_id);
 
+create table workflow_chain (
+    first_partner_id UUID NOT NULL,
+    second_partner_id UUID NOT NULL,
+    length BIGINT NOT NULL,
+    hash BYTEA NOT NULL,
+    CONSTRAINT workflow_chain_pkey PRIMARY KEY (first_partner_id, second_partner_id),
+    CONSTRAINT workflow_chain_pair_check CHECK (first_partner_id <= second_partner_id)
+);
+
+create table workflow_history (
+    first_partner_id UUID NOT NULL,
+    second_partner_id UUID NOT NULL,
+    no BIGINT NOT NULL,
+    subject TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    first_role_id INTEGER NOT NULL,
+    second_role_id INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    actor_role_id INTEGER,
+    command TEXT NOT NULL,
+    from_state TEXT,
+    to_state TEXT NOT NULL,
+    reason TEXT,
+    content_hash BYTEA,
+    prev_hash BYTEA NOT NULL,
+    hash BYTEA NOT NULL,
+    CONSTRAINT workflow_history_pkey PRIMARY KEY (first_partner_id, second_partner_id, no)
+);
+
+CREATE INDEX workflow_history_subject_id_subject_idx ON workflow_history (subject_id, subject);
+
 create table operator (
     no INTEGER GENERATED ALWAYS AS IDENTITY,
     party_id TEXT COLLATE "C" NOT NULL,

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db.engine import Database
-from app.exchange import contracts
 from app.exchange.actor import CONSOLE, Actor
 from app.exchange.contracts import (
+    CONTRACT_WORKFLOW,
     PAIRS,
     accept_contract,
     decline_contract,
@@ -26,6 +26,7 @@ from app.exchange.contracts import (
 )
 from app.exchange.partners import suspend_partner
 from app.exchange.roles import Party, RoleName
+from app.exchange.workflow import ADMINISTRATOR, next_state
 from app.vocabulary import ContractStatus, Role
 from tests.exchange.world import (
     administrator,
@@ -385,7 +386,7 @@ async def test_would_notice_if_nothing_were_compared(database, database_url):
 
     async def accept_without_comparing(connection) -> None:
         status = await connection.fetchval("select status from contract where id = $1", contract_id)
-        contracts.move(contracts.TRANSITIONS, status, "accept", {contracts.Part.ADMINISTRATOR})
+        next_state(CONTRACT_WORKFLOW.transitions, status, "accept", {ADMINISTRATOR})
         await connection.execute("update contract set status = 'ACTIVE' where id = $1", contract_id)
 
     broken = [database.write(accept_without_comparing, administrator=True) for _ in range(2)]

@@ -6,7 +6,8 @@ grant select, insert, update, delete on partner, partner_role, api_key, contract
     list_out_of_force, evse_status, parking_status, status_expiry to {runtime_role};
 grant select, update, delete on parking_spot to {runtime_role};
 grant select on alembic_version, log_state, operator_sight, parking_sight to {runtime_role};
-grant select, insert on audit_log, status_history, change to {runtime_role};
+grant select, insert on audit_log, workflow_history, status_history, change to {runtime_role};
+grant select, insert, update on workflow_chain to {runtime_role};
 grant select, insert, delete on log_mark to {runtime_role};
 grant usage on sequence list_number to {runtime_role};
 

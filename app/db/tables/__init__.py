@@ -10,6 +10,7 @@ from app.db.tables.log import change, log_mark, log_state
 from app.db.tables.parking import evse_parking_spot, parking_spot, parking_spot_version, spot_list
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 from app.db.tables.sight import operator_sight, parking_sight, sight_due
+from app.db.tables.workflow import workflow_chain, workflow_history
 
 __all__ = [
     "api_key",
@@ -44,4 +45,6 @@ __all__ = [
     "status_history",
     "upload_list",
     "views",
+    "workflow_chain",
+    "workflow_history",
 ]
