@@ -24,6 +24,8 @@ from functools import cache
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from app.db.engine import Connection
 from app.errors import BadInput, Forbidden, HubError
 from app.exchange.actor import Actor, not_found
@@ -188,7 +190,7 @@ class Tampered:
     problem: str
 
 
-async def find_tampered(connection: Connection) -> tuple[Tampered, ...]:
+async def find_tampered(connection: Connection | asyncpg.Connection) -> tuple[Tampered, ...]:
     """Verify all chains that the transaction may read; return the first row of each that was tampered with."""
     rows = await connection.fetch("select * from tampered_history()")
     return tuple(Tampered((first, second), no, problem) for first, second, no, problem in rows)
