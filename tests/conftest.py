@@ -34,8 +34,8 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
 TEMPLATE = "ochub_template"
 
 # Two busy cores make every deadline a matter of luck.
-hypothesis_settings.register_profile("ochub", deadline=None, print_blob=True)
-hypothesis_settings.load_profile("ochub")
+hypothesis_settings.register_profile("brief", deadline=None, print_blob=True, max_examples=40)
+hypothesis_settings.register_profile("full", deadline=None, print_blob=True, max_examples=100)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.__dict__.update(config.workerinput["ours"])  # pyright: ignore[reportAttributeAccessIssue]: set by xdist
     config.option.hypothesis_seed = str(config.option.seed)
     set_full_length(config.option.full_length)
+    hypothesis_settings.load_profile("full" if config.option.full_length else "brief")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -22,6 +22,7 @@ from app.ids import normalise_evse_id, party_of
 from app.records.charge_point import ChargePoint
 from app.records.charge_point_input import read_charge_point
 from app.vocabulary import MajorStatus, Role
+from tests.length import rounds
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def test_makes_the_same_again_from_the_same_seed() -> None:
     assert _everything(1) != _everything(2)
 
 
-@settings(max_examples=5)
+@settings(max_examples=rounds(2, full=5))
 @given(st.integers())
 def test_makes_what_the_hub_takes_from_every_seed(seed: int) -> None:
     items = _everything(seed)
@@ -77,7 +78,7 @@ def _kind_of_hours(item: Input) -> str:
     return "split" if max(days.values()) > 1 else "once a day"
 
 
-@settings(max_examples=20)
+@settings(max_examples=rounds(5, full=20))
 @given(st.integers())
 def test_gives_strangers_something_to_see_where_the_example_looks(seed: int) -> None:
     [open_] = [operator for operator in OPERATORS if operator.open]

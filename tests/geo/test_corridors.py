@@ -13,6 +13,7 @@ from geo.areas import EARTH_RADIUS_M, NotAnArea
 from geo.corridors import Cell, cells_of
 from geo.polyline import decode_polyline, encode_polyline
 from geo.routes import Piece, Point, pieces_of
+from tests.length import rounds
 
 Vector = tuple[float, float, float]
 
@@ -153,7 +154,7 @@ def check(
 def test_measures_every_place_in_one_cell(seed: int, start: Point, corridor_m: float):
     chance = random.Random(f"{seed} {start} {corridor_m}")
     for step_m in (corridor_m / 20, corridor_m / 2, min(corridor_m * 20, 80_000.0)):
-        for _ in range(3):
+        for _ in range(rounds(1, full=3)):
             check(chance, winding(chance, start, step_m), corridor_m)
 
 
@@ -212,7 +213,7 @@ def test_counts_a_road_where_it_is_driven_first(seed: int, corridor_m: float):
     chance = random.Random(f"{seed} {corridor_m}")
     for step_m in (100, 500, 2_000):
         route = returning(chance, step_m)
-        check(chance, route, corridor_m, count=300, steps=list(first_steps(route)))
+        check(chance, route, corridor_m, count=rounds(60, full=300), steps=list(first_steps(route)))
 
 
 # ---------------------------------------------------------------- where routes are hard to measure

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from geo.areas import EARTH_RADIUS_M, NotAnArea, great_circle_m
 from geo.routes import LONGEST_PIECE_M, LONGEST_ROUTE_M, MOST_PIECES, Piece, Point, pieces_of
+from tests.length import rounds
 
 M_PER_DEGREE = EARTH_RADIUS_M * radians(1)
 
@@ -83,7 +84,7 @@ STARTS = st.sampled_from([(2.35, 48.85), (179.999, -16.8), (-179.999, 65.0), (0.
 
 
 @given(STARTS, STEPS | STRAIGHT_ON, st.sampled_from([0.5, 5.0, 25.0]))
-@settings(max_examples=300)
+@settings(max_examples=rounds(60, full=300))
 def test_cuts_a_route_into_pieces_beside_it(start: Point, steps: list[tuple[float, float]], tolerance_m: float):
     points = walk(start, steps)
     assume(length_m(points) > 1)

@@ -23,6 +23,7 @@ from app.records.charge_point_input import (
 )
 from app.uploads.checks import MEANINGS, Refusal, RefusalCode
 from app.vocabulary import AuthMethod, ConnectorStandard, Restriction
+from tests.length import rounds
 
 LEAST: dict[str, Any] = {
     "evseId": "DE*8AC*E12*1",
@@ -591,7 +592,7 @@ def test_never_raises_on_any_json_value(item: Any) -> None:
     check_refusals(read_charge_point(item, 0))
 
 
-@settings(max_examples=500)
+@settings(max_examples=rounds(100, full=500))
 @given(st.sampled_from(PATHS), JSON)
 @example("evseId", "\x00\ud800")
 @example("evseId", "a" * 100_000)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.hub import JSON, Hub, serve
+from tests.length import rounds
 from tests.schema.graphql_values import CORE, SOMETHING, WHO, arguments_of, literal, whole_selection
 from tests.world import World
 
@@ -48,7 +49,7 @@ def sent(kind: str, name: str, field: GraphQLField, arguments: dict[str, Any], a
 
 
 @pytest.mark.parametrize("name", QUERIES)
-@settings(max_examples=25)
+@settings(max_examples=rounds(8, full=25))
 @given(data=st.data())
 def test_answers_every_query(shaken: Hub, own_world: World, name: str, data: st.DataObject) -> None:
     field = QUERIES[name]
@@ -59,7 +60,7 @@ def test_answers_every_query(shaken: Hub, own_world: World, name: str, data: st.
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-@settings(max_examples=15)
+@settings(max_examples=rounds(5, full=15))
 @given(data=st.data())
 def test_answers_every_mutation(shaken: Hub, own_world: World, name: str, data: st.DataObject) -> None:
     field = MUTATIONS[name]
@@ -70,7 +71,7 @@ def test_answers_every_mutation(shaken: Hub, own_world: World, name: str, data: 
     check(response.status_code, response.content)
 
 
-@settings(max_examples=100)
+@settings(max_examples=rounds(30, full=100))
 @given(
     body=st.one_of(
         st.binary(max_size=40), st.recursive(SOMETHING, st.lists).map(lambda value: json.dumps(value).encode())
@@ -87,7 +88,7 @@ evse evses evseId nodes __typename first filter role"""
 TOKENS = [*WORDS.split(), '"', '"""', '"x"', "\n", "\ufeff", "\x00", "... F", "fragment F on Query { me { role } }"]
 
 
-@settings(max_examples=150)
+@settings(max_examples=rounds(40, full=150))
 @given(tokens=st.lists(st.sampled_from(TOKENS) | st.text(max_size=3), max_size=25))
 def test_answers_every_document(hub: Hub, tokens: list[str]) -> None:
     response = hub.client.post("/graphql", content=json.dumps({"query": " ".join(tokens)}), headers=JSON)

@@ -11,6 +11,7 @@ from hypothesis_graphql import nodes
 
 from schema.build import SDL
 from tests.hub import Hub, serve
+from tests.length import rounds
 from tests.schema.graphql_values import CORE, SCALARS
 from tests.schema.test_fuzz import check
 from tests.world import World
@@ -31,7 +32,7 @@ def stirred(own_world: World) -> Iterator[Hub]:
 
 
 @pytest.mark.parametrize(("root", "field"), FIELDS)
-@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(2, full=6), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_answers_whatever_schemathesis_asks(
     stirred: Hub, own_world: World, root: str, field: str, data: st.DataObject

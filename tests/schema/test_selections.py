@@ -17,6 +17,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.hub import Hub, serve
+from tests.length import rounds
 from tests.schema.graphql_values import CORE, WHO, arguments_of, literal
 from tests.slow_reading import TESTS, SlowHub, read_slowly
 from tests.world import World
@@ -140,7 +141,7 @@ def workshop(world: World) -> Iterator[Hub]:
         yield hub
 
 
-@settings(max_examples=100, phases=UNSHRUNK)
+@settings(max_examples=rounds(30, full=100), phases=UNSHRUNK)
 @given(document=documents(), caller=WHO)
 def test_answers_as_the_executor_does(
     workshop: Hub, world: World, document: tuple[str, dict[str, bool]], caller: str | None
@@ -182,7 +183,7 @@ def is_slowly_known(type_name: str, field_name: str) -> bool:
     return field_name not in CURSORS and field_name in KNOWN.get(type_name, {field_name})
 
 
-@settings(max_examples=100, phases=UNSHRUNK)
+@settings(max_examples=rounds(30, full=100), phases=UNSHRUNK)
 @given(document=documents(is_slowly_known), caller=WHO)
 def test_answers_as_a_slow_reading_of_the_tables_does(
     hub: Hub, world: World, slow: SlowHub, document: tuple[str, dict[str, bool]], caller: str | None
@@ -192,7 +193,7 @@ def test_answers_as_a_slow_reading_of_the_tables_does(
     assert compiled == slow.ask(query, variables, caller)
 
 
-@settings(max_examples=80)
+@settings(max_examples=rounds(25, full=80))
 @given(data=st.data(), caller=WHO)
 def test_finds_what_a_slow_search_finds(
     hub: Hub, world: World, slow: SlowHub, data: st.DataObject, caller: str | None
