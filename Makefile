@@ -1,16 +1,19 @@
-.PHONY: run test check pins bench soak
+.PHONY: help run check test bench soak pins
 
 run: ## serve on loopback, with a database of its own
 	@./setup
 	@.venv/bin/ochub up
 
-test check: ## everything a change must pass
+help: ## say what each of these is for
+	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile
+
+check: ## what one runs all day: lint, types, import contracts, and the tests that start no process of their own
 	@./setup dev
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/basedpyright
-	.venv/bin/lint-imports
-	.venv/bin/pytest -n 2 --dist worksteal
+	@.ci/prove -m 'not process'
+
+test: ## everything a change must pass; build/tests.xml keeps how long each test took
+	@./setup dev
+	@.ci/prove
 
 COMPILE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make pins'
 pins: ## pin the newest packages that pyproject.toml allows
@@ -23,6 +26,6 @@ bench: ## measure reads, the import, uploads and the change log beside their bas
 	@./setup
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
 
-soak: ## let the hub run for long and look for what is lost, wrong or grows; `make soak ARGS=--help`
+soak: ## every long proof at full length: generated input, and the hub under load for minutes; `make soak ARGS=--help`
 	@./setup dev
 	@.venv/bin/python -m tests.soak $(ARGS)

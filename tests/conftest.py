@@ -7,7 +7,9 @@ import shutil
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 << 30
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
     CLUSTERS = MEMORY
 TEMPLATE = "ochub_template"
+SHOWN_FILES = 12
 
 # Two busy cores make every deadline a matter of luck.
 hypothesis_settings.register_profile("brief", deadline=None, print_blob=True, max_examples=40)
@@ -45,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _heed_signals()
+    sys.addaudithook(_refuse_processes)
     if _is_main_process(config):
         config.option.cluster_directory = str(CLUSTERS / f"ochub-tests-{os.geteuid()}-{os.getpid()}")
         _remove_abandoned_clusters()
@@ -53,6 +57,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.hypothesis_seed = str(config.option.seed)
     set_full_length(config.option.full_length)
     hypothesis_settings.load_profile("full" if config.option.full_length else "brief")
+
+
+def _is_generated(item: pytest.Item) -> bool:
+    """Return whether a test goes on for longer at full length."""
+    return hasattr(getattr(item, "function", None), "hypothesis") or hasattr(getattr(item, "module", None), "rounds")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,7 +80,9 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"seed: --seed={config.option.seed}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.full_length:
+        items[:] = [item for item in items if _is_generated(item)]
     if not REAL_DATA.is_dir():
         for item in items:
             if item.get_closest_marker("realdata"):
@@ -89,6 +100,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [report for report in terminalreporter.getreports("skipped") if "realdata" in report.keywords]
     if skipped:
         terminalreporter.write_line(f"{len(skipped)} tests on real data not run: ../shared/data is not there")
+    files = defaultdict[str, float](float)
+    for report in [each for reports in terminalreporter.stats.values() for each in reports]:
+        if isinstance(report, pytest.TestReport):
+            files[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("slowest files")
+    for name, seconds in sorted(files.items(), key=lambda each: -each[1])[:SHOWN_FILES]:
+        terminalreporter.write_line(f"{seconds:8.1f}s {name}")
+    terminalreporter.write_line(f"{sum(files.values()):8.1f}s all {len(files)}, added up over the processes")
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +131,9 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """One server for the run; parallel workers share it, and the last to leave stops it."""
-    with start(Path(pytestconfig.option.cluster_directory), fast_and_unsafe=True) as cluster:
+    with _processes_allowed():
+        cluster = start(Path(pytestconfig.option.cluster_directory), fast_and_unsafe=True)
+    with cluster:
         yield cluster
 
 
@@ -144,6 +165,32 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url, Settings(database_url=database_url))
     yield database
     await database.close()
+
+
+#: Whether the test that runs may; read by a hook of the interpreter, which cannot be removed.
+_may_start_processes = True
+
+
+@contextmanager
+def _processes_allowed(allowed: bool = True) -> Iterator[None]:
+    global _may_start_processes
+    before, _may_start_processes = _may_start_processes, allowed
+    try:
+        yield
+    finally:
+        _may_start_processes = before
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Refuse processes to tests that are not marked for them: `make check` leaves the marked ones out."""
+    with _processes_allowed(item.get_closest_marker("process") is not None):
+        return (yield)
+
+
+def _refuse_processes(event: str, _arguments: tuple[object, ...]) -> None:
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty") and not _may_start_processes:
+        raise RuntimeError("the test starts a process of its own: mark it with `process`")
 
 
 def _heed_signals() -> None:

@@ -39,6 +39,8 @@ from app.demo_stations import EVSES
 from app.settings import Settings, variable_of
 from tests.waiting import until_locked_out
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[1]
 OCHUB = [sys.executable, "-c", "from app.cli import main; main(prog_name='ochub')"]
 #: Generous: two cores may be busy with other tests.

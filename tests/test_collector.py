@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 STARTED = """
 import gc, weakref
 from app.gc_tuning import overlook_what_stays

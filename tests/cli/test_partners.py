@@ -15,6 +15,8 @@ from app.errors import BadInput
 from app.vocabulary import Role
 from tests.exchange.world import authenticated, enrol, nsp, operator, provider
 
+pytestmark = pytest.mark.process
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMANDS = [command for group in (partner, key, contract) for command in group.commands.values()]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 REGISTER = Path(__file__).parents[1] / "formats" / "irve" / "data" / "irve-static-sample.csv"
 EVENTS = """id_pdc_itinerance,etat_pdc,occupation_pdc,horodatage,horodatage_collecte

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.process
+
 OCHUB = (sys.executable, "-c", "from app.cli import main; main()")
 PATIENCE_S = 120.0
 ASKED = 'ochub_graphql_requests_total{way="compiled"}'

@@ -27,6 +27,8 @@ from app.db.cluster import Cluster, start
 from app.db.cluster_home import Account, ClusterUnusable, find_home
 from app.db.postgres import PostgresMissing, find_binaries
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")

@@ -274,6 +274,7 @@ def test_hashes_what_is_meant_not_how_it_is_written() -> None:
     assert _hash(at_zero) == _hash(below_zero)
 
 
+@pytest.mark.process
 def test_hashes_alike_in_every_process() -> None:
     script = "from tests.ingest.test_charge_points import FULL, _hash\nprint(_hash(FULL).hex())"
     found = {

@@ -15,6 +15,8 @@ from app.live.cursor import Position
 from app.settings import Settings
 from tests.exchange.world import owner
 
+pytestmark = pytest.mark.process
+
 VENV = Path(__file__).parents[2] / ".venv" / "bin"
 
 

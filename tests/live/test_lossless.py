@@ -229,6 +229,7 @@ async def recover(home: Path) -> None:
     (await asyncio.to_thread(clusters.start, home)).stop()
 
 
+@pytest.mark.process
 async def test_loses_nothing_when_the_server_crashes_in_the_middle(home: Path, seed: int):
     dice = random.Random(seed)
     with await asyncio.to_thread(clusters.start, home) as server:
@@ -262,6 +263,7 @@ async def roll_back(connection: asyncpg.Connection, times: int) -> None:
         await transaction.rollback()
 
 
+@pytest.mark.process
 async def test_stands_behind_rows_because_numbers_come_again_after_a_crash(home: Path):
     """A cursor at the horizon would have passed over a change."""
     with await asyncio.to_thread(clusters.start, home) as server:
@@ -301,6 +303,7 @@ async def crash_beyond_the_disk(server: Cluster, home: Path, entity_id: str) -> 
     return row["transaction"] < state.horizon
 
 
+@pytest.mark.process
 async def test_has_another_epoch_in_a_restored_dump(database: Database, database_url: str, cluster: Cluster):
     """Dumped here, restored beside: the same salt, another database."""
     state = await read_state(database)

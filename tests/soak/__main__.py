@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,15 @@ async def _mixed(dsn: str, seconds: float | None, seed: int) -> mixed.Figures:
     return figures
 
 
-PARTS: Mapping[str, Part] = {"live": _live, "mixed": _mixed}
+async def _laws(_dsn: str, _seconds: float | None, seed: int) -> str:
+    """Run the tests of generated input, as many examples as they have."""
+    command = f"-m pytest -n 2 --dist worksteal --full-length --seed={seed}"
+    tests = await asyncio.create_subprocess_exec(sys.executable, *command.split())
+    assert await tests.wait() == 0, "a law does not hold; see above"
+    return "all hold"
+
+
+PARTS: Mapping[str, Part] = {"laws": _laws, "live": _live, "mixed": _mixed}
 
 
 @click.command(context_settings={"show_default": True})

@@ -13,6 +13,8 @@ from tests.soak.hub import require_flat
 from tests.soak.published import Wrong
 from tests.soak.spots import HoardingParkingOperator
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 async def empty(cluster: Cluster) -> str:

