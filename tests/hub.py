@@ -7,6 +7,8 @@ import time
 from asyncio import new_event_loop
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -18,6 +20,8 @@ import uvicorn
 
 from app.db.cluster import Cluster
 from app.db.engine import Database
+from app.formats.irve.static import IrveStatic
+from app.ingest.registers import import_register
 from app.settings import Settings
 from tests.databases import cloning, make_template, only_one_process, url_of
 from tests.world import World, make_world
@@ -51,6 +55,10 @@ AUTHENTICATING = "select * from authenticate($1)"
 #: The default world as a template, and what is noted of it: the callers' secrets and the partners' ids.
 FILLED = "ochub_world"
 NOTED = tuple[dict[str, str], dict[str, UUID]]
+
+#: What is known of France, and the template that holds it.
+FRENCH_REGISTER, FRANCE = "irve/irve-static-fr.csv.gz", "ochub_france"
+IMPORTED_AT = datetime(2026, 9, 1, tzinfo=UTC)
 
 #: How the driver learns about types that it meets for the first time on a connection.
 LEARNING_TYPES = ("current_setting('jit')", "typeinfo_tree", "set_config('jit'")
@@ -297,6 +305,22 @@ def own_world(cluster: Cluster, filled: World) -> Iterator[World]:
     """The default world in a database of the test file's own, which may be written to."""
     with scratch_database(cluster.dsn, FILLED, f"own_world_{uuid4().hex}") as dsn:
         yield World(dsn, filled.secrets, filled.partner_ids)
+
+
+@pytest.fixture(scope="session")
+def french_register(cluster: Cluster, template: str, real_data: Callable[[str], Path]) -> str:
+    """The name of a template into which the French register was imported, once per run."""
+
+    async def fill(dsn: str) -> None:
+        database = await Database.open(dsn, Settings())
+        try:
+            await import_register(database, IrveStatic(real_data(FRENCH_REGISTER), IMPORTED_AT), IMPORTED_AT)
+        finally:
+            await database.close()
+
+    with only_one_process(cluster), closing(new_event_loop()) as loop:
+        loop.run_until_complete(make_template(cluster.dsn, FRANCE, fill, template))
+    return FRANCE
 
 
 async def _content(dsn: str) -> dict[str, str]:

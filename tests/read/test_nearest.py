@@ -3,11 +3,10 @@
 import asyncio
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import asin, degrees
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,13 +14,9 @@ import asyncpg
 import pytest
 
 from app.db.cluster import Cluster
-from app.db.engine import Database
-from app.formats.irve.static import IrveStatic
-from app.ingest.registers import import_register
-from app.settings import Settings
 from tests.hub import Hub, scratch_database, serve
 from tests.length import rounds
-from tests.read.ground import BEGINNING, make_ground
+from tests.read.ground import make_ground
 from tests.slow_reading import EARTH_RADIUS_M, great_circle_m
 
 Position = tuple[float, float]
@@ -190,20 +185,9 @@ def test_would_notice_a_search_that_is_flat(scattered: tuple[Hub, AllRows], monk
 
 
 @pytest.fixture(scope="module")
-def france(cluster: Cluster, template: str, real_data: Callable[[str], Path]) -> Iterator[tuple[Hub, AllRows]]:
-    register = IrveStatic(real_data("irve/irve-static-fr.csv.gz"), BEGINNING)
-    with scratch_database(cluster.dsn, template, f"france_{uuid4().hex}") as dsn:
-
-        async def load() -> None:
-            database = await Database.open(dsn, Settings())
-            try:
-                await import_register(database, register, BEGINNING)
-            finally:
-                await database.close()
-
-        asyncio.run(load())
-        with serve(dsn) as hub:
-            yield hub, read_rows(dsn)
+def france(cluster: Cluster, french_register: str) -> Iterator[tuple[Hub, AllRows]]:
+    with scratch_database(cluster.dsn, french_register, f"france_{uuid4().hex}") as dsn, serve(dsn) as hub:
+        yield hub, read_rows(dsn)
 
 
 @pytest.mark.realdata

@@ -3,22 +3,24 @@
 import gzip
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.formats.csv_file import UnreadableFile
 from app.formats.irve.dynamic import Event, IrveDynamic, read_instant
-from app.formats.irve.static import IrveStatic
 from app.ingest.charge_points.updates import item_of, put, update_charge_points
-from app.ingest.registers import import_register
 from app.ingest.status.replay import Pace, ReplayReport, Surroundings, replay
+from app.settings import Settings
 from app.uploads.checks import Refusal
+from tests.hub import scratch_database
 from tests.ingest.status_world import history, rows
 from tests.ingest.world import charge_point, make_owner
 
@@ -243,12 +245,23 @@ async def test_leaves_alone_what_a_partner_claims(register: Database, tmp_path: 
 # ---------------------------------------------------------------- the real files
 
 
+@pytest.fixture
+def france_url(cluster: Cluster, french_register: str) -> Iterator[str]:
+    with scratch_database(cluster.dsn, french_register, f"replayed_{uuid4().hex}") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def france(france_url: str) -> AsyncIterator[Database]:
+    database = await Database.open(france_url, Settings())
+    yield database
+    await database.close()
+
+
 @pytest.mark.realdata
 async def test_accounts_for_every_row_of_the_real_files(
-    database: Database, real_data: Callable[[str], Path], tmp_path: Path
+    france: Database, real_data: Callable[[str], Path], tmp_path: Path
 ):
-    now = datetime(2026, 9, 1, tzinfo=UTC)
-    await import_register(database, IrveStatic(real_data("irve/irve-static-fr.csv.gz"), now), now)
     expected: dict[str, tuple[int, dict[str, int], dict[str, int]]] = {
         "irve/irve-snapshot-fr-2026-08-13.csv.gz": (
             124_600,
@@ -267,7 +280,7 @@ async def test_accounts_for_every_row_of_the_real_files(
         ),
     }
     for name, (count, refused, warnings) in expected.items():
-        done = await take(database, real_data(name), refusals=tmp_path / "refused.jsonl")
+        done = await take(france, real_data(name), refusals=tmp_path / "refused.jsonl")
         assert done.rows == count == done.accepted + done.unchanged + done.older + sum(done.refused.values())
         assert (done.refused, done.warnings) == (refused, warnings)
         lines = (tmp_path / "refused.jsonl").read_text().splitlines()
