@@ -24,7 +24,7 @@ class Refusal:
     )
     index: int = strawberry.field(description="Which item of the list, from 0.")
     id: str | None = strawberry.field(description="Id of the item as sent; null: it had none that could be read.")
-    code: str = strawberry.field(description="Why, as a stable code; the README lists them.")
+    code: str = strawberry.field(description="Why, as a stable code; the errors page of the documentation lists them.")
     message: str = strawberry.field(description="Why, with the value and what is possible.")
 
 
