@@ -31,7 +31,7 @@ class Settings:
     """The configuration of a running hub."""
 
     database_url: str | None = _setting(
-        None, "PostgreSQL with PostGIS to use; without it the hub keeps a private cluster in OCHUB_DATA_DIR", secret=True
+        None, "PostgreSQL with PostGIS; without it the hub keeps a private cluster in OCHUB_DATA_DIR", secret=True
     )
     runtime_role: str = _setting(
         "ochub_runtime",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import asin, cos, inf, isfinite, radians, sin, sqrt
 
-#: Mean radius of WGS 84, (2a + b) / 3: the sphere on which PostGIS measures when it is told not to use the spheroid.
+#: Mean radius of WGS 84, (2a + b) / 3: the sphere on which PostGIS measures with `use_spheroid` false.
 EARTH_RADIUS_M = 6_371_008.771415059
 
 #: A little more than half the way round.
@@ -92,7 +92,7 @@ class Polygon:
             raise NotAnArea("the ring goes round a pole; cut it at the antimeridian and ask for the parts")
 
     def unwrapped(self) -> list[tuple[float, float]]:
-        """Give the closed ring with longitudes that go on beyond 180 degrees instead of jumping."""
+        """Return the closed ring with longitudes that go on beyond 180 degrees instead of jumping."""
         turn, before = 0, self.corners[0][0]
         ring = [self.corners[0]]
         for longitude, latitude in (*self.corners[1:], self.corners[0]):
@@ -103,7 +103,7 @@ class Polygon:
         return ring
 
     def wkt(self) -> str:
-        """Give it as a MULTIPOLYGON: once more, a turn away, where it meets the antimeridian."""
+        """Return a MULTIPOLYGON, with a copy 360 degrees away where it crosses the antimeridian."""
         ring = self.unwrapped()
         west, east = min(x for x, _ in ring), max(x for x, _ in ring)
         turns = [0, *([-360] if east >= 180 else []), *([360] if west <= -180 else [])]
@@ -112,7 +112,7 @@ class Polygon:
 
 
 def great_circle_m(longitude: float, latitude: float, other_longitude: float, other_latitude: float) -> float:
-    """Give the metres between two points on the sphere (haversine)."""
+    """Return the metres between two points on the sphere (haversine)."""
     phi, other_phi = radians(latitude), radians(other_latitude)
     half_dphi, half_dlambda = (other_phi - phi) / 2, radians(other_longitude - longitude) / 2
     h = sin(half_dphi) ** 2 + cos(phi) * cos(other_phi) * sin(half_dlambda) ** 2

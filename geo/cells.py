@@ -16,13 +16,13 @@ Box = tuple[float, float, float, float]
 
 
 def cell_of(level: int, longitude: float, latitude: float) -> int:
-    """Give the number of the cell in which a place lies."""
+    """Return the number of the cell in which a place lies."""
     x, y = _places(level, longitude, latitude)
     return x << FINEST_LEVEL | y
 
 
 def cover(boxes: Iterable[Box], most: int = MOST_CELLS) -> tuple[int, frozenset[int]]:
-    """Give a level and its cells, at most `most` where that is possible, that meet one of the boxes."""
+    """Return a level and its cells, at most `most` where that is possible, that meet one of the boxes."""
     listed = tuple(boxes)
     for level in LEVELS:
         cells = _cells(level, listed, most)
@@ -32,7 +32,7 @@ def cover(boxes: Iterable[Box], most: int = MOST_CELLS) -> tuple[int, frozenset[
 
 
 def _cells(level: int, boxes: tuple[Box, ...], most: int) -> frozenset[int] | None:
-    """Give the cells that meet the boxes; None when there are too many."""
+    """Return the cells that meet the boxes; None when there are too many."""
     cells: set[int] = set()
     for west, south, east, north in boxes:
         left, bottom = _places(level, west, south)
@@ -46,7 +46,7 @@ def _cells(level: int, boxes: tuple[Box, ...], most: int) -> frozenset[int] | No
 
 
 def _places(level: int, longitude: float, latitude: float) -> tuple[int, int]:
-    """Give column and row; the earth's eastern and northern edges belong to the last ones."""
+    """Return column and row; the earth's eastern and northern edges belong to the last ones."""
     count = 1 << level
     x = floor((longitude + 180) * count / 360)
     y = floor((latitude + 90) * count / 360)

@@ -1,6 +1,6 @@
 """Corridors: the surroundings of a route cut into cells, each with the parts of the route that it lies near.
 
-A place lies in one cell, however often the route passes it, and is measured in one go against one line on the cell's
+A place lies in one cell, however often the route passes it, and is measured once against one line on the cell's
 own flat map (stereographic: at most a ten-thousandth too long). So a route that winds costs hardly more than a
 straight one. A road that is driven again stays in the line, with its metres of the first time: without it the line
 would break off in the middle of a cell.
@@ -50,7 +50,7 @@ class Cell:
 
 
 def cells_of(pieces: Sequence[Piece], corridor_m: float) -> list[Cell]:
-    """Give the cells that hold everything within `corridor_m` of a route.
+    """Return the cells that hold everything within `corridor_m` of a route.
 
     Raises: NotAnArea when too many pieces lie near one place for so wide a corridor.
     """
@@ -98,7 +98,7 @@ class _Grid:
         self._columns: dict[int, int] = {}
 
     def columns(self, band: int) -> int:
-        """Give the number of columns, of which each piece asks for several bands."""
+        """Return the number of columns, of which each piece asks for several bands."""
         if band not in self._columns:
             self._columns[band] = self._count(band)
         return self._columns[band]
@@ -112,7 +112,7 @@ class _Grid:
         return (column + 0.5) * 360 / self.columns(band) - 180, (band + 0.5) * self.height - 90
 
     def around(self, piece: Piece, reach_m: float) -> Iterator[tuple[tuple[int, int], Sides]]:
-        """Give the cells that come so near to a piece, with the part of each that does."""
+        """Return the cells that come so near to a piece, with the part of each that does."""
         west, south, east, north = _surroundings(piece, reach_m)
         for band in range(max(0, floor((south + 90) / self.height)), min(self.bands, ceil((north + 90) / self.height))):
             count = self.columns(band)
@@ -129,7 +129,7 @@ class _Grid:
 
 
 def _surroundings(piece: Piece, reach_m: float) -> Sides:
-    """Give the box around everything so near to a piece; its sides may lie beyond 180 degrees."""
+    """Return the box around everything so near to a piece; its sides may lie beyond 180 degrees."""
     (west, south), (end, north) = piece.start, piece.end
     east = west + (end - west + 180) % 360 - 180
     west, east = min(west, east), max(west, east)
@@ -196,7 +196,7 @@ def _cell(grid: _Grid, at: tuple[int, int], box: _Box, joints: Sequence[_Joint],
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Give the first and the last of each run of consecutive numbers."""
+    """Return the first and the last of each run of consecutive numbers."""
     first = last = numbers[0]
     for number in numbers[1:]:
         if number > last + 1:
@@ -217,7 +217,7 @@ def _drawn(places: Iterable[_Place], longitude: float, latitude: float) -> Itera
 
 
 def _joined(runs: Sequence[Sequence[Vertex]], far_m: float) -> Iterator[Vertex]:
-    """Give one line of all runs, which leaves the map outwards after each, goes round, and comes back for the next."""
+    """Return one line of all runs, which leaves the map after each, goes round it, and returns for the next."""
     yield from runs[0]
     for before, after in pairwise(runs):
         yield from _detour(before[-1], after[0], far_m)

@@ -10,7 +10,7 @@ CONTINUES = 0x20
 
 
 def decode_polyline(text: str, precision: int = 5, most_points: int = 50_000) -> list[tuple[float, float]]:
-    """Give the points (longitude, latitude) of an encoded polyline.
+    """Return the points (longitude, latitude) of an encoded polyline.
 
     Raises: NotAnArea when the text is broken, holds more than `most_points`, or leaves the earth.
     """
@@ -29,7 +29,7 @@ def decode_polyline(text: str, precision: int = 5, most_points: int = 50_000) ->
 
 
 def encode_polyline(points: Sequence[tuple[float, float]], precision: int = 5) -> str:
-    """Give the encoding of points (longitude, latitude)."""
+    """Return the encoding of points (longitude, latitude)."""
     characters: list[str] = []
     before = (0, 0)
     for longitude, latitude in points:

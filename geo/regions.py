@@ -23,7 +23,7 @@ class Region(Protocol):
     def boxes(self) -> Sequence[Box]: ...
 
     def contains(self, longitude: float, latitude: float) -> bool:
-        """Say whether a place lies inside."""
+        """Return whether a place lies inside."""
         ...
 
 
@@ -92,7 +92,7 @@ class Ring:
 
 
 def _goes_round(ring: Sequence[Point], x: float, y: float) -> bool:
-    """Say whether a ring goes round a point (non-zero winding) or passes through it."""
+    """Return whether a ring goes round a point (non-zero winding) or passes through it."""
     count = 0
     for (x1, y1), (x2, y2) in pairwise(ring):
         side = (x2 - x1) * (y - y1) - (x - x1) * (y2 - y1)
@@ -131,7 +131,7 @@ class Corridor:
 
 
 def _cells_at(level: int, boxes: Sequence[Box]) -> set[int]:
-    """Give the cells of a level that meet the boxes, which are no larger than a few of them."""
+    """Return the cells of a level that meet the boxes, which are no larger than a few of them."""
     cells: set[int] = set()
     for west, south, east, north in boxes:
         size = 360 / (1 << level)
@@ -143,7 +143,7 @@ def _cells_at(level: int, boxes: Sequence[Box]) -> set[int]:
 
 
 def distance_m(piece: Piece, longitude: float, latitude: float) -> float:
-    """Give the metres from a place to a piece of a route, both on the sphere."""
+    """Return the metres from a place to a piece of a route, both on the sphere."""
     place, start, end = _vector(longitude, latitude), _vector(*piece.start), _vector(*piece.end)
     normal = _cross(start, end)
     length = sqrt(_dot(normal, normal))
@@ -172,7 +172,7 @@ def _dot(a: Vector, b: Vector) -> float:
 
 
 def _around(start: Point, end: Point, radius_m: float) -> Sequence[Box]:
-    """Give the boxes that hold all within a radius of a short line."""
+    """Return the boxes that hold all within a radius of a short line."""
     angle = radius_m / EARTH_RADIUS_M
     south = min(start[1], end[1]) - degrees(angle) - SLACK_DEGREES
     north = max(start[1], end[1]) + degrees(angle) + SLACK_DEGREES

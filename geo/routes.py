@@ -68,7 +68,7 @@ def pieces_of(points: Sequence[Point], tolerance_m: float) -> list[Piece]:
 
 
 def _driven(points: Sequence[Point]) -> Iterator[Driven]:
-    """Give the points that differ from the one before, with the metres driven to them."""
+    """Return the points that differ from the one before, with the metres driven to them."""
     total_m = 0.0
     before: Point | None = None
     for point in points:
@@ -101,9 +101,9 @@ def _roads(driven: Sequence[Driven], tolerance_m: float) -> Iterator[Sequence[Dr
 
 
 def _as_first_driven(steps: Sequence[Step], tolerance_m: float) -> Sequence[Step]:
-    """Give each step the metres of the first time that it is taken, this way or the other.
+    """Return each step the metres of the first time that it is taken, this way or the other.
 
-    What is over within the tolerance counts anew: who trembles on one spot would otherwise be cut at every step.
+    Steps shorter than the tolerance are not compared: a trace that trembles in one place would be cut at every step.
     """
     firsts = list(_firsts(steps))
     begin = 0
@@ -126,7 +126,7 @@ def _firsts(steps: Iterable[Step]) -> Iterator[Step]:
 
 
 def _jumps(steps: Sequence[Step]) -> list[int]:
-    """Say before which steps the metres jump, or begin to fall or to rise."""
+    """Return the steps before which the metres jump, or begin to fall or to rise."""
     return [
         at
         for at, ((before, here), (there, after)) in enumerate(pairwise(steps), 1)
@@ -155,7 +155,7 @@ def _straightened(road: Sequence[Driven], tolerance_m: float) -> Iterable[Piece]
 
 
 def _corners(points: Sequence[Point], tolerance_m: float) -> Iterator[int]:
-    """Give the indices that must stay, the first and the last among them.
+    """Return the indices that must stay, the first and the last among them.
 
     A point may lie both aside of its piece and beyond its end, so each gets its share of the tolerance.
     """
@@ -183,13 +183,13 @@ def _corners(points: Sequence[Point], tolerance_m: float) -> Iterator[int]:
 
 
 def _flat(origin: Point, point: Point) -> Point:
-    """Give the metres east and north of an origin nearby."""
+    """Return the metres east and north of an origin nearby."""
     east = _turn(radians(point[0]), radians(origin[0])) * cos(radians(origin[1]))
     return east * EARTH_RADIUS_M, radians(point[1] - origin[1]) * EARTH_RADIUS_M
 
 
 def _turn(angle: float, reference: float) -> float:
-    """Give the angle between two directions, -pi to pi: also how far east one longitude is of another."""
+    """Return the angle between two directions, -pi to pi: also how far east one longitude is of another."""
     return (angle - reference + pi) % (2 * pi) - pi
 
 

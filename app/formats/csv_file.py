@@ -55,7 +55,7 @@ def _opened(path: Path) -> Generator[TextIO]:
 
 @contextmanager
 def _readable(path: Path) -> Generator[None]:
-    """Say in a sentence what is wrong with the file itself."""
+    """Return a sentence about what is wrong with the file itself."""
     try:
         yield
     except UnicodeDecodeError as error:

@@ -77,7 +77,7 @@ def read_opening_hours(text: str) -> OpeningTimes | NotUnderstood:
 
 
 def _compact(text: str) -> str:
-    """Give the text without blanks, each day, `off`, `open` and `24/7` as one letter."""
+    """Return the text without blanks, each day, `off`, `open` and `24/7` as one letter."""
     if not text.strip():
         raise _Unreadable("nothing is said")
     text = re.sub(r"[\u2010-\u2014\u2212]", "-", text)
@@ -93,7 +93,7 @@ def _letter(word: str) -> str:
 
 
 def _week(text: str) -> list[int]:
-    """Give the hours of the seven days and of public holidays (-1: not named)."""
+    """Return the hours of the seven days and of public holidays (-1: not named)."""
     week = [-1] * 8
     for number, group in enumerate(text.split(";")):
         for place, (days, hours) in enumerate(_rules(group)):
@@ -105,7 +105,7 @@ def _week(text: str) -> list[int]:
 
 
 def _rules(group: str) -> Iterator[tuple[str | None, int | None]]:
-    """Give the rules between two `;`: the days as written, and their hours (None: off)."""
+    """Return the rules between two `;`: the days as written, and their hours (None: off)."""
     place = 0
     while True:
         rule = _RULE.match(group, place)
@@ -125,7 +125,7 @@ def _rules(group: str) -> Iterator[tuple[str | None, int | None]]:
 
 
 def _named(days: str) -> list[int]:
-    """Give the days of a list like A-C,E; a range may wrap the week."""
+    """Return the days of a list like A-C,E; a range may wrap the week."""
     named: list[int] = []
     for part in days.split(","):
         first, last = "ABCDEFGH".index(part[0]), "ABCDEFGH".index(part[-1])
@@ -136,7 +136,7 @@ def _named(days: str) -> list[int]:
 
 
 def _hours(text: str) -> int | None:
-    """Give a rule's hours; None: off."""
+    """Return a rule's hours; None: off."""
     if text in ("o", "w"):
         return WHOLE_DAY
     if text == "x":
@@ -184,7 +184,7 @@ def _opening_times(week: list[int]) -> OpeningTimes:
 
 
 def _spans(hours: int) -> Iterator[tuple[str, str]]:
-    """Give the spans of a day as HH:MM pairs, from its lowest bits up."""
+    """Return the spans of a day as HH:MM pairs, from its lowest bits up."""
     minute = 0
     while hours:
         closed = (hours & -hours).bit_length() - 1

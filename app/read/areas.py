@@ -46,7 +46,7 @@ class AreaKind(StrEnum):
     ROUTE = "ROUTE"
 
 
-#: What an area tells of a row, beyond that it lies inside; the first gives the order.
+#: The values that an area adds to a row; the first is the order.
 GIVEN = {AreaKind.NEAR: ("distance_m",), AreaKind.ROUTE: ("along_route_m", "distance_m")}
 
 #: The name, beside filters, of what a caller sees: it may be little.
@@ -134,7 +134,7 @@ class AreaSearch:
         return self._rows(columns, keys.subquery("page"))
 
     def _nearest(self, names: Sequence[str], sight: Sight) -> Select[Any]:
-        """Let the index give neighbours in order, equals together; the exact order is made outside.
+        """Return neighbours in the order of the index, equals together; the exact order is made outside.
 
         With the key in this order the planner would sort everything within the radius.
         """
@@ -151,7 +151,7 @@ class AreaSearch:
         return rows.order_by(distance).fetch(LIMIT, with_ties=True)
 
     def _near(self, rows: FromClause) -> list[ColumnElement[bool]]:
-        """Say which rows are near enough, and behind the place where the page begins."""
+        """Return the condition for rows near enough, after the place where the page begins."""
         near: list[ColumnElement[bool]] = [func.ST_DWithin(rows.c.geog, CENTRE, number("radius_m"), FALSE)]
         if self.after:
             near.append(tuple_(_distance(rows), *self._key_of(rows)) > place_after(self.order, self.table))

@@ -51,7 +51,7 @@ ROOT = Arguments()
 def page_along(
     table: FromClause, key: Sequence[str], order: Sequence[str], conditions: list[ColumnElement[bool]], after: bool
 ) -> FromClause:
-    """Give the keys, `along_route_m` and `distance_m` of the rows of one page.
+    """Return the keys, `along_route_m` and `distance_m` of the rows of one page.
 
     `order` are the columns by which pages go; `after`: the page begins behind a place.
     """
@@ -68,7 +68,7 @@ def page_along(
 
 
 def _stretches(after: bool) -> FromClause:
-    """Give the stretches in their order, as metres driven, from the place behind which the page begins."""
+    """Return the stretches in their order, as metres driven, from the place behind which the page begins."""
     bounds: list[Value] = [literal_column(f"{part!r}::float8") for part in STRETCHES]
     share = values(column("low", NUMBER), column("high", NUMBER), name="share").data(list(pairwise(bounds)))
     begin: Value = bindparam("after_along_route_m", type_=NUMBER) if after else literal_column("0")
@@ -102,7 +102,7 @@ def _cells(stretch: FromClause) -> FromClause:
 
 
 def _rows_of(name: str, prefix: str, columns: Sequence[str]) -> FromClause:
-    """Give one row for each value of parallel arrays."""
+    """Return one row for each value of parallel arrays."""
     arrays = [ROOT(f"{prefix}_{column}", ARRAY(Text if column == "line" else NUMBER)) for column in columns]
     return func.unnest(*arrays).table_valued(*columns).render_derived(name=name)
 

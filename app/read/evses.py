@@ -38,8 +38,8 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
 }
 
 
-#: The same filters, but those that time or contracts decide, over an EVSE in memory: for who follows changes.
-#: Lists are sets here; the filter by operator is by party id, which stands beside the EVSE.
+#: The same filters, except those that time or contracts decide, over an EVSE in memory: for subscriptions.
+#: Lists are sets here; the filter by operator is by party id, which is stored beside the EVSE.
 TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "evse_ids": lambda e, ids: e.evse_id in ids,
     "location_ids": lambda e, ids: e.location_id in ids,
@@ -55,7 +55,7 @@ TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def rare_condition(evses: FromClause, name: str) -> ColumnElement[bool]:
-    """Give a filter's condition as an index finds rows by it; it may let more rows pass."""
+    """Return a filter's condition as an index finds rows by it; it may let more rows pass."""
     given = Arguments()
     if name == "connectors":
         return evses.c.connector_standards.overlap(given("standards", TEXTS))
@@ -63,7 +63,7 @@ def rare_condition(evses: FromClause, name: str) -> ColumnElement[bool]:
 
 
 def filter_conditions(evses: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
-    """Give the conditions of the filters that are bound."""
+    """Return the conditions of the filters that are bound."""
     return [FILTERS[name](evses, given) for name in sorted(given.bound)]
 
 

@@ -62,7 +62,7 @@ async def _fetch(database: Database, caller: Caller | None, statement: Statement
 
 
 def _page_arguments(request: Request) -> Mapping[str, Any]:
-    """One row more than asked for tells whether there is a next page."""
+    """Return the arguments of a page; its limit has one row more, which shows whether there is a next page."""
     if request.first is None:
         return {}
     arguments: dict[str, Any] = {"limit": request.first + 1}

@@ -50,21 +50,21 @@ class Column:
     bounds: Sequence[float]
 
     def at_least(self, least: float) -> float:
-        """Give the share of rows with such a value."""
+        """Return the share of rows with such a value."""
         common = sum(share for value, share in self.shares.items() if value >= least)
         others = max(0.0, 1 - self.nulls - sum(self.shares.values()))
         above = sum(bound >= least for bound in self.bounds) / len(self.bounds) if self.bounds else 0.0
         return common + others * above
 
     def at_most(self, most: float) -> float:
-        """Give the share of rows with such a value."""
+        """Return the share of rows with such a value."""
         common = sum(share for value, share in self.shares.items() if value <= most)
         others = max(0.0, 1 - self.nulls - sum(self.shares.values()))
         below = sum(bound <= most for bound in self.bounds) / len(self.bounds) if self.bounds else 0.0
         return common + others * below
 
     def with_any(self, mask: int) -> float:
-        """Give the share of rows whose value has one of these bits."""
+        """Return the share of rows whose value has one of these bits."""
         return sum(share for value, share in self.shares.items() if int(value) & mask)
 
 
@@ -107,7 +107,7 @@ _known: WeakKeyDictionary[Database, tuple[float, Frequencies | None]] = WeakKeyD
 
 
 async def prepare_nearest(database: Database, request: Request, sight: Sight) -> Request:
-    """Say in a search for the nearest rows by which rare filter the few may be found, if one is rare."""
+    """Return the search for the nearest rows with its rarest filter named, if one is rare."""
     search = request.search
     if not isinstance(search, AreaSearch) or search.area is not AreaKind.NEAR or search.rare is None:
         return request
@@ -148,7 +148,7 @@ async def _frequencies(database: Database) -> Frequencies | None:
 
 
 async def read_frequencies(database: Database) -> Frequencies | None:
-    """Give what the planner knows; None while it knows nothing."""
+    """Return what the planner knows; None while it knows nothing."""
     columns = {row["attname"]: row for row in await database.fetch(COLUMNS)}
     if len(columns) < 4:
         return None

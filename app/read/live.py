@@ -48,7 +48,7 @@ def _blocked(status: FromClause) -> Value:
 
 
 def _changed_at(status: FromClause) -> Value:
-    """Give when a reader last saw something new: the word, or its running out."""
+    """Return when a reader last saw something new: the word, or its running out."""
     return case((_alive(status), status.c.updated_at), else_=status.c.expires_at)
 
 
@@ -94,7 +94,7 @@ SPOT_STATUS = _spot_status()
 
 
 def available(status: FromClause) -> Value:
-    """Say whether the combined status is available."""
+    """Return whether the combined status is available."""
     free = or_(status.c.blocked_until.is_(None), status.c.blocked_until <= NOW)
     return and_(status.c.major == word(MajorStatus.AVAILABLE), _alive(status), free)
 
@@ -110,14 +110,14 @@ def available_now(evses: FromClause) -> Value:
 
 
 def usable_now(*values: Value) -> Value:
-    """Give filters A to F: null where A to E are unknown and the status does not rule it out."""
+    """Return filters A to F: null where A to E are unknown and the status does not rule it out."""
     *columns, major = values
     return and_(usable(columns, NOW), major == word(MajorStatus.AVAILABLE))
 
 
 # ---------------------------------------------------------------- joined
 
-#: From an EVSE or a spot to its status. Whoever sees the one sees the other; a row of status is born with its parent.
+#: From an EVSE or a spot to its status. Callers see both or neither; a status row is inserted with its parent.
 TO_OWN_STATUS = ToOne(OWN_STATUS, ("evse_id",), ("evse_id",), visible_with_parent=True)
 TO_COMBINED_STATUS = ToOne(COMBINED_STATUS, ("evse_id",), ("evse_id",), visible_with_parent=True)
 TO_SPOT_STATUS = ToOne(SPOT_STATUS, ("parking_id",), ("parking_id",), visible_with_parent=True)

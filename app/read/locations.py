@@ -57,7 +57,7 @@ def has_matching_evses(locations: FromClause, given: Arguments) -> list[ColumnEl
 
 
 def of_location(evses: FromClause, *row: ColumnElement[Any]) -> Any:
-    """Say which EVSEs belong to a location, of which the columns ROW are given."""
+    """Return the condition for the EVSEs of a location, of which the columns ROW are known."""
     return and_(*(evses.c[name] == value for name, value in zip(ROW, row, strict=True)))
 
 

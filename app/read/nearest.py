@@ -30,7 +30,7 @@ def walk_or_find(
     rare: Conditions,
     many: bool,
 ) -> FromClause:
-    """Give the keys and `distance_m` of the nearest rows that pass.
+    """Return the keys and `distance_m` of the nearest rows that pass.
 
     `near` says which rows may be walked, `passes` which of them count; `rare` is what of that an index
     finds; `many`: so many that an index of positions helps.
@@ -58,7 +58,7 @@ def _walk(
     near: Conditions,
     passes: Conditions,
 ) -> Select[Any]:
-    """Give those of the first neighbours that pass. As many are walked as a page needs, at most `walk_most`."""
+    """Return those of the first neighbours that pass. As many are walked as a page needs, at most `walk_most`."""
     metres = distance(table)
     neighbours: Any = select(*table.c, metres.label("distance_m")).where(*near(table))
     # By the table's name, so that who may see its rows is asked as of the table itself.

@@ -1,4 +1,4 @@
-"""Keyset cursors: a cursor is the place of a row in its list's order, so rows that come and go shift nobody.
+"""Keyset cursors: a cursor is the place of a row in its list's order, so rows that come and go shift no page.
 
 Opaque outside; inside the order's values, base64 of JSON, preceded by the order's name so that a cursor of one list is
 refused by another.
@@ -30,19 +30,19 @@ class BadPageSize(HubError):
 
 
 def check_first(first: int, maximum: int = MAXIMUM_FIRST) -> int:
-    """Give `first` if it lies within 1 and `maximum`. Raises: BadPageSize."""
+    """Return `first` if it lies within 1 and `maximum`. Raises: BadPageSize."""
     if not 1 <= first <= maximum:
         raise BadPageSize(f"first is {first}; possible: 1 to {maximum}")
     return first
 
 
 def encode_cursor(order: str, *values: Any) -> str:
-    """Give the cursor of a row whose order columns have these values."""
+    """Return the cursor of a row whose order columns have these values."""
     return urlsafe_b64encode(orjson.dumps([order, *values], default=str)).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> list[Any]:
-    """Give the values in a cursor. Raises: BadCursor when it is not one of this order."""
+    """Return the values in a cursor. Raises: BadCursor when it is not one of this order."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         name, *values = orjson.loads(urlsafe_b64decode(padded))
@@ -74,14 +74,14 @@ def _instant(value: datetime) -> datetime:
 
 
 def _storable(value: Any) -> bool:
-    """Say whether PostgreSQL could hold such a text or number at all."""
+    """Return whether PostgreSQL could hold such a text or number at all."""
     if isinstance(value, str):
         return "\x00" not in value
     return not isinstance(value, int) or abs(value) < 1 << 63
 
 
 def page_info(order: str, places: Sequence[Sequence[Any]], more: bool, after: str | None) -> Mapping[str, Any]:
-    """Give the four Relay values for a page of rows whose places these are."""
+    """Return the four Relay values for a page of rows whose places these are."""
     return {
         "hasNextPage": more,
         "hasPreviousPage": after is not None,

@@ -15,12 +15,12 @@ FILTERS = {"parking_ids": "parking_id", "pso_ids": "party_id"}
 
 
 def spot_conditions(spots: FromClause, given: Arguments) -> list[ColumnElement[bool]]:
-    """Give the conditions of the filters that are bound."""
+    """Return the conditions of the filters that are bound."""
     return [spots.c[FILTERS[name]] == any_(given(name, ARRAY(Text))) for name in sorted(given.bound)]
 
 
 def served_by(evses: FromClause, parking_id: Column[Any]) -> Any:
-    """Say which EVSEs a spot serves."""
+    """Return the condition for the EVSEs that a spot serves."""
     links = evse_parking_spot.c
     linked = select(links.evse_id, links.list_no).where(links.parking_id == parking_id)
     # Said aloud: a select this deep does not correlate by itself, and every spot would get all EVSEs.

@@ -22,7 +22,7 @@ class Arguments:
         return bindparam(f"{self.prefix}{name}", type_=type_)
 
 
-#: Makes the value shown out of the value stored, in generated code. Sees None if it says so, or takes several columns.
+#: Converts stored values to the shown one, in generated code. Receives None where `sees_null`, or with several columns.
 Shape = Callable[..., Any]
 
 
@@ -69,8 +69,8 @@ class SameRow:
 class ToOne:
     """An object in exactly one row of another table, joined after the limit.
 
-    `shared` columns mean the same in both rows: selecting nothing else needs no join. `visible_with_parent`: whoever
-    sees the parent sees this row too, by the same rule over the same value; else the rule of `table` joins the plan.
+    `shared` columns mean the same in both rows: selecting nothing else needs no join. `visible_with_parent`: a caller
+    who sees the parent sees this row, by the same rule over the same value; else the rule of `table` joins the plan.
     `optional`: there may be no such row; the object is null then, as it is when the row is not the caller's to see.
     Inside `Arrays` the one parent column is the array of keys; every key has its row, and is seen with the parent.
     """

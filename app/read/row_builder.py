@@ -55,7 +55,7 @@ class Row:
         return f"{self.variable}[{self.level.index(self.place(name))}]"
 
     def place(self, name: Name) -> Place:
-        """Give the nearest row that has this column: a shared one needs no join."""
+        """Return the nearest row that has this column: a shared one needs no join."""
         if isinstance(name, Via):
             return self.to_one(name.relation).place(name.name)
         if self.parent is not None and name in self.path[-1].shared:
@@ -99,7 +99,7 @@ class Row:
 
 @dataclass(slots=True)
 class ArrayItem:
-    """One position of parallel arrays; remembers which arrays were asked for, and which rows they name."""
+    """One position of parallel arrays; records which arrays were asked for, and which rows they name."""
 
     row: Row
     prefix: str
@@ -114,7 +114,7 @@ class ArrayItem:
         return True
 
     def named_row(self, relation: ToOne) -> Row:
-        """Give the row that this position names: all rows that the array names are read as one value."""
+        """Return the row that this position names: all rows that the array names are read as one value."""
         if relation not in self.rows:
             [ids], [key] = relation.parent_columns, relation.columns
             named = ToMany(relation.table, (ids,), _named_in(key), (key,), visible_with_parent=True)
@@ -133,7 +133,7 @@ def _named_in(key: str) -> Callable[..., ColumnElement[bool]]:
 
 
 def _aligned(rows: Sequence[Sequence[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
-    """Give for each of the ids the row that begins with it."""
+    """Return for each of the ids the row that begins with it."""
     by_id = {row[0]: row for row in rows}
     return [by_id[id_] for id_ in ids]
 

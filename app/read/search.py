@@ -47,7 +47,7 @@ class Search(Protocol):
         ...
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
-        """Give the rows found, with these columns of the table and everything in `order` and `given`."""
+        """Return the rows found, with these columns of the table and everything in `order` and `given`."""
         ...
 
 
@@ -99,19 +99,19 @@ class Listing:
 
 
 def any_of(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Give `any(:name)` for an array argument of the column's type."""
+    """Return `any(:name)` for an array argument of the column's type."""
     return any_(bindparam(name, type_=ARRAY(column.type)))
 
 
 def beyond(table: FromClause, order: tuple[str, ...], descending: bool) -> ColumnElement[bool]:
-    """Give the keyset condition: rows behind the place `after_...` in this order."""
+    """Return the keyset condition: rows behind the place `after_...` in this order."""
     here = tuple_(*(table.c[name] for name in order))
     place = place_after(order, table)
     return here < place if descending else here > place
 
 
 def place_after(order: tuple[str, ...], table: FromClause) -> ColumnElement[Any]:
-    """Give the place behind which a page begins; what the table does not have is a distance."""
+    """Return the place behind which a page begins; what the table does not have is a distance."""
     types = {name: table.c[name].type if name in table.c else Float(53) for name in order}
     return tuple_(*(bindparam(f"after_{name}", type_=type_) for name, type_ in types.items()))
 

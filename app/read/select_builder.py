@@ -65,7 +65,7 @@ class Level:
         return self.columns.index(column)
 
     def root_names(self, brought: Set[str]) -> list[str]:
-        """Give the columns that the root row must bring besides: shown, joined on, or handed to an array."""
+        """Return the columns that the root row must bring besides: shown, joined on, or handed to an array."""
         places = [column for column in self.columns if isinstance(column, Place)]
         places += [place for on in self.joins.values() for place in on]
         places += [place for column in self.columns if not isinstance(column, Place) for place in column.parents]
@@ -106,7 +106,7 @@ class Level:
         return unveiled(row, place.name, self.sight) if place.veiled else row.c[place.name]
 
     def array(self, array: Array, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
-        """Give this level's rows as one JSON array of arrays, correlated with their parent."""
+        """Return this level's rows as one JSON array of arrays, correlated with their parent."""
         relation = array.relation
         child = relation.table.alias()
         parents = [rows[place.path].c[place.name] for place in array.parents]

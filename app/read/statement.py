@@ -26,7 +26,7 @@ class Statement:
     """SQL, the names of its parameters in order, the values of those that never change, and the generated functions.
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
-    security must be told who is asking. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
+    security must know the caller. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
     one, the log's epoch and its head; there is always a row. `veiled`: not all who see its rows are shown the same.
     """
 
@@ -68,7 +68,7 @@ def compile_statement(selection: Selection, search: Search, sight: Sight) -> Sta
 
 
 def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
-    """Give a statement's text with $1, $2 ..., the names of these parameters, and the values written into it."""
+    """Return a statement's text with $1, $2 ..., the names of these parameters, and the values written into it."""
     compiled = statement.compile(dialect=DIALECT)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return str(compiled), tuple(getattr(compiled, "positiontup", None) or ()), constants

@@ -1,4 +1,4 @@
-"""Statements compiled once, beside the event loop, and remembered within bounds."""
+"""A bounded cache of statements, compiled once in a worker thread."""
 
 from collections import OrderedDict
 from functools import partial
@@ -17,7 +17,7 @@ _Key = tuple[Selection, Search, Sight]
 
 
 class Statements:
-    """Remembers the statements run most recently."""
+    """A cache of the statements run most recently."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, Statement] = OrderedDict()
@@ -35,7 +35,7 @@ class Statements:
         return statement
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Evict all statements."""
         self._kept.clear()
         self._characters = 0
 

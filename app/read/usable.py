@@ -25,7 +25,7 @@ Instant = TIMESTAMP(timezone=True)
 
 
 def usable(values: Sequence[Value], at: Value) -> Value:
-    """Give true, false, or null for unknown; `values` are those of USABLE_COLUMNS."""
+    """Return true, false, or null for unknown; `values` are those of USABLE_COLUMNS."""
     operative, regular, openings, closings, zone = values
     in_hours = _holds(regular, _minute_of_week(at, zone))
     open_then = or_(and_(in_hours, not_(_holds(closings, at))), and_(not_(in_hours), _holds(openings, at)))
@@ -33,7 +33,7 @@ def usable(values: Sequence[Value], at: Value) -> Value:
 
 
 def surely_usable(values: Sequence[Value], at: Value, *also: Value) -> Value:
-    """Give true where `usable` is true, and `also` what is asked besides; else false. For filters, over many rows.
+    """Return true where `usable` is true, and `also` what is asked besides; else false. For filters, over many rows.
 
     Most are open round the clock: these need not know what time it is there, which costs more than all the rest. Inside
     coalesce the tests keep their order, and the planner takes them for what they mostly are: many rows pass.
@@ -45,7 +45,7 @@ def surely_usable(values: Sequence[Value], at: Value, *also: Value) -> Value:
 
 
 def effective_status(static_status: Value, schedule: Value, at: Value) -> Value:
-    """Give the static status after the schedule in force: the period that began last, of equals the last listed."""
+    """Return the static status after the schedule in force: the period that began last, of equals the last listed."""
     each = func.json_array_elements(schedule).table_valued("value", with_ordinality="place").render_derived()
     start, end = (cast(each.c.value.op("->>")(literal_column(f"'{name}'")), Instant) for name in ("start", "end"))
     in_force = (
@@ -62,7 +62,7 @@ def _holds(set_: Value, value: Value) -> Value:
 
 
 def _minute_of_week(at: Value, zone: Value) -> Value:
-    """Give the minutes since Monday 00:00 on the place's own clock."""
+    """Return the minutes since Monday 00:00 on the place's own clock."""
     local = func.timezone(func.coalesce(zone, UTC), at)
     day, hour, minute = (cast(extract(part, local), Integer) for part in ("isodow", "hour", "minute"))
     return (day - literal_column("1")) * literal_column("1440") + hour * literal_column("60") + minute

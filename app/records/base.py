@@ -8,7 +8,7 @@ from app.uploads.checks import Latitude, Longitude
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True):
     """A frozen value named in snake case inside and camel case outside.
 
-    It cannot be part of a cycle, so the collector of cycles need not look at it: an upload makes a hundred thousand.
+    It cannot be part of a cycle, so garbage collection skips it: an upload creates a hundred thousand.
     """
 
 

@@ -172,7 +172,7 @@ def _without_nulls(value: Any, depth: int) -> Any:
 
 
 def _rules(sent: ChargePointInput, limits: Limits) -> Iterator[Flaw]:
-    """Give what breaks the limits of this kind of sender, the ids, and the rules between fields."""
+    """Return the flaws against the limits of this kind of sender, the ids and the rules between fields."""
     yield from _id_flaws(sent.evse_id, normalise_evse_id, ".evseId")
     yield from _limit_flaws(sent, limits)
     if sent.timestamp is not None:
@@ -245,7 +245,7 @@ def _opening_flaws(times: OpeningTimes) -> Iterator[Flaw]:
 
 
 def _hours_flaws(regular_hours: tuple[RegularHours, ...]) -> Iterator[Flaw]:
-    """Give hours that end before they begin or overlap. HH:MM sorts as text."""
+    """Return the flaws of hours that end before they begin or overlap. HH:MM sorts as text."""
     path = ".openingTimes.regularHours"
     for place, hours in enumerate(regular_hours):
         if hours.end <= hours.begin:
@@ -284,7 +284,7 @@ def _spot_flaws(spots: tuple[EvseParkingSpot, ...], restrictions: frozenset[Rest
 
 @cache
 def _time_zones() -> frozenset[str]:
-    """Give the IANA names; those of the machine itself are none."""
+    """Return the IANA names, without those that only this machine has."""
     return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
 
 
@@ -327,7 +327,7 @@ def _degrees(value: float) -> float:
 
 
 def _set(words: tuple[Word, ...], vocabulary: Iterable[Word]) -> tuple[Word, ...]:
-    """Give each word once, in the vocabulary's order, so that the order sent is no difference."""
+    """Return each value once, in the vocabulary's order, so that the order sent makes no difference."""
     return words if len(words) < 2 else tuple(word for word in vocabulary if word in words)
 
 

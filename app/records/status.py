@@ -7,7 +7,7 @@ from app.vocabulary import MajorStatus, MinorStatus
 
 
 class EvseStatus(NamedTuple):
-    """What is said of an EVSE. `at`: since when, by the sender's clock; `ttl`: until when; None: nobody said."""
+    """The status of an EVSE. `at`: since when, by the sender's clock; `ttl`: until when; None: not sent."""
 
     evse_id: str
     major: MajorStatus

@@ -48,7 +48,7 @@ class ParkingStatusInput(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """When an upload is heard, and what it says once for all its items."""
+    """The instant at which an upload is received, and the values for all of its items."""
 
     now: datetime
     ttl: datetime | None = None
@@ -154,7 +154,7 @@ def _instants(at: datetime | None, ttl: datetime | None, hearing: Hearing) -> tu
 
 
 def at_flaw(at: datetime, now: datetime) -> Flaw | None:
-    """Say what is wrong with the time of a status, if anything is."""
+    """Return the flaw of the times of a status, if there is one."""
     if EARLIEST <= at <= now + CLOCKS_DIFFER:
         return None
     latest = f"at most five minutes after now, {_shown(now)}"

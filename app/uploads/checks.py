@@ -56,7 +56,7 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.TOO_LONG: "A text with more characters than the field takes.",
     RefusalCode.PATTERN: "A text that is not written as the field needs it.",
     RefusalCode.OUT_OF_RANGE: "A number or an instant beyond what the field takes.",
-    RefusalCode.INVALID_ID: "An id that is not one of its kind, or not under the caller's own party ids, whether or not it exists.",
+    RefusalCode.INVALID_ID: "An id that is not one of its kind, or not under the caller's party ids, existing or not.",
     RefusalCode.ORDER: "An end that is not after its beginning, or a ttl before its `at`.",
     RefusalCode.OVERLAP: "Regular hours that overlap on one day.",
     RefusalCode.EXACTLY_ONE: "Two fields of which exactly one must be there.",

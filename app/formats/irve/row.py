@@ -80,7 +80,7 @@ class RowRefused(Exception):
 
 
 def understand(row: Row, now: datetime) -> Understood:
-    """Give a row as a charge point, with what had to be left out.
+    """Return a row as a charge point, with warnings for what was left out.
 
     Raises: RowRefused, with the first reason: id, position, connectors, then the other limits.
     """
@@ -135,7 +135,7 @@ _ESCAPED = re.compile(r"\\+'")
 
 
 def clean(text: str) -> str:
-    """Give a text on one line, without doubled blanks, HTML's character references and escaped apostrophes resolved."""
+    """Return a text on one line, with doubled blanks, HTML's character references and escaped apostrophes resolved."""
     text = html.unescape(text) if "&" in text else text
     return " ".join(_ESCAPED.sub("'", text).split())
 
@@ -240,7 +240,7 @@ _ANSWER = TypeVar("_ANSWER")
 
 
 def _word(answers: Mapping[str, _ANSWER], text: str, warnings: list[IrveWarning]) -> _ANSWER | None:
-    """Look a word of the schema up; None, and a warning, for one it does not have."""
+    """Return the meaning of a value of the schema; None, with a warning, for an unknown one."""
     word = text.strip().lower()
     if word not in answers:
         warnings.append(IrveWarning.WORD_UNKNOWN)
@@ -248,7 +248,7 @@ def _word(answers: Mapping[str, _ANSWER], text: str, warnings: list[IrveWarning]
 
 
 def _connectors(row: Row, warnings: list[IrveWarning]) -> list[dict[str, str]]:
-    """Give one connector per true `prise_type_*`; without one the row is refused."""
+    """Return one connector per true `prise_type_*`; without one the row is refused."""
 
     def has(column: str) -> bool:
         return _word(_FLAGS, row[column], warnings) is True
@@ -274,7 +274,7 @@ def _connectors(row: Row, warnings: list[IrveWarning]) -> list[dict[str, str]]:
 
 
 def _type_2_format(row: Row, warnings: list[IrveWarning]) -> str:
-    """Give cable or socket; where the register does not say, the socket: a connector must have a format."""
+    """Return cable or socket; the socket if the register has no value, because a connector must have a format."""
     attached = _word(_FLAGS, row["cable_t2_attache"], warnings)
     if attached is None:
         warnings.append(IrveWarning.CABLE_UNKNOWN)
@@ -307,7 +307,7 @@ _GREATEST_TWO_WHEELER_POWER_KW: Final = 7.4
 
 
 def _restrictions(row: Row, direct_current: bool, power_kw: float | None, warnings: list[IrveWarning]) -> list[str]:
-    """Give the restrictions that the words state for certain."""
+    """Return the restrictions that the values state for certain."""
     restrictions: list[str] = []
     if row["accessibilite_pmr"].strip().lower() == "réservé pmr":
         restrictions.append("DISABLED")
@@ -322,7 +322,7 @@ def _restrictions(row: Row, direct_current: bool, power_kw: float | None, warnin
 
 
 def _auth_methods(row: Row, warnings: list[IrveWarning]) -> list[str]:
-    """Give the ways to pay that are ways to start; none where the register knows none."""
+    """Return the ways to pay that are ways to start; none where the register knows none."""
     methods: list[str] = []
     if _word(_FLAGS, row["paiement_cb"], warnings):
         methods += ["DIRECT_CREDITCARD", "DIRECT_DEBITCARD"]
@@ -363,7 +363,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _timestamp(text: str, now: datetime, warnings: list[IrveWarning]) -> str | None:
-    """Give the beginning of a day in UTC; None, and a warning, for what cannot be a day of the register."""
+    """Return the beginning of a day in UTC; None, with a warning, for what cannot be a day of the register."""
     day = _day(text)
     if day is not None and day.year >= FIRST_YEAR and day <= (now + timedelta(days=1)).astimezone(UTC).date():
         return f"{text}T00:00:00Z"

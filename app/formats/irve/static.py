@@ -216,9 +216,9 @@ def _standing_places(seen: Iterable[_Seen]) -> tuple[dict[Key, Position], dict[K
 
 
 def _placed(understood: Understood, index: int, survey: Survey) -> Understood:
-    """Let a row stand as it is or with its location's address.
+    """Return a row as it is or with its location's address.
 
-    Raises: RowRefused, for one that steps back behind another row of its EVSE or behind its location.
+    Raises: RowRefused, if another row of its EVSE or its location takes precedence.
     """
     charge_point, warnings = understood
     if index in survey.superseded:
