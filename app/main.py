@@ -23,6 +23,8 @@ from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
 from app.guides.site import guide_routes
+from app.http.admission import Admission
+from app.http.open_streams import OpenStreams
 from app.ingest.housekeeping import make_rounds
 from app.live.bus import Bus
 from app.live.expiry import sweep
@@ -31,10 +33,9 @@ from app.live.keeper import keep
 from app.live.log import LogHealth, read_health
 from app.settings import Settings
 from schema import build
-from schema.door import Door, Source
+from schema.endpoint import Endpoint, Source
 from schema.ide import ide_routes
 from schema.route import GraphQLRoute
-from schema.streams import Streams
 from schema.subscription import ChangeSource, shown
 from schema.ws import SocketRoute
 
@@ -56,7 +57,7 @@ class Hub(FastAPI):
 
     graphql: ASGIApp | None = None
     sockets: ASGIApp | None = None
-    streams: Streams | None = None
+    streams: OpenStreams | None = None
     #: What stands before everything else.
     entrance: ASGIApp
 
@@ -88,14 +89,15 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = await Database.open(dsn, settings)
         app.state.database, app.state.watch = database, Watch(database)
-        keys, budgets = Keys(database, settings.key_cache_s), Budgets(database, settings)
+        keys = Keys(database, settings.key_cache_s)
         fanout = Fanout(database, shown, most=settings.max_subscriptions)
-        door = Door(schema, database, keys, budgets, settings, profile is Profile.DEVELOPMENT, source)
+        admission = Admission(keys, Budgets(settings), settings)
+        endpoint = Endpoint(schema, database, admission, profile is Profile.DEVELOPMENT, source)
         if source is None:
-            door.source = ChangeSource(door.core, fanout)
-        hub.streams = Streams(keys, settings)
-        hub.graphql = _with_cors(GraphQLRoute(door, hub.streams), settings)
-        hub.sockets = SocketRoute(door, hub.streams)
+            endpoint.source = ChangeSource(endpoint.core, fanout)
+        hub.streams = OpenStreams(keys, settings)
+        hub.graphql = _with_cors(GraphQLRoute(endpoint, hub.streams), settings)
+        hub.sockets = SocketRoute(endpoint, hub.streams)
         hub.router.routes.append(Route(GRAPHQL, hub.graphql, methods=None))
         watching = asyncio.create_task(hub.streams.watch())
         try:
@@ -208,7 +210,7 @@ async def readyz(request: Request) -> Response:
 async def metrics_page(request: Request) -> Response:
     """Give Prometheus what was counted."""
     database: Database = request.app.state.database
-    for name, pool in vars(database).items():
+    for name, pool in database.pools.items():
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
         metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())
     health = (await request.app.state.watch.look()).health

@@ -33,7 +33,6 @@ from app.auth import Caller
 from app.db.tables import (
     api_key,
     audit_log,
-    budget,
     change,
     contract,
     evse,
@@ -269,7 +268,7 @@ RULES: Mapping[str, Rule] = {
     refusal.name: _own("partner_id"),
     workflow_history.name: of_two_roles("first_role_id", "second_role_id"),
     workflow_chain.name: _own("first_partner_id", "second_partner_id"),
-    **dict.fromkeys((budget.name, installed_sql.name), _nobody),
+    installed_sql.name: _nobody,
 }
 
 #: Tables with row-level security: a statement that reads one must say who is asking.

@@ -1,54 +1,54 @@
 """/graphql over HTTP, as one thin ASGI callable: FastAPI's router would cost more than the whole answer."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from app import metrics
-from app.auth import Caller
-from app.budget import Payer
 from app.gc_tuning import resting
-from schema.door import Asking, Door, Entry, refused
-from schema.http import (
+from app.http.admission import Admitted
+from app.http.answers import Answer, send_answer
+from app.http.disconnects import ClientLeft, WhileConnected
+from app.http.negotiation import JSON, Headers, check_body_type, check_method
+from app.http.open_streams import OpenStreams
+from app.http.refusals import BadRequest
+from schema.endpoint import REFUSED, Accepted, Endpoint, Incoming, refused
+from schema.graphql_request import (
     BIG_BYTES,
     EVENT_STREAM,
-    JSON,
-    Answer,
-    BadRequest,
-    Headers,
-    Wanted,
-    check_head,
+    GRAPHQL_RESPONSE,
+    Accepts,
     negotiated,
-    read_body,
     read_posted,
     read_query_string,
-    send_answer,
-    takes_gzip,
-    text_of,
 )
 from schema.sse import as_events, stream_events
-from schema.streams import Streams
 
-#: The collector does not rest.
-ALERT = nullcontext[None]()
+#: Garbage collection stays on.
+COLLECTING = nullcontext[None]()
 
 
 class GraphQLRoute:
     """POST /graphql, and for developers GET."""
 
-    def __init__(self, door: Door, streams: Streams) -> None:
-        self.door = door
+    def __init__(self, endpoint: Endpoint, streams: OpenStreams) -> None:
+        self.endpoint = endpoint
+        self.admission = endpoint.admission
         self.streams = streams
-        self.settings = door.settings
+        self.gzip_from_bytes = endpoint.settings.gzip_from_bytes
+        self.methods = "GET, POST" if endpoint.development else "POST"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         began = perf_counter()
-        wanted = Wanted(JSON, events=False)
+        accepts = Accepts(JSON, events=False)
         try:
-            wanted = negotiated(headers)
-            answer = await self._answer(scope, headers, wanted, receive, send)
+            accepts = negotiated(headers)
+            answer = await self._answer(scope, headers, accepts, receive, send)
+        except ClientLeft:
+            metrics.REQUESTS.labels("abandoned").inc()
+            return
         except Exception as error:
             answer = refused(error)
         if answer is None:
@@ -56,48 +56,46 @@ class GraphQLRoute:
         requests, seconds = metrics.answered(answer.way)
         requests.inc()
         seconds.observe(perf_counter() - began)
-        await self._send(send, answer, wanted, headers)
+        answer = _in_media(answer, accepts.media)
+        gzip_from_bytes = 0 if answer.media is EVENT_STREAM else self.gzip_from_bytes
+        await send_answer(send, answer, headers, gzip_from_bytes)
 
     async def _answer(
-        self, scope: Scope, headers: Headers, wanted: Wanted, receive: Receive, send: Send
+        self, scope: Scope, headers: Headers, accepts: Accepts, receive: Receive, send: Send
     ) -> Answer | None:
-        """Give the answer, and let go of the request; None: it was streamed."""
-        caller, payer, body = await self._let_in(scope, headers, receive)
-        # During a big one the collector rests.
-        with resting() if len(body) > BIG_BYTES else ALERT:
-            by_get = scope["method"] == "GET"
-            asked = read_query_string(scope) if by_get else await read_posted(body)
-            del body  # what follows may take long, a stream for days
-            entry = await self.door.enter(Asking(caller, payer, asked, by_get))
-            if not entry.operation.is_subscription:
-                return await self.door.answer(entry)
-        await self._stream(entry, wanted, receive, send)
+        """Return the answer, and release the request; None: it was streamed."""
+        check_method(scope["method"], self.methods)
+        if scope["method"] == "POST":
+            check_body_type(headers)
+        admitted = await self.admission.admit(scope, headers, receive)
+        with resting() if len(admitted.body) > BIG_BYTES else COLLECTING:
+            accepted = await self._accept(scope, admitted)
+            if accepted.operation.is_mutation:
+                return await self.endpoint.answer(accepted)
+            if accepted.operation.is_query:
+                with WhileConnected(scope):
+                    return await self.endpoint.answer(accepted)
+        if not accepts.events:
+            raise BadRequest(f"a subscription is answered by {EVENT_STREAM}, or on a WebSocket", status=406)
+        with suppress(ClientLeft), WhileConnected(scope):
+            await stream_events(self.endpoint, self.streams, accepted, send)
         return None
 
-    async def _let_in(self, scope: Scope, headers: Headers, receive: Receive) -> tuple[Caller | None, Payer, bytes]:
-        """Say who asks and who pays, and read the body. Raises: BadRequest, Unauthenticated, RateLimited."""
-        check_head(scope, headers, may_get=self.door.development)
-        client = scope.get("client")
-        address = client[0] if client else ""
-        caller = None
-        if b"authorization" in headers:
-            caller = await self.door.caller(text_of(headers, b"authorization"), address)
-        payer = await self.door.payer(caller, address)
-        if scope["method"] == "GET":
-            return caller, payer, b""
-        settings = self.settings
-        maximum_bytes = settings.max_body_bytes if caller else settings.max_anonymous_body_bytes
-        return caller, payer, await read_body(headers, receive, maximum_bytes, settings.body_timeout_s)
+    async def _accept(self, scope: Scope, admitted: Admitted) -> Accepted:
+        by_get = scope["method"] == "GET"
+        request = read_query_string(scope) if by_get else await read_posted(admitted.body)
+        admitted.body = b""  # what follows may take long, a stream for days
+        return await self.endpoint.accept(Incoming(admitted.caller, admitted.payer, request, by_get))
 
-    async def _stream(self, entry: Entry, wanted: Wanted, receive: Receive, send: Send) -> None:
-        if not wanted.events:
-            raise BadRequest(f"a subscription is answered by {EVENT_STREAM}, or on a WebSocket", status=406)
-        await stream_events(self.door, self.streams, entry, receive, send)
 
-    async def _send(self, send: Send, answer: Answer, wanted: Wanted, headers: Headers) -> None:
-        if wanted.media is None and answer.status is None:
-            await send_answer(send, as_events(answer), EVENT_STREAM, compresses=False)
-            return
-        smallest = self.settings.gzip_from_bytes
-        compresses = 0 < smallest <= len(answer.body) and takes_gzip(headers)
-        await send_answer(send, answer, wanted.media or JSON, compresses)
+def _in_media(answer: Answer, media: str | None) -> Answer:
+    """Return an answer in the media type that the client accepts.
+
+    As GraphQL over HTTP demands, one that knows GraphQL's own type gets a 4xx for a request that was never executed.
+    """
+    if media is None and answer.status is None:
+        return as_events(answer)
+    answer.media = media or JSON
+    if answer.way == REFUSED and media == GRAPHQL_RESPONSE:
+        answer.status = answer.status or 400
+    return answer

@@ -1,28 +1,29 @@
 """graphql-sse, each operation on a connection of its own ("distinct connections mode").
 
-Source: the protocol's text, PROTOCOL.md of the project graphql-sse. What HTTP has a status for (no good key, a spent
-budget, a body that is none) is answered with it instead of the stream; what is wrong with the document, as an event.
+Source: the protocol's text, PROTOCOL.md of the project graphql-sse. A refusal that HTTP has a status for (no valid key,
+a spent budget, a malformed body) is answered with it instead of the stream; errors in the document come as an event.
 """
 
 import asyncio
 from typing import Any
 
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from app import metrics
 from app.errors import Unauthenticated
+from app.http.answers import ALWAYS, Answer, content_type
+from app.http.open_streams import FORBIDDEN, OpenStreams
+from app.http.send_queue import SendQueue
 from app.live.outlet import Subscription
 from app.settings import Settings
-from schema.door import Door, Entry, shown_errors
-from schema.http import ALWAYS, CONTENT_TYPES, EVENT_STREAM, Answer
-from schema.outbox import Outbox
+from schema.endpoint import Accepted, Endpoint, shown_errors
+from schema.graphql_request import EVENT_STREAM
 from schema.root_fields import encode
-from schema.streams import FORBIDDEN, Streams
 
 COMPLETE = "event: complete\ndata:\n\n"
 COMMENT = ":\n\n"
-#: Proxies that keep an answer back until it is whole are told not to.
-HEADERS = [CONTENT_TYPES[EVENT_STREAM], *ALWAYS, (b"x-accel-buffering", b"no")]
+#: The last one keeps proxies from buffering the answer until it is complete.
+HEADERS = [content_type(EVENT_STREAM), *ALWAYS, (b"x-accel-buffering", b"no")]
 
 
 def next_event(result: str) -> str:
@@ -34,20 +35,20 @@ def next_event(result: str) -> str:
 
 def as_events(answer: Answer) -> Answer:
     """Write an answer as a stream of one result."""
-    return Answer((next_event(answer.body.decode()) + COMPLETE).encode(), answer.way, 200)
+    return Answer((next_event(answer.body.decode()) + COMPLETE).encode(), answer.way, 200, media=EVENT_STREAM)
 
 
-async def stream_events(door: Door, streams: Streams, entry: Entry, receive: Receive, send: Send) -> None:
+async def stream_events(endpoint: Endpoint, streams: OpenStreams, accepted: Accepted, send: Send) -> None:
     """Answer with a stream. Raises: HubError, Invalid, GraphQLError, before anything was sent."""
-    stream = EventStream(entry, door.settings)
-    subject = entry.asking.payer.subject
+    stream = EventStream(accepted, endpoint.settings)
+    subject = accepted.incoming.payer.subject
     streams.enter(stream, subject)
     try:
         streams.subscriptions.take(subject)
         try:
-            stream.begin(await door.subscribe(entry, stream))
+            stream.begin(await endpoint.subscribe(accepted, stream))
             metrics.REQUESTS.labels("subscribed").inc()
-            await stream.run(receive, send)
+            await stream.run(send)
         finally:
             stream.end()
             streams.subscriptions.give_back(subject)
@@ -56,51 +57,41 @@ async def stream_events(door: Door, streams: Streams, entry: Entry, receive: Rec
 
 
 class EventStream:
-    """One subscription on one connection: where its pages go."""
+    """One subscription on one connection, which is where its pages go."""
 
-    def __init__(self, entry: Entry, settings: Settings) -> None:
-        caller = entry.asking.caller
+    def __init__(self, accepted: Accepted, settings: Settings) -> None:
+        caller = accepted.incoming.caller
         self.secret_hash = caller.secret_hash if caller else None
-        self.outbox = Outbox(settings.socket_buffer_bytes, self._flow)
+        self.queue = SendQueue(settings.socket_buffer_bytes, self._flow)
         self.ready = True
         self.subscription: Subscription | None = None
         self._keepalive_s = settings.keepalive_s
         self._alive: asyncio.TimerHandle | None = None
 
     def begin(self, subscription: Subscription) -> None:
-        """Take what feeds the stream."""
+        """Start with the subscription whose pages are sent."""
         self.subscription = subscription
-        self._flow(not self.outbox.full)
+        self._flow(not self.queue.full)
         self._stay_alive()
 
     def close(self, code: int, reason: str) -> None:
-        """End the stream: with an error where the key has ended, else bare, so that the client comes back."""
-        self.outbox.drop("")
+        """End the stream: with an error where the key is no longer valid, else bare, so that the client reconnects."""
+        self.queue.drop("")
         if code == FORBIDDEN:
             self.fail(shown_errors(Unauthenticated(reason)))
         else:
             self.end()
 
-    async def run(self, receive: Receive, send: Send) -> None:
-        """Write until the subscription or the client ends."""
+    async def run(self, send: Send) -> None:
+        """Write until the subscription ends."""
 
         async def write(text: str) -> None:
             await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await write(COMMENT)
-        hearing = asyncio.create_task(self._hear(receive))
-        try:
-            await self.outbox.run(write)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            hearing.cancel()
-
-    async def _hear(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self.end()
-        self.outbox.close(now=True)
+        await self.queue.run(write)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _flow(self, ready: bool) -> None:
         if not ready:
@@ -110,29 +101,29 @@ class EventStream:
             self.subscription.resume()
 
     def _stay_alive(self) -> None:
-        if not self.outbox.full:
-            self.outbox.put(COMMENT)
+        if not self.queue.full:
+            self.queue.put(COMMENT)
         self._alive = asyncio.get_running_loop().call_later(self._keepalive_s, self._stay_alive)
 
-    # ---------------------------------------------------------------- what comes of it
+    # ---------------------------------------------------------------- the sink
 
     def page(self, result: str) -> None:
-        self.outbox.put(next_event(result))
+        self.queue.put(next_event(result))
 
     def fail(self, errors: list[dict[str, Any]]) -> None:
         self.page(encode({"errors": errors}).decode())
         self.complete()
 
     def complete(self) -> None:
-        self.outbox.put(COMPLETE)
+        self.queue.put(COMPLETE)
         self.end()
 
     def end(self) -> None:
-        """Stop what feeds the stream; what was put is still written."""
+        """End the subscription; what was queued is still written."""
         if self._alive is not None:
             self._alive.cancel()
             self._alive = None
-        self.outbox.close()
+        self.queue.close()
         subscription, self.subscription = self.subscription, None
         if subscription is not None:
             subscription.close()

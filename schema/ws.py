@@ -3,8 +3,8 @@
 Source: the protocol's text, PROTOCOL.md of the project graphql-ws. Its predecessor, whose subprotocol is called
 `graphql-ws`, is not spoken.
 
-One task reads what the client says, one writes what waits for it, and each operation begins in one of its own, so that
-none waits for another.
+One task reads messages, one writes those that are queued, and each operation begins in a task of its own, so that none
+waits for another. When the socket closes all operations are cancelled, but for mutations that are being executed.
 """
 
 import asyncio
@@ -19,11 +19,13 @@ from app.auth import Caller
 from app.budget import Payer, RateLimited
 from app.db.engine import Overloaded
 from app.errors import Unauthenticated
+from app.http.admission import address_of
+from app.http.open_streams import FORBIDDEN, OpenStreams, Subject, stranger
+from app.http.refusals import TooManyOpen
+from app.http.send_queue import SendQueue
 from app.live.outlet import Subscription
-from schema.door import Asking, Door, Entry, shown_errors
-from schema.outbox import Outbox
+from schema.endpoint import Accepted, Endpoint, Incoming, shown_errors
 from schema.root_fields import encode
-from schema.streams import FORBIDDEN, Streams, Subject, TooManyOpen, stranger
 from schema.ws_messages import (
     ACK,
     BAD_PROTOCOL,
@@ -45,7 +47,7 @@ from schema.ws_messages import (
     reason_of,
 )
 
-#: Queries and mutations of one socket that are answered at a time; others wait.
+#: Queries and mutations of one socket that are executed at a time; others wait.
 ANSWERED_AT_ONCE = 8
 
 log = structlog.get_logger(__name__)
@@ -54,8 +56,8 @@ log = structlog.get_logger(__name__)
 class SocketRoute:
     """/graphql for WebSockets."""
 
-    def __init__(self, door: Door, streams: Streams) -> None:
-        self.door = door
+    def __init__(self, endpoint: Endpoint, streams: OpenStreams) -> None:
+        self.endpoint = endpoint
         self.streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +67,7 @@ class SocketRoute:
             await _close(send, BAD_PROTOCOL, f"this subprotocol is not possible; possible: {PROTOCOL}")
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        socket = Socket(self.door, self.streams, scope, send)
+        socket = Socket(self.endpoint, self.streams, scope, send)
         try:
             self.streams.enter(socket, socket.subject)
         except TooManyOpen as error:
@@ -87,39 +89,38 @@ class Socket:
 
     __slots__ = (
         "_allowance", "_authorization", "_closing", "_counted_at", "_init_timer", "_initialised", "_send", "_turn",
-        "address", "caller", "door", "outbox", "payer", "running", "streams", "subject",
+        "address", "caller", "endpoint", "payer", "queue", "running", "streams", "subject",
     )  # fmt: skip
 
-    def __init__(self, door: Door, streams: Streams, scope: Scope, send: Send) -> None:
-        self.door = door
+    def __init__(self, endpoint: Endpoint, streams: OpenStreams, scope: Scope, send: Send) -> None:
+        self.endpoint = endpoint
         self.streams = streams
-        client = scope.get("client")
-        self.address: str = client[0] if client else ""
+        self.address = address_of(scope)
         self.subject: Subject = stranger(self.address)
         self.caller: Caller | None = None
         self.payer: Payer | None = None
         self.running: dict[str, Running] = {}
-        self.outbox = Outbox(door.settings.socket_buffer_bytes, self._flow)
+        self.queue = SendQueue(endpoint.settings.socket_buffer_bytes, self._flow)
         self._send = send
         self._authorization = _header(scope, b"authorization")
         self._initialised = False
         self._closing: Closing | None = None
         self._turn: asyncio.Semaphore | None = None
-        self._allowance = door.settings.messages_per_s * door.settings.budget_burst_s
+        self._allowance = endpoint.settings.messages_per_s * endpoint.settings.budget_burst_s
         self._counted_at = time.monotonic()
         loop = asyncio.get_running_loop()
-        self._init_timer: asyncio.TimerHandle | None = loop.call_later(door.settings.init_timeout_s, self._is_late)
+        self._init_timer: asyncio.TimerHandle | None = loop.call_later(endpoint.settings.init_timeout_s, self._is_late)
 
     @property
     def secret_hash(self) -> bytes | None:
         return self.caller.secret_hash if self.caller else None
 
     def close(self, code: int, reason: str) -> None:
-        """Close the socket; what waits to be written is not written."""
+        """Close the socket; queued messages are dropped."""
         if self._closing is None:
             self._closing = Closing(code, reason)
             self._end_all()
-            self.outbox.close(now=True)
+            self.queue.close(now=True)
 
     async def run(self, receive: Receive) -> None:
         """Read and write until either side closes."""
@@ -127,23 +128,23 @@ class Socket:
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 if self._closing is None:
-                    await self._hear(message)
+                    await self._receive(message)
         finally:
             self._stop_init_timer()
             self._closing = self._closing or Closing(1000, "")
             self._end_all()
-            self.outbox.close(now=True)
+            self.queue.close(now=True)
             writing.cancel()
 
     # ---------------------------------------------------------------- writing
 
     async def _write(self) -> None:
         try:
-            await self.outbox.run(self._write_one)
+            await self.queue.run(self._write_one)
             if self._closing is not None:
                 await _close(self._send, self._closing.code, self._closing.reason)
         except (OSError, RuntimeError):
-            pass  # the client is gone, or the server has closed the socket: reading hears of it
+            pass  # the client is gone, or the server has closed the socket: reading ends as well
 
     async def _write_one(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
@@ -154,14 +155,14 @@ class Socket:
 
     # ---------------------------------------------------------------- reading
 
-    async def _hear(self, message: Message) -> None:
+    async def _receive(self, message: Message) -> None:
         try:
             self._count_message()
             match read_message(message.get("text")):
                 case Init(authorization):
                     await self._initialise(authorization)
                 case Ping():
-                    self.outbox.put(PONG)
+                    self.queue.put(PONG)
                 case Pong():
                     pass
                 case Subscribe() as wanted:
@@ -175,7 +176,7 @@ class Socket:
             self.close(TRY_LATER, "the hub failed; its log says why")
 
     def _count_message(self) -> None:
-        settings = self.door.settings
+        settings = self.endpoint.settings
         now, per_s = time.monotonic(), settings.messages_per_s
         saved = self._allowance + (now - self._counted_at) * per_s
         self._allowance = min(saved, per_s * settings.budget_burst_s) - 1
@@ -190,8 +191,8 @@ class Socket:
         self._stop_init_timer()
         try:
             given = self._authorization if authorization is None else authorization
-            self.caller = await self.door.caller(given, self.address)
-            payer = await self.door.payer(self.caller, self.address)
+            self.caller = await self.endpoint.admission.verify(given, self.address)
+            payer = self.endpoint.admission.charge(self.caller, self.address)
             self._count_for(payer.subject)
         except Unauthenticated as error:
             raise Closing(FORBIDDEN, error.message) from None
@@ -200,10 +201,10 @@ class Socket:
         except TooManyOpen as error:
             raise Closing(TOO_MANY, error.message) from None
         self.payer = payer
-        self.outbox.put(ACK)
+        self.queue.put(ACK)
 
     def _count_for(self, subject: Subject) -> None:
-        """Count this socket for whoever has opened it."""
+        """Count this socket for the caller that opened it."""
         if subject != self.subject:
             self.streams.sockets.take(subject)
             self.streams.sockets.give_back(self.subject)
@@ -226,101 +227,110 @@ class Socket:
         if wanted.id in self.running:
             raise Closing(NOT_UNIQUE, f"subscriber for {wanted.id} already exists")
         running = Running(self, wanted.id)
-        allowed = self.door.settings.max_subscriptions_per_socket
+        allowed = self.endpoint.settings.max_subscriptions_per_socket
         if len(self.running) >= allowed:
             message = f"{allowed} operations run on this socket, as many as may"
             running.fail(shown_errors(TooManyOpen(message, "end some first, or open another socket")))
             return
         self.running[wanted.id] = running
-        running.task = asyncio.create_task(running.run(Asking(self.caller, self.payer, wanted.asked)))
+        running.task = asyncio.create_task(running.run(Incoming(self.caller, self.payer, wanted.request)))
 
     def _stop(self, id_: str) -> None:
         running = self.running.get(id_)
         if running is not None:
             running.end()
-            self.outbox.drop(running.beginning)
+            self.queue.drop(running.beginning)
 
     def _end_all(self) -> None:
         for each in list(self.running.values()):
             each.end()
 
     def turn(self) -> asyncio.Semaphore:
-        """Give what lets so many queries and mutations be answered at a time."""
+        """Return the semaphore of the queries and mutations that are executed at a time."""
         self._turn = self._turn or asyncio.Semaphore(ANSWERED_AT_ONCE)
         return self._turn
 
 
 class Running:
-    """An operation that runs on a socket: where a subscription's pages go."""
+    """An operation on a socket, which is where a subscription's pages go."""
 
-    __slots__ = ("_counted", "_next", "beginning", "id", "ready", "socket", "subscription", "task")
+    __slots__ = ("_counted", "_finishes", "_next", "beginning", "id", "ready", "socket", "subscription", "task")
 
     def __init__(self, socket: Socket, id_: str) -> None:
         self.socket = socket
         self.id = id_
         self.beginning = f'{{"id":{quoted(id_)},'
         self._next = f'{self.beginning}"type":"next","payload":'
-        self.ready = not socket.outbox.full
+        self.ready = not socket.queue.full
         self.subscription: Subscription | None = None
         self.task: asyncio.Task[None] | None = None
         self._counted = False
+        self._finishes = False
 
-    async def run(self, asking: Asking) -> None:
-        """Do what was asked, or say why not."""
-        door, socket = self.socket.door, self.socket
+    async def run(self, incoming: Incoming) -> None:
+        """Execute the operation, or send why that is not possible."""
+        endpoint, socket = self.socket.endpoint, self.socket
         try:
-            await door.budgets.admit(asking.payer)
-            entry = await door.enter(asking)
-            if entry.operation.is_subscription:
-                await self._subscribe(entry)
+            endpoint.budgets.charge_request(incoming.payer)
+            accepted = await endpoint.accept(incoming)
+            if accepted.operation.is_subscription:
+                await self._subscribe(accepted)
             else:
                 async with socket.turn():
-                    await socket.outbox.room()
-                    await self._answer(entry)
+                    await socket.queue.room()
+                    self._finishes = accepted.operation.is_mutation
+                    await self._answer(accepted)
         except Exception as error:
-            self.fail(shown_errors(error))
+            errors = shown_errors(error)
+            if self._is_open:
+                self.fail(errors)
         finally:
             self.task = None
 
-    async def _answer(self, entry: Entry) -> None:
-        answer = await self.socket.door.answer(entry)
+    async def _answer(self, accepted: Accepted) -> None:
+        answer = await self.socket.endpoint.answer(accepted)
         metrics.REQUESTS.labels(answer.way).inc()
-        self.page(answer.body.decode())
-        self.complete()
+        if self._is_open:
+            self.page(answer.body.decode())
+            self.complete()
 
-    async def _subscribe(self, entry: Entry) -> None:
+    @property
+    def _is_open(self) -> bool:
+        return self.socket.running.get(self.id) is self
+
+    async def _subscribe(self, accepted: Accepted) -> None:
         socket = self.socket
-        socket.streams.subscriptions.take(entry.asking.payer.subject)
+        socket.streams.subscriptions.take(accepted.incoming.payer.subject)
         self._counted = True
-        self.subscription = await socket.door.subscribe(entry, self)
+        self.subscription = await socket.endpoint.subscribe(accepted, self)
         metrics.REQUESTS.labels("subscribed").inc()
-        self.flow(not socket.outbox.full)
+        self.flow(not socket.queue.full)
 
     def flow(self, ready: bool) -> None:
-        """Hold the subscription's pages back, or let it go on."""
+        """Pause the subscription's pages, or resume them."""
         if not ready:
             self.ready = False
         elif not self.ready and self.subscription is not None:
             self.ready = True
             self.subscription.resume()
 
-    # ---------------------------------------------------------------- what comes of it
+    # ---------------------------------------------------------------- the sink
 
     def page(self, result: str) -> None:
-        self.socket.outbox.put(f"{self._next}{result}}}")
+        self.socket.queue.put(f"{self._next}{result}}}")
 
     def fail(self, errors: list[dict[str, Any]]) -> None:
-        self.socket.outbox.put(f'{self.beginning}"type":"error","payload":{encode(errors).decode()}}}')
+        self.socket.queue.put(f'{self.beginning}"type":"error","payload":{encode(errors).decode()}}}')
         self.end()
 
     def complete(self) -> None:
-        self.socket.outbox.put(f'{self.beginning}"type":"complete"}}')
+        self.socket.queue.put(f'{self.beginning}"type":"complete"}}')
         self.end()
 
     def end(self) -> None:
-        """Stop, and make room for another."""
+        """End the operation, and free its place; a mutation that is being executed continues without an answer."""
         socket = self.socket
-        if socket.running.get(self.id) is self:
+        if self._is_open:
             del socket.running[self.id]
         if self._counted:
             self._counted = False
@@ -329,7 +339,11 @@ class Running:
         if subscription is not None:
             subscription.close()
         task = self.task
-        if task is not None and task is not asyncio.current_task():
+        if task is None or task is asyncio.current_task():
+            return
+        if self._finishes:
+            socket.streams.finish(task)
+        else:
             task.cancel()
 
 

@@ -1,4 +1,4 @@
-"""The messages of graphql-transport-ws: what a client may say, read and checked.
+"""The messages of graphql-transport-ws: those of a client, parsed and checked.
 
 Source: the protocol's text, PROTOCOL.md of the project graphql-ws.
 """
@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import orjson
 
-from schema.http import Asked, BadRequest, asked_of
+from app.http.refusals import BadRequest
+from schema.graphql_request import GraphQLRequest, request_of
 
 PROTOCOL = "graphql-transport-ws"
 
-#: Why the hub closes a socket.
+#: Close codes.
 BAD_MESSAGE = 4400
 UNAUTHORIZED = 4401
 BAD_PROTOCOL = 4406
@@ -40,19 +41,19 @@ class Closing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """`authorization` None: a stranger, or one who said it in the header of the handshake."""
+    """`authorization` None: no key, or one in the header of the handshake."""
 
     authorization: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To be answered."""
+    """A ping, which is answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """An answer, or a sign of life."""
+    """The answer to a ping, or an unsolicited one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ class Subscribe:
     """Any operation, under an id that the client chose."""
 
     id: str
-    asked: Asked
+    request: GraphQLRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The client wants no more of an operation."""
+    """The client ends an operation."""
 
     id: str
 
@@ -74,7 +75,7 @@ Message = Init | Ping | Pong | Subscribe | Complete
 
 
 def read_message(text: str | None) -> Message:
-    """Read a message. Raises: Closing when it is none of the protocol's. `text` None: it came as bytes."""
+    """Parse a message. Raises: Closing when it is none of the protocol. `text` None: it came as bytes."""
     if text is None:
         raise _malformed("messages are text, not bytes")
     try:
@@ -97,7 +98,7 @@ def _message(message: Mapping[str, Any]) -> Message:
             _payload(message)
             return Pong()
         case "subscribe":
-            return Subscribe(_id(message), _asked(message))
+            return Subscribe(_id(message), _request(message))
         case "complete":
             return Complete(_id(message))
         case other:
@@ -119,7 +120,7 @@ def _payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _authorization(payload: Mapping[str, Any]) -> str | None:
-    """Give the first member of that name, in any capitalisation. What is not text is no key."""
+    """Return the first member of that name, in any capitalisation; what is not text is no key."""
     given = (value for name, value in payload.items() if name.lower() == "authorization" and value is not None)
     return next((value if isinstance(value, str) else "" for value in given), None)
 
@@ -131,16 +132,16 @@ def _id(message: Mapping[str, Any]) -> str:
     return id_
 
 
-def _asked(message: Mapping[str, Any]) -> Asked:
+def _request(message: Mapping[str, Any]) -> GraphQLRequest:
     if not isinstance(message.get("payload"), dict):
         raise _malformed("`payload` is not a JSON object")
     try:
-        return asked_of(message["payload"], body_wanted="")
+        return request_of(message["payload"], body_wanted="")
     except BadRequest as error:
         raise _malformed(error.message) from None
 
 
-# ---------------------------------------------------------------- what the hub says
+# ---------------------------------------------------------------- messages of the hub
 
 
 def quoted(id_: str) -> str:

@@ -35,9 +35,6 @@ UNLIMITED = dict.fromkeys(
     ("partner_requests_per_s", "partner_cost_per_s", "anonymous_requests_per_s", "anonymous_cost_per_s"), 0.0
 )
 
-#: As `ochub serve` has it: streams that do not end by themselves are ended.
-GRACE_S = 3
-
 #: Tables of the default world.
 UNWRITTEN = (
     *("partner", "partner_role", "contract", "audit_log", "operator", "refusal"),
@@ -155,24 +152,14 @@ def serve(
 ) -> Iterator[Hub]:
     """Serve the database at `dsn` until the end of the block; `api`: another schema and what feeds it."""
     # Not at the top: tests of single rooms load this file too, and need not the whole hub.
-    from app.connections import bounded_http
+    from app.http.uvicorn_limits import Server, cut_off_silent_peers, server_config
     from app.main import Profile, create_app
-    from app.server import Server
-    from app.sockets import bounded_sockets, cut_off_silent_peers
 
     told = Settings(**{"pool_size": 1, **UNLIMITED, **settings})
     app = create_app(dsn, told, Profile(profile), **({} if api is None else api))
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     cut_off_silent_peers(listener, told)
-    config = uvicorn.Config(
-        app,
-        http=bounded_http(told),
-        **bounded_sockets(told),
-        log_level="error",
-        access_log=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    config = server_config(app, told, log_level="error")
     server = Server(config, app.stop)
     loop = new_event_loop()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -190,14 +177,6 @@ def serve(
         loop.close()
 
 
-@contextmanager
-def serve_for_pay(dsn: str, **settings: Any) -> Iterator[Hub]:
-    """Serve with budgets that nobody has drawn from yet."""
-    _administer(dsn, "delete from budget")
-    with serve(dsn, **settings) as hub:
-        yield hub
-
-
 def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
     while not server.started:
         thread.join(0.01)
@@ -206,7 +185,7 @@ def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 async def _listen(hub: Hub) -> None:
     """Hear of every statement of a request; one that does not run on the ordinary connection says so."""
-    pools = {name: pool for name, pool in vars(hub.database).items() if name != "sessions"}
+    pools = {name: pool for name, pool in hub.database.pools.items() if name != "sessions"}
     for name in pools.keys() - hub.listeners.keys():
         note = "" if name == "reads" else f"-- on a connection of the pool `{name}`\n"
         hub.listeners[name] = lambda record, note=note: hub.statements.append(note + record.query)

@@ -11,7 +11,7 @@ import pytest
 
 from app import gc_tuning as collector
 from app.uploads import yielding as slices
-from schema import http, route
+from schema import graphql_request, route
 from tests.benchmarks.uploads import list_of
 from tests.hub import JSON, Hub, heartbeat, serve
 from tests.world import World
@@ -62,7 +62,7 @@ def test_takes_much_without_keeping_others_waiting(
     headers = own_world.authorization("sonnenstrom")
     stall_s(hub, body, headers)  # what comes first makes connections and plans
     with monkeypatch.context() as patch:
-        for module in (http, route):
+        for module in (graphql_request, route):
             patch.setattr(module, "BIG_BYTES", math.inf)
         patch.setattr(slices, "SLICE_S", math.inf)
         at_once_s = stall_s(hub, body, headers)
@@ -78,7 +78,7 @@ def test_says_where_a_big_body_is_no_json(hub: Hub, own_world: World) -> None:
     query = f"mutation ($items: [ChargePointInput!]!) {{ report: {UPDATE} {{ accepted }} }}"
     for broken, where in ((b'{"evseId": "\xff"}', "`items["), (b"{", "the body")):
         body = orjson.dumps({"query": query})[:-1] + b', "variables": {"items": [' + good + b"," + broken + b"]}}"
-        assert len(body) > http.BIG_BYTES
+        assert len(body) > graphql_request.BIG_BYTES
         headers = {**JSON, **own_world.authorization("sonnenstrom")}
         response = hub.client.post("/graphql", headers=headers, content=body)
         assert response.json()["errors"][0]["message"].startswith(where)
@@ -98,7 +98,7 @@ def test_says_where_a_big_body_is_no_json(hub: Hub, own_world: World) -> None:
 def test_reads_a_big_body_like_a_small_one(hub: Hub, own_world: World, members: dict[str, Any]) -> None:
     query = "query Q($id: EvseId!) { evse(evseId: $id) { evseId } }"
     body = orjson.dumps({"query": query, **members})
-    assert len(body) > http.BIG_BYTES
+    assert len(body) > graphql_request.BIG_BYTES
     headers = {**JSON, **own_world.authorization("sonnenstrom")}
     response = hub.client.post("/graphql", headers=headers, content=body)
     assert response.json()["data"] == {"evse": {"evseId": "DE*SON*E1"}}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.connections import MAXIMUM_HEAD_BYTES, MAXIMUM_WAITING
+from app.http.uvicorn_limits import MAXIMUM_HEAD_BYTES, MAXIMUM_WAITING
 from tests.hub import JSON, Hub, locked, serve
 from tests.schema.graphql_values import CORE, whole_selection
 from tests.test_door import HELLO, code_of

@@ -2,19 +2,16 @@
 
 import asyncio
 import shlex
-import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from types import FrameType
 
 import click
 import orjson
 import structlog
-import uvicorn
 import uvloop
 
 from app.cli.connect import (
@@ -31,12 +28,10 @@ from app.cli.workers import live_with_parent, run_workers
 from app.db.engine import Database
 from app.errors import HubError
 from app.gc_tuning import overlook_what_stays
+from app.http.uvicorn_limits import Server, allow_many_connections, cut_off_silent_peers, server_config
 from app.logs import configure_logs, log_requests, masked
-from app.server import Server, allow_many_connections
 from app.settings import Settings
 
-#: Requests under way get so long when the hub is told to stop.
-GRACE_S = 3
 DEVELOPMENT, PRODUCTION = "DEVELOPMENT", "PRODUCTION"
 SERVER_SETTINGS = tuple(each.name for each in fields(Settings))
 
@@ -139,9 +134,7 @@ def _work(settings: Settings, dsn: str, listener: socket.socket) -> None:
 
 async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.socket) -> None:
     # Only here: building the schema takes longer than most other commands need altogether.
-    from app.connections import bounded_http
     from app.main import Profile, create_app
-    from app.sockets import bounded_sockets, cut_off_silent_peers
 
     if profile == DEVELOPMENT:
         await bring_up_to_date(dsn, settings)
@@ -158,18 +151,9 @@ async def _serve(settings: Settings, profile: str, dsn: str, listener: socket.so
 
     cut_off_silent_peers(listener, settings)
     allow_many_connections()
-    config = uvicorn.Config(
-        log_requests(application),
-        http=bounded_http(settings),
-        **bounded_sockets(settings),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-        proxy_headers=False,  # the application does that itself, and for the configured proxies only
-    )
+    config = server_config(log_requests(application), settings, log_config=None, server_header=False)
     overlook_what_stays()
-    await _Server(config, announce, application.stop).serve(sockets=[listener])
+    await Server(config, application.stop, announce, STOP_SIGNALS).serve(sockets=[listener])
     log.info("stopped")
 
 
@@ -177,39 +161,9 @@ async def _is_empty(database: Database) -> bool:
     return (await database.fetch("select not exists (select from evse)"))[0][0]
 
 
-class _Server(Server):
-    """Tells when it serves; a signal to stop ends it without reaching what comes after it."""
-
-    def __init__(
-        self, config: uvicorn.Config, on_start: Callable[[], Awaitable[None]], on_stop: Callable[[], None]
-    ) -> None:
-        super().__init__(config, on_stop)
-        self._on_start = on_start
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        await self._on_start()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        # The original raises the signal once more after the shutdown: connections and cluster could then not be
-        # closed in peace.
-        heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._hear) for number in heard}
-        try:
-            yield
-        finally:
-            for number, then in before.items():
-                signal.signal(number, then)
-
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
-
 @contextmanager
 def _listening(host: str, port: int) -> Generator[socket.socket]:
-    """Take the port before anything else is started: who cannot have it hears so at once.
+    """Listen on the port before anything else is started, so that a port in use is reported at once.
 
     Raises: CannotListen.
     """

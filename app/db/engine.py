@@ -6,7 +6,7 @@ better goes wrong both ways (the nearest EVSEs 70 times slower, boxes 500 times)
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -128,13 +128,19 @@ class Database:
             await _pool(dsn, settings, reads_only=False, plans="force_custom_plan"),
         )
 
+    @property
+    def pools(self) -> Mapping[str, asyncpg.Pool]:
+        """The pools by name."""
+        return {"reads": self.reads, "planned": self.planned, "writes": self.writes, "sessions": self.sessions}
+
     async def close(self) -> None:
-        for pool in (self.reads, self.planned, self.writes, self.sessions):
+        """Close the pools once their connections are released."""
+        for pool in self.pools.values():
             await pool.close()
 
     def terminate(self) -> None:
-        """Close the pools without waiting for anybody."""
-        for pool in (self.reads, self.planned, self.writes):
+        """Close the pools at once."""
+        for pool in self.pools.values():
             pool.terminate()
 
     async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:

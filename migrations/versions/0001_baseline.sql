@@ -2,15 +2,6 @@
 
 create sequence list_number;
 
-create unlogged table budget (
-    subject TEXT NOT NULL,
-    tokens DOUBLE PRECISION NOT NULL,
-    granted DOUBLE PRECISION NOT NULL,
-    at DOUBLE PRECISION NOT NULL,
-    CONSTRAINT budget_pkey PRIMARY KEY (subject)
-)
- WITH (fillfactor = 50);
-
 create table change (
     transaction BIGINT DEFAULT (pg_current_xact_id()::text::bigint) NOT NULL,
     id BIGINT GENERATED ALWAYS AS IDENTITY,

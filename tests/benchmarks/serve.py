@@ -109,21 +109,22 @@ SERVERS: Mapping[str, Callable[[str, int | None], App]] = {
 }
 
 
-def _as_served() -> Mapping[str, Any]:
-    """Give what `ochub serve` makes connections of."""
-    from app.connections import bounded_http
+def _config(name: str, app: App) -> uvicorn.Config:
+    """Return uvicorn's settings: those of `ochub serve` for the hub."""
+    if name != "hub":
+        return uvicorn.Config(
+            app, access_log=False, log_level="warning", lifespan="on", http="httptools", ws_ping_interval=None
+        )
+    from app.http.uvicorn_limits import server_config
     from app.settings import Settings
-    from app.sockets import bounded_sockets
 
-    settings = Settings(keepalive_s=3600)
-    return {"http": bounded_http(settings), **bounded_sockets(settings)}
+    return server_config(app, Settings(keepalive_s=3600), log_level="warning", lifespan="on")
 
 
 def main() -> None:
     listener, name, dsn, *role_id = sys.argv[1:]
     app = SERVERS[name](dsn, int(role_id[0]) if role_id else None)
-    options = _as_served() if name == "hub" else {"http": "httptools", "ws_ping_interval": None}
-    config = uvicorn.Config(app, access_log=False, log_level="warning", lifespan="on", **options)
+    config = _config(name, app)
     overlook_what_stays()  # as `ochub serve` does
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve(sockets=[socket.socket(fileno=int(listener))]))

@@ -17,12 +17,6 @@ CLEAN = (
     "geo",
     "migrations",
     "schema/examples",
-    "schema/mutation.py",
-    "schema/publishing.py",
-    "schema/query.py",
-    "schema/schema.graphql",
-    "schema/subscription.py",
-    "schema/types",
     "tests/guides",
     "tests/queries/README.md",
 )

@@ -15,10 +15,11 @@ from app.auth import STILL_GOOD
 from app.db import engine
 from app.db.cluster import Cluster
 from app.db.engine import Database
+from app.http.uvicorn_limits import GRACE_S
 from app.settings import Settings
 from app.vocabulary import Role
 from tests.exchange.world import enrol
-from tests.hub import GRACE_S, serve
+from tests.hub import serve
 from tests.wire.counter import COUNTING, Counter
 from tests.wire.talk import events, parsed, talk
 from tests.world import World
@@ -34,12 +35,6 @@ async def execute(dsn: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
-
-
-@pytest.fixture
-async def saved_up(world: World) -> None:
-    """Let nobody have spent anything before."""
-    await execute(world.dsn, "delete from budget")
 
 
 def code_of(message: dict[str, Any]) -> str:
@@ -124,7 +119,7 @@ def test_bounds_the_rate_of_messages(world: World) -> None:
 # ---------------------------------------------------------------- budgets
 
 
-def test_charges_an_operation_like_a_request(world: World, saved_up: None) -> None:
+def test_charges_an_operation_like_a_request(world: World) -> None:
     key = world.authorization("wegweiser")
     limits: dict[str, Any] = {"partner_requests_per_s": 1.0, "partner_cost_per_s": 1_000.0}
     with serve(world.dsn, api=API, **limits) as hub, talk(hub) as client:
@@ -140,7 +135,7 @@ def test_charges_an_operation_like_a_request(world: World, saved_up: None) -> No
         assert hub.post("{ __typename }", headers=key).status_code == 429
 
 
-def test_shows_what_an_operation_costs(world: World, saved_up: None) -> None:
+def test_shows_what_an_operation_costs(world: World) -> None:
     with serve(world.dsn, api=API, anonymous_cost_per_s=100.0) as hub, talk(hub) as client:
         client.init()
         client.subscribe("1", "{ evses(first: 7) { nodes { evseId } } }")
@@ -152,7 +147,7 @@ def test_shows_what_an_operation_costs(world: World, saved_up: None) -> None:
         assert code_of(refused) == "RATE_LIMITED"
 
 
-def test_lets_a_socket_wait_whose_budget_is_spent(world: World, saved_up: None) -> None:
+def test_lets_a_socket_wait_whose_budget_is_spent(world: World) -> None:
     with serve(world.dsn, api=API, anonymous_requests_per_s=0.5, budget_burst_s=4.0) as hub:
         while hub.post("{ __typename }").status_code == 200:
             pass
@@ -161,7 +156,7 @@ def test_lets_a_socket_wait_whose_budget_is_spent(world: World, saved_up: None) 
             assert client.end()[0] == 1013
 
 
-def test_makes_guessers_of_keys_pay_as_strangers(world: World, saved_up: None) -> None:
+def test_makes_guessers_of_keys_pay_as_strangers(world: World) -> None:
     with serve(world.dsn, api=API, anonymous_requests_per_s=0.5, budget_burst_s=8.0) as hub:
         codes: list[int] = []
         for _ in range(12):
@@ -171,7 +166,7 @@ def test_makes_guessers_of_keys_pay_as_strangers(world: World, saved_up: None) -
         assert (codes[0], codes[-1]) == (4403, 1013)
 
 
-def test_delivers_for_nothing(world: World, saved_up: None) -> None:
+def test_delivers_for_nothing(world: World) -> None:
     limits: dict[str, Any] = {"anonymous_requests_per_s": 1.0, "anonymous_cost_per_s": 20.0}
     with serve(world.dsn, api=API, **limits) as hub, talk(hub) as client:
         client.init()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schema.http import takes_events
+from schema.graphql_request import negotiated
 from schema.sse import next_event
 from tests.hub import Hub, serve
 from tests.wire.counter import COUNTING, Counter
@@ -146,7 +146,7 @@ def test_forgets_a_stream_whose_client_is_gone(world: World) -> None:
     ],
 )
 def test_sees_who_takes_events(accept: str, takes: bool) -> None:
-    assert takes_events(accept) == takes
+    assert negotiated({b"accept": f"{accept}, */*".encode()}).events == takes
 
 
 @pytest.mark.parametrize("space", ["\n", "\r", "\r\n", " "])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from schema.outbox import Outbox
+from app.http.send_queue import SendQueue
 from schema.root_fields import Context
 from tests.hub import Hub, serve
 from tests.wire.counter import COUNTING, Counter, Counting
@@ -151,38 +151,38 @@ async def test_keeps_order_and_tells_when_there_is_room() -> None:
     told: list[bool] = []
     written: list[str] = []
     gate = asyncio.Event()
-    outbox = Outbox(10, told.append)
+    queue = SendQueue(10, told.append)
 
     async def write(text: str) -> None:
         await gate.wait()
         written.append(text)
 
-    writing = asyncio.create_task(outbox.run(write))
+    writing = asyncio.create_task(queue.run(write))
     for number in range(5):
-        outbox.put(f"{number}xx")
+        queue.put(f"{number}xx")
     await asyncio.sleep(0)
-    assert (told, outbox.full) == ([False], True)
-    outbox.put("late")
-    outbox.drop("3")
+    assert (told, queue.full) == ([False], True)
+    queue.put("late")
+    queue.drop("3")
     gate.set()
-    await asyncio.wait_for(outbox.room(), 30)
-    assert (told, outbox.full) == ([False, True], False)
+    await asyncio.wait_for(queue.room(), 30)
+    assert (told, queue.full) == ([False, True], False)
     assert written == ["0xx", "1xx", "2xx", "4xx", "late"]
-    outbox.put("last")
-    outbox.close()
-    outbox.put("never")
+    queue.put("last")
+    queue.close()
+    queue.put("never")
     await asyncio.wait_for(writing, 30)
     assert written[-1] == "last"
 
 
 async def test_writes_nothing_more_after_an_end_at_once() -> None:
     written: list[str] = []
-    outbox = Outbox(10, lambda _: None)
+    queue = SendQueue(10, lambda _: None)
 
     async def write(text: str) -> None:
         written.append(text)
 
-    outbox.put("a")
-    outbox.close(now=True)
-    await outbox.run(write)
+    queue.put("a")
+    queue.close(now=True)
+    await queue.run(write)
     assert written == []

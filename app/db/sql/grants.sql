@@ -1,7 +1,7 @@
 -- The runtime role owns nothing; functions that run with their owner's rights are for it alone.
 
 grant usage on schema public to {runtime_role};
-grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse, budget,
+grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse,
     evse_parking_spot, parking_spot_version, spot_list, upload_list, list_part, listed_evse, listed_parking_spot,
     list_out_of_force, evse_status, parking_status, status_expiry to {runtime_role};
 grant select, update, delete on parking_spot to {runtime_role};

@@ -1,7 +1,6 @@
 """The tables, one file per noun. No relationships: reads compile their joins, writes are sets."""
 
 from app.db.tables.base import metadata, views
-from app.db.tables.budget import budget
 from app.db.tables.charge_points import evse, list_out_of_force, location, operator
 from app.db.tables.installed_sql import installed_sql
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
@@ -15,7 +14,6 @@ from app.db.tables.workflow import workflow_chain, workflow_history
 __all__ = [
     "api_key",
     "audit_log",
-    "budget",
     "change",
     "contract",
     "evse",

@@ -1,17 +1,18 @@
-"""The door of GraphQL, whichever transport leads to it: who asks, what, whether it may be asked, and one of two ways.
+"""The endpoint of GraphQL for every transport: documents, cost, and one of two ways to an answer.
 
-Queries whose root fields are all compiled never meet the executor: variables, arguments, one statement each, bytes. All
-else is executed.
+Queries whose root fields are all compiled never meet the executor: variables, arguments, one statement each, bytes.
+Everything else is executed.
 
-What may keep the event loop waiting, reading a new document and describing the schema, is done beside it.
+What could block the event loop, parsing a new document and introspection, runs in the worker thread.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import isawaitable
 from math import ceil
+from time import time
 from typing import Any, Protocol
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -21,29 +22,32 @@ from graphql.execution import execute  # pyright: ignore[reportUnknownVariableTy
 from graphql.execution.values import VariableValues, get_variable_values
 from strawberry import Schema
 
-from app.auth import Caller, Keys
-from app.budget import Budgets, Payer, RateLimited, Standing
+from app.auth import Caller
+from app.budget import Payer, Standing
 from app.db.engine import Database, Overloaded
-from app.errors import HubError, Unauthenticated
+from app.errors import HubError
+from app.http.admission import Admission
+from app.http.answers import Answer
+from app.http.refusals import BadRequest, headers_of, status_of
 from app.live.outlet import Outlet, Subscription
-from app.settings import Settings
 from app.worker_thread import beside
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
 from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
-from schema.http import REFUSED, Answer, Asked, BadRequest
+from schema.graphql_request import GraphQLRequest
 from schema.query_cost import Limits, TooComplex, count_values
 from schema.root_fields import NO_VARIABLES, CompiledExecutionContext, Context, encode, read_selected, request_of
-from schema.streams import TooManyOpen
 from schema.uploads import without_uploads
 
-#: Per character of a new document. Reading one takes 5 microseconds, as long as an object that comes back, at worst 18.
-READING_COST = 4
+#: `way` of an answer to a request that was never executed.
+REFUSED = "refused"
+#: Per character of a new document. Parsing one takes 5 microseconds, as long as an object of an answer, at worst 18.
+PARSING_COST = 4
 #: Per character of a long text in the variables: of a polyline, which is decoded and cut into pieces.
 LONG_TEXT_COST = 0.25
 
 
 class Source(Protocol):
-    """What subscriptions are fed by."""
+    """Where subscriptions get their pages from."""
 
     async def subscribe(
         self, context: Context, operation: Operation, variables: VariableValues, outlet: Outlet
@@ -53,7 +57,7 @@ class Source(Protocol):
 
 
 class Invalid(Exception):
-    """A document or its variables are not what the schema wants."""
+    """A document or its variables do not fit the schema."""
 
     def __init__(self, errors: Sequence[GraphQLError], default_code: str = BAD_INPUT) -> None:
         super().__init__(errors[0].message)
@@ -61,160 +65,137 @@ class Invalid(Exception):
         self.default_code = default_code
 
 
+# Made for every request and so not frozen: that would triple what making them takes.
+
+
 @dataclass(slots=True)
-class Asking:
-    """One request on its way in: who asks, who pays, and what."""
+class Incoming:
+    """A request whose caller is known."""
 
     caller: Caller | None
     payer: Payer
-    asked: Asked
+    request: GraphQLRequest
     by_get: bool = False
 
 
 @dataclass(slots=True)
-class Entry:
-    """One operation that was let in and paid for.
+class Accepted:
+    """One operation, validated and paid for.
 
-    `given`: the variables that GraphQL coerces. `extensions`: what its answer says of the budget.
+    `given`: the variables that GraphQL coerces. `extensions`: the budget, as the answer shows it.
     """
 
-    asking: Asking
+    incoming: Incoming
     operation: Operation
     given: dict[str, Any]
     extensions: Any
 
 
-class Door:
-    """Lets operations in, and answers them."""
+class Endpoint:
+    """Validates operations, charges their cost and answers them."""
 
     def __init__(
         self,
         schema: Schema,
         database: Database,
-        keys: Keys,
-        budgets: Budgets,
-        settings: Settings,
+        admission: Admission,
         development: bool,
         source: Source | None = None,
     ) -> None:
         self.core = schema._schema  # pyright: ignore[reportPrivateUsage]
         self.database = database
-        self.keys = keys
-        self.budgets = budgets
-        self.settings = settings
+        self.admission = admission
+        self.budgets = admission.budgets
+        self.settings = admission.settings
         self.development = development
         self.source = source
-        self.limits = Limits.of(settings)
-        self._reading: WeakValueDictionary[str | UUID, asyncio.Lock] = WeakValueDictionary()
+        self.limits = Limits.of(self.settings)
+        self._parsing: WeakValueDictionary[str | UUID, asyncio.Lock] = WeakValueDictionary()
         self.documents = Documents(self.core, self.limits)
         self.strangers_documents = self.documents if development else Documents(self.core, self.limits, True)
 
-    async def caller(self, authorization: str | None, address: str) -> Caller | None:
-        """Say who is asking. Raises: Unauthenticated, RateLimited, Overloaded."""
-        if authorization is None:
-            return None
-        stranger = self.budgets.payer(None, address)
-        guesses = self.keys.is_new(authorization)
-        if guesses:
-            await self.budgets.guess(stranger)
-        try:
-            caller = await self.keys.verify(authorization)
-        except Unauthenticated:
-            # Whoever guesses keys pays for it as a stranger.
-            await self.budgets.admit(stranger)
-            raise
-        if guesses:
-            self.budgets.forgive(stranger)
-        return caller
-
-    async def payer(self, caller: Caller | None, address: str) -> Payer:
-        """Say who pays, and charge one request. Raises: RateLimited."""
-        payer = self.budgets.payer(caller.key_id if caller else None, address)
-        await self.budgets.admit(payer)
-        return payer
-
-    async def enter(self, asking: Asking) -> Entry:
-        """Let an operation in and charge its cost. Raises: HubError, Invalid."""
-        documents = self.documents if asking.caller else self.strangers_documents
-        document = documents.known(asking.asked.query) or await self._read(asking, documents)
+    async def accept(self, incoming: Incoming) -> Accepted:
+        """Validate an operation and charge its cost. Raises: HubError, Invalid."""
+        request = incoming.request
+        documents = self.documents if incoming.caller else self.strangers_documents
+        document = documents.known(request.query) or await self._parse(incoming, documents)
         if document.errors:
             raise Invalid(document.errors, VALIDATION_FAILED)
-        operation = document.operation(asking.asked.operation_name)
-        if asking.by_get and operation.is_mutation:
+        operation = document.operation(request.operation_name)
+        if incoming.by_get and operation.is_mutation:
             raise BadRequest("GET is possible for queries only; possible: POST", status=405, allow="POST")
-        given = without_uploads(operation.node, asking.asked.variables)
+        given = without_uploads(operation.node, request.variables)
         values, characters = count_values(given, self.limits.values)
         self.limits.hold("values", values, "values in the variables")
-        cost = operation.cost.of(asking.asked.variables)
+        cost = operation.cost.of(request.variables)
         self.limits.hold("cost", cost, "the request's cost")
         cost += LONG_TEXT_COST * characters
-        standing = await self.budgets.spend(asking.payer, cost)
-        return Entry(asking, operation, given, None if standing is None else _shown(cost, standing))
+        standing = self.budgets.charge_cost(incoming.payer, cost)
+        return Accepted(incoming, operation, given, None if standing is None else _shown(cost, standing))
 
-    async def answer(self, entry: Entry) -> Answer:
+    async def answer(self, accepted: Accepted) -> Answer:
         """Answer a query or a mutation. Raises: HubError, Invalid; Overloaded of a query, in which nothing is done."""
-        operation = entry.operation
+        operation = accepted.operation
         if operation.is_query:
-            variables = self._coerced(entry)
+            variables = self._coerced(accepted)
             compiled = operation.compiled(self.core, variables)
             if compiled is not None:
-                return await _compiled(compiled, self._context(entry, variables), entry.extensions)
+                return await _compiled(compiled, self._context(accepted, variables), accepted.extensions)
         try:
-            return await self._executed(entry)
+            return await self._executed(accepted)
         finally:
-            # graphql-core's execution is a cycle, which would keep what was uploaded until the collector comes by.
-            entry.asking.asked.variables.clear()
+            # graphql-core's execution is a cycle, which would keep what was uploaded until the next garbage collection.
+            accepted.incoming.request.variables.clear()
 
-    async def subscribe(self, entry: Entry, outlet: Outlet) -> Subscription:
+    async def subscribe(self, accepted: Accepted, outlet: Outlet) -> Subscription:
         """Begin a subscription. Raises: HubError, Invalid, GraphQLError."""
         assert self.source is not None, "a schema with subscriptions has a source of them"
-        variables = self._coerced(entry)
-        return await self.source.subscribe(self._context(entry, variables), entry.operation, variables, outlet)
+        variables = self._coerced(accepted)
+        return await self.source.subscribe(self._context(accepted, variables), accepted.operation, variables, outlet)
 
-    # ---------------------------------------------------------------- on the way
+    # ---------------------------------------------------------------- from a request to its context
 
-    async def _read(self, asking: Asking, documents: Documents) -> Document:
-        text = asking.asked.query
-        await self.budgets.spend(asking.payer, READING_COST * min(len(text), self.limits.characters))
-        # One at a time for each: who sends many waits for himself, not everybody for him.
-        async with self._reading.setdefault(asking.payer.subject, asyncio.Lock()):
+    async def _parse(self, incoming: Incoming, documents: Documents) -> Document:
+        text = incoming.request.query
+        self.budgets.charge_cost(incoming.payer, PARSING_COST * min(len(text), self.limits.characters))
+        # One new document per client at a time, so that a client sending many delays only itself.
+        async with self._parsing.setdefault(incoming.payer.subject, asyncio.Lock()):
             document = documents.known(text)
             if document is None:
                 document = await beside(lambda: documents.read(text))
                 documents.keep(text, document)
         return document
 
-    def _coerced(self, entry: Entry) -> VariableValues:
-        taken = entry.operation.taken(entry.given)
+    def _coerced(self, accepted: Accepted) -> VariableValues:
+        taken = accepted.operation.taken(accepted.given)
         if taken is not None:
             return taken
-        definitions = entry.operation.node.variable_definitions or ()
-        variables = get_variable_values(self.core, definitions, entry.given, MAXIMUM_ERRORS, self._hides(entry))
+        definitions = accepted.operation.node.variable_definitions or ()
+        variables = get_variable_values(self.core, definitions, accepted.given, MAXIMUM_ERRORS, self._hides(accepted))
         if isinstance(variables, list):
             raise Invalid(variables)
         return variables
 
-    def _hides(self, entry: Entry) -> bool:
-        return entry.asking.caller is None and not self.development
+    def _hides(self, accepted: Accepted) -> bool:
+        return accepted.incoming.caller is None and not self.development
 
-    def _context(self, entry: Entry, variables: VariableValues | None = None) -> Context:
-        asking = entry.asking
-        raw = asking.asked.variables
-        return Context(self.database, self.keys, asking.caller, self.settings, variables or NO_VARIABLES, raw)
+    def _context(self, accepted: Accepted, variables: VariableValues | None = None) -> Context:
+        caller, raw = accepted.incoming.caller, accepted.incoming.request.variables
+        return Context(self.database, self.admission.keys, caller, self.settings, variables or NO_VARIABLES, raw)
 
-    async def _executed(self, entry: Entry) -> Answer:
-        operation = entry.operation
+    async def _executed(self, accepted: Accepted) -> Answer:
+        operation = accepted.operation
 
         def run() -> ExecutionResult | Awaitable[ExecutionResult]:
             return execute(
                 self.core,
                 operation.document,
-                context_value=self._context(entry),
-                variable_values=entry.given,
-                operation_name=entry.asking.asked.operation_name,
+                context_value=self._context(accepted),
+                variable_values=accepted.given,
+                operation_name=accepted.incoming.request.operation_name,
                 max_coercion_errors=MAXIMUM_ERRORS,
                 executor_class=CompiledExecutionContext,
-                hide_suggestions=self._hides(entry),
+                hide_suggestions=self._hides(accepted),
             )
 
         began = await beside(run) if operation.introspects else run()
@@ -224,7 +205,7 @@ class Door:
         for error in result.errors or ():
             if operation.is_query and isinstance(error.original_error, Overloaded):
                 raise error.original_error
-        return Answer(_body(result.data, result.errors or (), entry.extensions), way="executed")
+        return Answer(_body(result.data, result.errors or (), accepted.extensions), way="executed")
 
 
 async def _compiled(fields: tuple[CompiledField, ...], context: Context, extensions: Any) -> Answer:
@@ -242,7 +223,7 @@ async def _compiled(fields: tuple[CompiledField, ...], context: Context, extensi
                 data = None
         if data is not None:
             data[field.key] = value
-    return Answer(_body(data, errors, extensions))
+    return Answer(_body(data, errors, extensions), way="compiled")
 
 
 async def _value(field: CompiledField, context: Context) -> Any:
@@ -254,13 +235,13 @@ async def _value(field: CompiledField, context: Context) -> Any:
 
 
 def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:
-    """Say where in the document and the answer an error belongs."""
+    """Return an error with its place in the document and in the answer."""
     if isinstance(error, GraphQLError) and error.original_error is None:
         return GraphQLError(error.message, error.nodes or [node], path=[key])
     return GraphQLError(str(error), [node], path=[key], original_error=error)
 
 
-# ---------------------------------------------------------------- what goes back
+# ---------------------------------------------------------------- answers and refusals
 
 
 def _body(data: Any, errors: Iterable[GraphQLError], extensions: Any) -> bytes:
@@ -274,12 +255,12 @@ def _body(data: Any, errors: Iterable[GraphQLError], extensions: Any) -> bytes:
 
 
 def _shown(cost: float, standing: Standing) -> Any:
-    full_at = datetime.fromtimestamp(ceil(standing.full_at), UTC)
+    full_at = datetime.fromtimestamp(ceil(time() + standing.full_in_s), UTC)
     return {"cost": {"requested": ceil(cost), "remaining": int(standing.remaining), "resetAt": full_at}}
 
 
 def shown_errors(error: Exception) -> list[dict[str, Any]]:
-    """Give GraphQL's errors for what made an operation impossible; what nobody foresaw is logged."""
+    """Return the GraphQL errors of an exception; an unforeseen one is logged."""
     match error:
         case Invalid():
             return [formatted(each, error.default_code) for each in error.errors]
@@ -292,42 +273,22 @@ def shown_errors(error: Exception) -> list[dict[str, Any]]:
 
 
 def refused(error: Exception) -> Answer:
-    """Give the answer over HTTP to what was refused."""
-    headers = _headers(error) if isinstance(error, HubError) else ()
+    """Return the answer over HTTP to a refused request."""
+    headers = headers_of(error) if isinstance(error, HubError) else ()
     return Answer(encode({"errors": shown_errors(error)}), REFUSED, _status(error), tuple(headers))
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Give the status of a refusal that no media type has a say in."""
+    """Return the status of a refusal; None where the media type of the answer decides."""
     match error:
         case Invalid():
             cause = error.errors[0].original_error
             return _status(cause) if isinstance(cause, HubError) else None
-        case BadRequest():
-            return error.status
-        case Unauthenticated():
-            return 401
-        case RateLimited() | TooManyOpen():
-            return 429
-        case Overloaded():
-            return 503
         case TooComplex():
             return 400
-        case HubError() | GraphQLError():
+        case HubError():
+            return status_of(error)
+        case GraphQLError():
             return None
         case _:
             return 500
-
-
-def _headers(error: HubError) -> Iterator[tuple[bytes, bytes]]:
-    if error.retry_after_s is not None:
-        yield b"retry-after", str(error.retry_after_s).encode()
-    match error:
-        case Unauthenticated():
-            yield b"www-authenticate", b"Bearer"
-        case BadRequest(status=405):
-            yield b"allow", error.allow.encode()
-        case BadRequest(status=408):
-            yield b"connection", b"close"
-        case _:
-            pass

@@ -1,20 +1,20 @@
-"""What waits to be written to one client, in order and within bounds. Putting something there never waits."""
+"""The queue of texts for one client, in order and bounded. Putting a text there never waits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 
-class Outbox:
-    """The texts that wait. `flow` is told False when too much waits, and True when all of it is written.
+class SendQueue:
+    """Texts to be written. `on_flow` is called with False when the bound is exceeded, with True when all is written.
 
     Units: `bound` in characters, which are bytes where the text is ASCII.
     """
 
-    __slots__ = ("_bound", "_flow", "_pending", "_room", "_size", "_wake", "closed", "full")
+    __slots__ = ("_bound", "_on_flow", "_pending", "_room", "_size", "_wake", "closed", "full")
 
-    def __init__(self, bound: int, flow: Callable[[bool], None]) -> None:
+    def __init__(self, bound: int, on_flow: Callable[[bool], None]) -> None:
         self._bound = bound
-        self._flow = flow
+        self._on_flow = on_flow
         self._pending: list[str] = []
         self._size = 0
         self._wake: asyncio.Future[None] | None = None
@@ -23,37 +23,37 @@ class Outbox:
         self.closed = False
 
     def put(self, text: str) -> None:
-        """Add a text; after the end it goes nowhere."""
+        """Add a text; one added after the end is dropped."""
         if self.closed:
             return
         self._pending.append(text)
         self._size += len(text)
         if self._size > self._bound and not self.full:
             self.full = True
-            self._flow(False)
-        self._go_on()
+            self._on_flow(False)
+        self._wake_up()
 
     def drop(self, beginning: str) -> None:
-        """Take back what waits and begins so."""
+        """Delete the pending texts that begin so."""
         kept = [text for text in self._pending if not text.startswith(beginning)]
         self._size -= sum(map(len, self._pending)) - sum(map(len, kept))
         self._pending[:] = kept
 
     def close(self, now: bool = False) -> None:
-        """Let `run` end once everything is written, or at once but for what is being written."""
+        """Let `run` end once everything is written, or right after the text that is being written."""
         self.closed = True
         if now:
             self._pending.clear()
-        self._go_on()
+        self._wake_up()
 
     async def room(self) -> None:
-        """Wait while too much waits."""
+        """Wait while the queue is full."""
         if self.full:
             self._room = self._room or asyncio.Event()
             await self._room.wait()
 
     async def run(self, write: Callable[[str], Awaitable[None]]) -> None:
-        """Write whatever comes until the end; `write` returns once the connection takes more."""
+        """Write texts as they come, until the end; `write` returns once the connection accepts more."""
         pending = self._pending
         while True:
             while pending:
@@ -73,8 +73,8 @@ class Outbox:
         if self._room is not None:
             self._room.set()
             self._room = None
-        self._flow(True)
+        self._on_flow(True)
 
-    def _go_on(self) -> None:
+    def _wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)

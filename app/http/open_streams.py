@@ -1,6 +1,6 @@
-"""What is open at the moment: sockets and event streams of this process, how many each caller has, and whose key ended.
+"""The open sockets and event streams of this process: quotas per caller, and the end of those whose key was revoked.
 
-Counts are of this process: several processes allow as many times more.
+Counts are per process: several processes allow as many times more.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from app import metrics
 from app.auth import Keys
 from app.budget import network_of
 from app.db.engine import Overloaded
-from app.errors import HubError
+from app.http.refusals import TooManyOpen
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -24,14 +24,8 @@ log = structlog.get_logger(__name__)
 FORBIDDEN = 4403
 RESTART = 1012
 
-#: Who has something open: a key, or without one an address.
+#: Holder of a quota: a key, or without one an address.
 Subject = str | UUID
-
-
-class TooManyOpen(HubError):
-    """A caller has as many sockets or subscriptions open as it may."""
-
-    code = "TOO_MANY_OPEN"
 
 
 class Quota:
@@ -67,15 +61,15 @@ class Stream(Protocol):
 
     @property
     def secret_hash(self) -> bytes | None:
-        """What the hub keeps of the key that opened it; None for a stranger."""
+        """Return the stored hash of the key that opened it; None without a key."""
         ...
 
     def close(self, code: int, reason: str) -> None:
         """End it, with the close code of a WebSocket."""
 
 
-class Streams:
-    """All that is open."""
+class OpenStreams:
+    """All sockets and event streams of this process."""
 
     def __init__(self, keys: Keys, settings: Settings) -> None:
         self.keys = keys
@@ -88,6 +82,7 @@ class Streams:
             metrics.SUBSCRIPTIONS,
         )
         self._open: set[Stream] = set()
+        self._finishing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     def enter(self, stream: Stream, subject: Subject) -> None:
@@ -102,14 +97,19 @@ class Streams:
         self.sockets.give_back(subject)
         self._open.discard(stream)
 
+    def finish(self, task: asyncio.Task[None]) -> None:
+        """Let a task outlive its socket: the event loop alone holds no reference to it."""
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
     def stop(self) -> None:
-        """End everything, so that clients come back when the hub serves again."""
+        """End everything, so that clients reconnect when the hub serves again."""
         self._stopping = True
         for stream in list(self._open):
             stream.close(RESTART, "the hub restarts")
 
     async def watch(self) -> None:
-        """Look every few seconds whether the keys of open sockets are still good, and end those whose key is not."""
+        """Check every few seconds whether the keys of open sockets are still valid, and end those whose key is not."""
         while True:
             await asyncio.sleep(self.check_every_s)
             try:
@@ -126,5 +126,5 @@ class Streams:
 
 
 def stranger(address: str) -> Subject:
-    """Give whom a socket counts for until it has shown a key."""
+    """Return the holder of a quota for a socket that has shown no key yet."""
     return network_of(address)

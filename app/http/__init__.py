@@ -1,0 +1,1 @@
+"""Bytes and admission, for every endpoint alike; knows nothing of GraphQL."""

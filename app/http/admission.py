@@ -1,0 +1,79 @@
+"""Admission of a request: the caller behind its key, the budget that pays for it, and the body it may send."""
+
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope
+
+from app.auth import Caller, Keys
+from app.budget import Budgets, Payer
+from app.errors import Unauthenticated
+from app.http.bodies import read_body
+from app.http.negotiation import Headers, text_of
+from app.settings import Settings
+
+
+# Made for every request and so not frozen: that would triple what making it takes.
+@dataclass(slots=True)
+class Admitted:
+    """A request whose caller is known, that is paid for, and whose body was read."""
+
+    caller: Caller | None
+    payer: Payer
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Verifies keys and charges budgets, for every endpoint and transport."""
+
+    keys: Keys
+    budgets: Budgets
+    settings: Settings
+
+    async def admit(self, scope: Scope, headers: Headers, receive: Receive) -> Admitted:
+        """Verify the key, charge one request, and read the body unless the method has none.
+
+        Raises: Unauthenticated, RateLimited, Overloaded, BadRequest.
+        """
+        address = address_of(scope)
+        caller = None
+        if b"authorization" in headers:
+            caller = await self.verify(text_of(headers, b"authorization"), address)
+        payer = self.charge(caller, address)
+        if scope["method"] != "POST":
+            return Admitted(caller, payer, b"")
+        settings = self.settings
+        maximum_bytes = settings.max_body_bytes if caller else settings.max_anonymous_body_bytes
+        return Admitted(caller, payer, await read_body(headers, receive, maximum_bytes, settings.body_timeout_s))
+
+    async def verify(self, authorization: str | None, address: str) -> Caller | None:
+        """Return the caller behind an Authorization header. Raises: Unauthenticated, RateLimited, Overloaded.
+
+        An unknown key is charged to its address before it is looked up, and credited when it proves good.
+        """
+        if authorization is None:
+            return None
+        stranger = self.budgets.payer(None, address)
+        unknown = self.keys.is_new(authorization)
+        if unknown:
+            self.budgets.charge_unknown_key(stranger)
+        try:
+            caller = await self.keys.verify(authorization)
+        except Unauthenticated:
+            self.budgets.charge_request(stranger)
+            raise
+        if unknown:
+            self.budgets.credit_known_key(stranger)
+        return caller
+
+    def charge(self, caller: Caller | None, address: str) -> Payer:
+        """Charge one request. Return whose budget it was. Raises: RateLimited."""
+        payer = self.budgets.payer(caller.key_id if caller else None, address)
+        self.budgets.charge_request(payer)
+        return payer
+
+
+def address_of(scope: Scope) -> str:
+    """Return the client's address; empty where the server does not know it."""
+    client = scope.get("client")
+    return client[0] if client else ""
