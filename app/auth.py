@@ -1,7 +1,7 @@
-"""Who is asking: from the key in a request to a verified caller.
+"""API keys: from the key in a request to a verified caller.
 
 A secret looks like `ochub_<32 random characters><6 of checksum>`: the prefix lets scanners find leaked keys, the
-checksum tells a typing error from a revoked key without asking the database.
+checksum tells a typing error from a revoked key without a database query.
 """
 
 import secrets
@@ -12,6 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
+
+from cachetools import LRUCache
 
 from app.db.engine import Database
 from app.errors import Unauthenticated
@@ -37,7 +39,7 @@ class Caller:
     partner_name: str
     role: Role
     party_id: str | None
-    #: What the hub keeps of the key's secret: whether the key is still good is asked by it.
+    #: The stored hash of the key's secret, by which the key is checked again.
     secret_hash: bytes = field(default=b"", repr=False, compare=False)
 
     @property
@@ -46,23 +48,23 @@ class Caller:
 
 
 def new_secret() -> str:
-    """Make a key's secret: 190 bits of chance."""
+    """Make a key's secret, of 190 random bits."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
     return PREFIX + body + _checksum(body)
 
 
 def hash_secret(secret: str) -> bytes:
-    """Give what the hub keeps of a secret. A plain hash is enough: nobody guesses 190 bits."""
+    """Return the hash of a secret that is stored. A plain hash is enough for 190 random bits."""
     return sha256(secret.encode()).digest()
 
 
 def shown_prefix(secret: str) -> str:
-    """Give the part of a secret that may be shown, so that people can tell keys apart."""
+    """Return the part of a secret that may be shown, to tell keys apart."""
     return secret[:SHOWN_CHARACTERS]
 
 
 def looks_like_a_secret(text: str) -> bool:
-    """Say whether prefix, length and checksum fit."""
+    """Return whether prefix, length and checksum fit."""
     body, checksum = text[len(PREFIX) : -CHECKSUM_CHARACTERS], text[-CHECKSUM_CHARACTERS:]
     return (
         text.startswith(PREFIX)
@@ -83,16 +85,16 @@ def _checksum(body: str) -> str:
 
 @dataclass(slots=True)
 class Keys:
-    """Verified keys, trusted for `trusted_s` seconds: a key revoked elsewhere stops working that much later."""
+    """A cache of verified keys. A key that another process revoked is refused at most `trusted_s` later."""
 
     database: Database
     trusted_s: float
-    _known: dict[bytes, tuple[float, Caller]] = field(default_factory=dict)
+    _known: LRUCache[bytes, tuple[float, Caller]] = field(default_factory=lambda: LRUCache(CACHED_KEYS))
 
     async def verify(self, authorization: str | None) -> Caller | None:
-        """Give the caller behind an Authorization header, None for a stranger without one.
+        """Return the caller behind an Authorization header, None without one.
 
-        Raises: Unauthenticated when there is a header but no good key in it.
+        Raises: Unauthenticated when there is a header but no valid key in it.
         """
         if authorization is None:
             return None
@@ -105,7 +107,7 @@ class Keys:
         return await self._find(hash_secret(secret))
 
     def is_new(self, authorization: str) -> bool:
-        """Say whether it holds what looks like a key, and one that was never found good here: perhaps it is guessed."""
+        """Return whether it holds a well-formed key that this process has not verified yet; it may be guessed."""
         secret = authorization.partition(" ")[2].strip()
         return looks_like_a_secret(secret) and hash_secret(secret) not in self._known
 
@@ -123,13 +125,11 @@ class Keys:
             )
         key_id, role_id, partner_id, partner_name, role, party_id = rows[0]
         caller = Caller(key_id, role_id, partner_id, partner_name, Role(role), party_id, secret_hash)
-        if len(self._known) >= CACHED_KEYS:
-            self._known.clear()
         self._known[secret_hash] = (now + self.trusted_s, caller)
         return caller
 
     async def still_good(self, secret_hashes: Collection[bytes]) -> set[bytes]:
-        """Say which of these keys are good now, in one statement; the others are known no longer."""
+        """Return which of these keys are valid now, in one statement; the others are evicted."""
         if not secret_hashes:
             return set()
         rows = await self.database.fetch(STILL_GOOD, list(secret_hashes))
@@ -139,5 +139,6 @@ class Keys:
         return good
 
     def forget(self) -> None:
-        """Look every key up again: one was revoked, or a partner suspended, by this process."""
-        self._known = {secret_hash: (NEVER, caller) for secret_hash, (_, caller) in self._known.items()}
+        """Have every key looked up again, after this process revoked a key or suspended a partner."""
+        for secret_hash, (_, caller) in list(self._known.items()):
+            self._known[secret_hash] = (NEVER, caller)

@@ -1,13 +1,13 @@
-"""Documents that callers sent: parsed and validated once, kept in bounds; their selections compiled once.
+"""Documents, parsed and validated once and cached within bounds; their selections are compiled once.
 
-Everything that depends on the text alone is done here and remembered, so that the hot route starts with variables.
+What depends on the text alone is done here and cached, so that the hot route starts with variables.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -46,11 +46,13 @@ RULES = (*specified_rules, OneOfInputValidationRule)
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 
-KEPT_DOCUMENTS = 1_000
-KEPT_CHARACTERS = 20_000
-#: Half an object per character: what is kept is looked through for garbage now and then, while every request waits.
-KEPT_CHARACTERS_IN_ALL = 100_000
-KEPT_SELECTIONS = 8
+#: A longer document is not cached.
+CACHED_CHARACTERS = 20_000
+#: Half an object per character: garbage collection looks through what is cached while every request waits.
+CACHED_CHARACTERS_IN_ALL = 100_000
+#: A shorter document counts as so many, which bounds their number as well, to 1,000.
+LEAST_CHARACTERS = 100
+CACHED_SELECTIONS = 8
 MAXIMUM_ERRORS = 10
 MAXIMUM_COMMENTS = 1_000
 
@@ -80,7 +82,7 @@ class CompiledField:
     variables: Mapping[str, str] | None = None
 
     def arguments(self, variables: VariableValues) -> Mapping[str, Any]:
-        """Give the values of its arguments. By itself graphql-core goes through their nodes in every request."""
+        """Return the values of its arguments; graphql-core would go through their nodes in every request."""
         assert self.field is not None
         if self.variables is not None:
             given = {name: variables.coerced.get(variable) for name, variable in self.variables.items()}
@@ -107,7 +109,9 @@ class Operation:
     cost: Cost
     document: DocumentNode
     signatures: tuple[GraphQLVariableSignature, ...] = ()
-    _compiled: dict[tuple[Any, ...], tuple[CompiledField, ...] | None] = field(default_factory=dict)
+    _compiled: LRUCache[tuple[Any, ...], tuple[CompiledField, ...] | None] = field(
+        default_factory=lambda: LRUCache(CACHED_SELECTIONS)
+    )
 
     @property
     def is_query(self) -> bool:
@@ -122,9 +126,9 @@ class Operation:
         return self.node.operation is OperationType.SUBSCRIPTION
 
     def taken(self, given: Mapping[str, Any]) -> VariableValues | None:
-        """Coerce variables of which each is given and good; None: there graphql-core knows a default, or what is wrong.
+        """Coerce variables that are all given and valid; else None, and graphql-core finds the default or the error.
 
-        By itself it works out anew what a variable's type is, in every request.
+        graphql-core would resolve each variable's type anew in every request.
         """
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
@@ -138,11 +142,11 @@ class Operation:
         return VariableValues(sources, coerced)
 
     def compiled(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
-        """Give the root fields of a query, compiled; None when some need the executor."""
+        """Return the root fields of a query, compiled; None when some need the executor."""
         return self._selected(schema, variables) if self.is_query else None
 
     def subscribed(self, schema: GraphQLSchema, variables: VariableValues) -> CompiledField:
-        """Give the one root field of a subscription: the same to all who subscribe with this document.
+        """Return the one root field of a subscription, the same object for all subscribers with this document.
 
         Raises: BadInput where variables leave it out.
         """
@@ -154,16 +158,15 @@ class Operation:
     def _selected(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
         values = tuple(variables.coerced.get(name) for name in self.switches)
         if values not in self._compiled:
-            if len(self._compiled) >= KEPT_SELECTIONS:
-                self._compiled.clear()
             self._compiled[values] = _compile(schema, self, variables)
         return self._compiled[values]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document with its operations, or the reasons why it is not one."""
+    """A document with its operations, or the errors in it."""
 
+    characters: int
     errors: tuple[GraphQLError, ...]
     operations: dict[str, Operation]
 
@@ -179,7 +182,7 @@ class Document:
 
 
 class IntrospectionNeedsKey(ValidationRule):
-    """Refuses questions about the schema."""
+    """Refuses introspection."""
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         if node.name.value in INTROSPECTION:
@@ -188,14 +191,15 @@ class IntrospectionNeedsKey(ValidationRule):
 
 
 class Documents:
-    """Remembers the documents asked most recently. Strangers are told nothing about the schema, callers all of it."""
+    """The documents received most recently. `for_strangers`: errors reveal no names, and introspection is refused."""
 
     def __init__(self, schema: GraphQLSchema, limits: Limits | None = None, for_strangers: bool = False) -> None:
         self.schema = schema
         self.limits = limits or Limits.of(Settings())
         self.for_strangers = for_strangers
-        self._kept: OrderedDict[str, Document] = OrderedDict()
-        self._characters = 0
+        self._cache: LRUCache[str, Document] = LRUCache(
+            CACHED_CHARACTERS_IN_ALL, getsizeof=lambda document: max(document.characters, LEAST_CHARACTERS)
+        )
 
     def get(self, text: str) -> Document:
         """Parse and validate a document, once."""
@@ -206,21 +210,13 @@ class Documents:
         return document
 
     def known(self, text: str) -> Document | None:
-        """Give a document that was read before."""
-        document = self._kept.get(text)
-        if document is not None:
-            self._kept.move_to_end(text)
-        return document
+        """Return a cached document."""
+        return self._cache.get(text)
 
     def keep(self, text: str, document: Document) -> None:
-        """Remember a document unless it is long; the ones asked longest ago make room."""
-        if len(text) > KEPT_CHARACTERS or text in self._kept:
-            return
-        self._kept[text] = document
-        self._characters += len(text)
-        while len(self._kept) > KEPT_DOCUMENTS or self._characters > KEPT_CHARACTERS_IN_ALL:
-            oldest, _ = self._kept.popitem(last=False)
-            self._characters -= len(oldest)
+        """Cache a document unless it is long; the least recently used ones are evicted."""
+        if len(text) <= CACHED_CHARACTERS:
+            self._cache[text] = document
 
     def read(self, text: str) -> Document:
         """Parse, weigh and validate a document. Takes milliseconds and changes nothing: may run in any thread."""
@@ -229,11 +225,11 @@ class Documents:
             node = parse(text, max_lexical_tokens=self.limits.tokens, max_comments=MAXIMUM_COMMENTS)
             costs = weigh(self.schema, node, self.limits)
         except TooComplex as error:
-            return Document((_refusal(error),), {})
+            return Document(len(text), (_refusal(error),), {})
         except GraphQLError as error:
-            return Document((_unreadable(error),), {})
+            return Document(len(text), (_unreadable(error),), {})
         errors = self._errors(node)
-        return Document(errors, {} if errors else _operations(self.schema, node, costs))
+        return Document(len(text), errors, {} if errors else _operations(self.schema, node, costs))
 
     def _errors(self, node: DocumentNode) -> tuple[GraphQLError, ...]:
         rules = (*RULES, IntrospectionNeedsKey) if self.for_strangers else RULES
@@ -249,9 +245,9 @@ def _refusal(cause: HubError) -> GraphQLError:
 
 
 def _unreadable(error: GraphQLError) -> GraphQLError:
-    """Tell the parser's own limits, whose sentences begin so, from what is no GraphQL."""
-    told = error.message.removeprefix("Syntax Error: ")
-    return _refusal(TooComplex(told)) if told.startswith("Document ") else error
+    """Tell the parser's own limits, whose messages begin so, from syntax errors."""
+    message = error.message.removeprefix("Syntax Error: ")
+    return _refusal(TooComplex(message)) if message.startswith("Document ") else error
 
 
 def _operations(schema: GraphQLSchema, document: DocumentNode, costs: Mapping[str, Cost]) -> dict[str, Operation]:
@@ -271,7 +267,7 @@ def _signatures(schema: GraphQLSchema, operation: OperationDefinitionNode) -> tu
 
 
 def _switches(document: DocumentNode) -> tuple[tuple[str, ...], bool]:
-    """Give the variables used in @skip and @include anywhere in the document, and whether the schema is asked for."""
+    """Return the variables of @skip and @include anywhere in the document, and whether it introspects."""
     names: set[str] = set()
     introspects = False
 
@@ -312,7 +308,7 @@ def _compile(
 
 
 def _variables(field_def: GraphQLField, node: FieldNode) -> Mapping[str, str] | None:
-    """Give the variables that arguments are; None where one is something else, or is not given and has a default."""
+    """Return the variables that the arguments are; None where one is something else, or absent with a default."""
     nodes = {each.name.value: each.value for each in node.arguments or ()}
     variables: dict[str, str] = {}
     for name, argument in field_def.args.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
+from cachetools import LRUCache
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
@@ -23,7 +24,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from app.read.plan import Arguments, Constant, Field, Selection
 from schema.field import Bind, bind_of, read_of
 
-KEPT_SHAPES = 64
+CACHED_SHAPES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +47,22 @@ class Selector:
     variables: VariableValues
 
     def select(self, return_type: Any, details: list[FieldDetails]) -> "Selected":
-        """Give what is asked of a field of this type. Raises: NotReadable for a field nobody declared."""
+        """Return the selection of a field of this type. Raises: NotReadable for a field without a declaration."""
         return Selected(self, return_type, details)
 
 
 class Selected:
-    """What is asked of one root field: one selection, or one for each set of nested arguments that are given."""
+    """The selection of one root field: one, or one for each set of nested arguments that are given."""
 
     def __init__(self, selector: Selector, return_type: Any, details: list[FieldDetails]) -> None:
         self.selector, self.type, self.details = selector, _object_type(return_type), details
         walk = _Walk(selector)
         self.plain = Selection(walk.fields(self.type, details))
         self.nested = tuple(walk.nested)
-        self._kept: dict[tuple[frozenset[str], ...], Selection] = {}
+        self._cache: LRUCache[tuple[frozenset[str], ...], Selection] = LRUCache(CACHED_SHAPES)
 
     def bind(self, variables: VariableValues, now: datetime) -> tuple[Selection, Mapping[str, Any]]:
-        """Give the selection for these variables, and the values of its nested arguments."""
+        """Return the selection for these variables, and the values of its nested arguments."""
         if not self.nested:
             return self.plain, {}
         bound = [each.bind(get_argument_values(each.field, each.node, variables), now) for each in self.nested]
@@ -73,11 +74,10 @@ class Selected:
         return self._selection(tuple(frozenset(given) for given in bound)), values
 
     def _selection(self, shapes: tuple[frozenset[str], ...]) -> Selection:
-        if shapes not in self._kept:
-            if len(self._kept) >= KEPT_SHAPES:
-                self._kept.clear()
-            self._kept[shapes] = Selection(_Walk(self.selector, shapes).fields(self.type, self.details))
-        return self._kept[shapes]
+        selection = self._cache.get(shapes)
+        if selection is None:
+            selection = self._cache[shapes] = Selection(_Walk(self.selector, shapes).fields(self.type, self.details))
+        return selection
 
 
 @dataclass(slots=True)
@@ -124,5 +124,5 @@ def _object_type(type_: Any) -> GraphQLObjectType:
 
 
 def details_of(nodes: list[FieldNode]) -> list[FieldDetails]:
-    """Give the nodes of one response key as graphql-core hands them on."""
+    """Return the nodes of one response key as graphql-core passes them."""
     return [FieldDetails(node, None) for node in nodes]

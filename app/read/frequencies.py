@@ -140,9 +140,13 @@ def choose(known: Frequencies, search: AreaSearch, request: Request, sight: Sigh
 async def _frequencies(database: Database) -> Frequencies | None:
     until, known = _known.get(database, (0.0, None))
     if time.monotonic() >= until:
-        # Others go on with what was known: one asks.
+        # Other requests continue with the old figures meanwhile.
         _known[database] = (time.monotonic() + KEPT_S, known)
-        known = await read_frequencies(database)
+        try:
+            known = await read_frequencies(database)
+        except BaseException:
+            del _known[database]  # failed, or cancelled with the request: the next one reads them
+            raise
         _known[database] = (time.monotonic() + KEPT_S, known)
     return known
 

@@ -12,12 +12,12 @@ from app.db.tables import evse
 from app.read import statements
 from app.read.plan import Constant, Field, Selection
 from app.read.search import ById
-from app.read.statements import Statements
+from app.read.statements import LEAST_CHARACTERS, Statements
 from app.visibility import Sight
 from geo.polyline import encode_polyline
-from schema import areas, documents, door
-from schema.documents import KEPT_CHARACTERS, KEPT_CHARACTERS_IN_ALL, Documents, Operation
-from tests.hub import Hub, serve_for_pay
+from schema import areas, documents, endpoint
+from schema.documents import CACHED_CHARACTERS, CACHED_CHARACTERS_IN_ALL, Documents, Operation
+from tests.hub import Hub, serve
 from tests.schema.graphql_values import CORE
 from tests.world import World
 
@@ -30,17 +30,17 @@ def numbered(number: int, characters: int) -> str:
 
 def test_remembers_so_many_characters_of_documents_and_no_more() -> None:
     remembered = Documents(CORE)
-    count = KEPT_CHARACTERS_IN_ALL // 10_000
+    count = CACHED_CHARACTERS_IN_ALL // 10_000
     for number in range(2 * count):
         remembered.get(numbered(number, 10_000))
     assert [number for number in range(2 * count) if remembered.known(numbered(number, 10_000))] == [
         *range(count, 2 * count)
     ]
-    assert remembered._characters == KEPT_CHARACTERS_IN_ALL
+    assert remembered._cache.currsize == CACHED_CHARACTERS_IN_ALL
 
 
 def test_remembers_so_many_documents_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "KEPT_DOCUMENTS", 3)
+    monkeypatch.setattr(documents, "CACHED_CHARACTERS_IN_ALL", 300)
     remembered = Documents(CORE)
     for number in (1, 2, 3, 1, 4):
         remembered.get(numbered(number, 100))
@@ -49,7 +49,7 @@ def test_remembers_so_many_documents_and_no_more(monkeypatch: pytest.MonkeyPatch
 
 def test_remembers_no_long_document() -> None:
     remembered = Documents(CORE)
-    long = numbered(1, KEPT_CHARACTERS + 1)
+    long = numbered(1, CACHED_CHARACTERS + 1)
     assert remembered.get(long).operation(None)
     assert remembered.known(long) is None
 
@@ -83,9 +83,8 @@ def test_leaves_variables_that_are_not_given_to_graphql(absent: str) -> None:
 
 
 @pytest.fixture
-def few_statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
-    monkeypatch.setattr(statements, "KEPT_STATEMENTS", 3)
-    return Statements()
+def few_statements() -> Statements:
+    return Statements(3 * LEAST_CHARACTERS)
 
 
 def asked(key: str) -> tuple[Selection, ById, Sight]:
@@ -99,24 +98,25 @@ async def test_remembers_the_statements_run_last(few_statements: Statements) -> 
     assert await few_statements.get(*asked("a")) is first
     for key in "de":
         await few_statements.get(*asked(key))
-    assert [*few_statements._kept] == [asked("a"), asked("d"), asked("e")]
+    assert [*few_statements._cache] == [asked("a"), asked("d"), asked("e")]
     assert await few_statements.get(*asked("b"))
 
 
 async def test_remembers_so_much_text_of_statements_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Statements()
-    length = len((await kept.get(*asked("a"))).sql)
-    monkeypatch.setattr(statements, "KEPT_CHARACTERS", 2 * length)
-    for key in "bcd":
+    monkeypatch.setattr(statements, "LEAST_CHARACTERS", 1)
+    length = len((await Statements().get(*asked("a"))).sql)
+    kept = Statements(2 * length)
+    for key in "abcd":
         await kept.get(*asked(key))
-    assert [*kept._kept] == [asked("c"), asked("d")]
+    assert [*kept._cache] == [asked("c"), asked("d")]
+    assert await Statements(length - 1).get(*asked("a")), "one that is too long is not cached"
 
 
 async def test_counts_a_statement_once_that_is_asked_for_twice_at_a_time() -> None:
     kept = Statements()
     one, other = await asyncio.gather(kept.get(*asked("a")), kept.get(*asked("a")))
     assert one.sql == other.sql
-    assert kept._characters == len(one.sql)
+    assert kept._cache.currsize == max(len(one.sql), LEAST_CHARACTERS)
 
 
 # ---------------------------------------------------------------- beside the event loop
@@ -137,7 +137,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Documents, "read", noting(Documents.read))
     monkeypatch.setattr(statements, "compile_statement", noting(statements.compile_statement))
     monkeypatch.setattr(areas, "decode_polyline", noting(areas.decode_polyline))
-    monkeypatch.setattr(door, "execute", noting(door.execute))
+    monkeypatch.setattr(endpoint, "execute", noting(endpoint.execute))
     return names
 
 
@@ -181,7 +181,7 @@ def test_compiles_selections_for_a_few_sets_of_switches_at_a_time(hub: Hub, monk
         values = {name: bool(number >> place & 1) for place, name in enumerate(switches)}
         shown = hub.ask(query, values)["evse"]
         assert shown.keys() == {"__typename", *(name for name in switches if not values[name])}
-    assert max(seen) == documents.KEPT_SELECTIONS
+    assert max(seen) == documents.CACHED_SELECTIONS
 
 
 ALONG = "query ($polyline: String!) { evses(within: { route: { polyline: $polyline } }) { nodes { evseId } } }"
@@ -203,7 +203,7 @@ def test_decodes_long_routes_beside_the_event_loop(hub: Hub, world: World, threa
 
 
 def test_charges_long_texts_by_their_length(world: World) -> None:
-    with serve_for_pay(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=10_000.0) as hub:
+    with serve(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=10_000.0) as hub:
         short, long = (
             hub.post(ALONG, {"polyline": polyline}).json()["extensions"]["cost"]["requested"]
             for polyline in (encode_polyline([(9.0, 48.0), (9.0, 48.5)]), LONG)
@@ -213,7 +213,7 @@ def test_charges_long_texts_by_their_length(world: World) -> None:
 
 def test_charges_the_reading_of_a_new_document_by_its_length(world: World) -> None:
     query = f"{HELLO} #{'x' * 5_000}"
-    with serve_for_pay(world.dsn, anonymous_cost_per_s=30.0, budget_burst_s=1_000.0) as hub:
+    with serve(world.dsn, anonymous_cost_per_s=30.0, budget_burst_s=1_000.0) as hub:
         before, after, again = (hub.post(each).json()["extensions"]["cost"] for each in (HELLO, query, query))
     assert [cost["requested"] for cost in (before, after, again)] == [1, 1, 1]
     assert before["remaining"] - after["remaining"] > 16_000
@@ -222,7 +222,7 @@ def test_charges_the_reading_of_a_new_document_by_its_length(world: World) -> No
 
 def test_reads_no_document_for_who_has_nothing_left(world: World, threads: list[str]) -> None:
     evil = "{" + "me{role} " * 220 + "}"
-    with serve_for_pay(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=20_000.0) as hub:
+    with serve(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=20_000.0) as hub:
         answers = [hub.post(f"{evil} #{number}").json()["errors"][0]["extensions"]["code"] for number in range(6)]
     assert answers[0] == "TOO_COMPLEX"
     assert answers[-1] == "RATE_LIMITED"
