@@ -1,9 +1,11 @@
-"""Who acts: a verified caller, or the clearing house operator at the hub's own console."""
+"""The actor of a command: a verified caller, or the clearing house operator at the hub's console."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
+
+import asyncpg
 
 from app.auth import Caller
 from app.db.engine import Connection, Database
@@ -16,31 +18,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The clearing house operator at the command line: acts as administrator, in no partner's role."""
+    """The clearing house operator at the command line: an administrator without a partner's role."""
 
-    @property
-    def is_administrator(self) -> bool:
-        return True
-
-    @property
-    def role_id(self) -> None:
-        return None
-
-    @property
-    def partner_id(self) -> None:
-        return None
+    is_administrator: Literal[True] = True
+    role_id: None = None
+    partner_id: None = None
 
 
 CONSOLE = Console()
 
-#: A stranger is no actor: `None` never becomes one.
+#: A caller without a key is no actor: `None` never becomes one.
 Actor = Caller | Console
 
 
 def acting(caller: Caller | None) -> Caller:
-    """Let a caller act.
+    """Return the caller as an actor.
 
-    Raises: Unauthenticated for a stranger.
+    Raises: Unauthenticated without a caller.
     """
     if caller is None:
         raise Unauthenticated("this needs a key, and none was sent", "send `Authorization: Bearer ochub_...`")
@@ -48,33 +42,38 @@ def acting(caller: Caller | None) -> Caller:
 
 
 def require_administrator(actor: Actor, command: str) -> None:
-    """Let only the administrator pass.
+    """Refuse every other actor, whatever the command names and whether or not that exists.
 
-    Raises: Forbidden, whatever the command is about and whether or not it exists.
+    Raises: Forbidden.
     """
     if not actor.is_administrator:
         raise Forbidden(f"{command} is for the administrator; this key acts as {shown_role(actor)}")
 
 
 def shown_role(actor: Actor) -> str:
-    """Name the role somebody acts in, for sentences."""
+    """Return the name of the role that the actor has, for sentences."""
     return "the console" if isinstance(actor, Console) else str(RoleName(actor.role, actor.party_id))
 
 
 async def write_as(database: Database, actor: Actor, work: Callable[[Connection], Awaitable[T]]) -> T:
-    """Run `work` in one transaction in which row-level security knows the actor."""
+    """Run `work` in one transaction, with the actor known to row-level security."""
     return await database.write(work, actor.partner_id, actor.is_administrator, actor.role_id)
 
 
+async def read_as(database: Database, actor: Actor, sql: str, *args: Any) -> list[asyncpg.Record]:
+    """Run one reading statement, with the actor known to row-level security."""
+    return await database.fetch_private(actor.partner_id, actor.is_administrator, sql, *args, role=actor.role_id)
+
+
 def not_found(noun: str, name: object) -> NotFound:
-    """Say that something is not there, in the very words for what is not the actor's to see."""
+    """Return the error for a row that does not exist, in the same words as for one that the actor may not see."""
     return NotFound(f"there is no {noun} {name}, or it is not yours to see")
 
 
 def id_of(noun: str, text: str) -> UUID:
-    """Read an id as it came from outside.
+    """Parse an id.
 
-    Raises: NotFound: nothing can have such an id.
+    Raises: NotFound: no row can have such an id.
     """
     try:
         return UUID(text)

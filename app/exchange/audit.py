@@ -1,4 +1,4 @@
-"""Who changed what: written in the transaction of the change itself, never changed afterwards."""
+"""The audit log: written in the transaction of each change, append-only."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from app.exchange.actor import Actor
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the audit log. `action` is the command's name in the API; `details` never hold a secret."""
+    """One row of the audit log. `action` is the command's name in the API; `details` never hold a secret."""
 
     action: str
     subject: str
@@ -22,7 +22,7 @@ class Entry:
 
 
 async def record(connection: Connection, actor: Actor, now: datetime, entries: Iterable[Entry]) -> None:
-    """Append to the audit log; every partner named in an entry may read it."""
+    """Append entries; every partner named in an entry may read it."""
     await connection.executemany(
         """
         insert into audit_log (at, actor_role_id, action, subject, subject_id, details, partner_ids)

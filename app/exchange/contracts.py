@@ -16,7 +16,7 @@ import asyncpg
 from app.auth import Caller
 from app.db.engine import Connection, Database
 from app.errors import BadInput, Forbidden
-from app.exchange.actor import Actor, not_found, require_administrator, shown_role, write_as
+from app.exchange.actor import Actor, not_found, read_as, require_administrator, shown_role, write_as
 from app.exchange.audit import Entry, record
 from app.exchange.roles import HeldRole, Party, RoleName, held_role, lock_role
 from app.exchange.workflow import (
@@ -125,15 +125,15 @@ class Contract:
 
 
 def is_pair(one: Role, other: Role) -> bool:
-    """Say whether two roles may have a contract."""
+    """Return whether two roles may have a contract."""
     return frozenset({one, other}) in PAIRS
 
 
 async def propose_contract(database: Database, actor: Actor, proposer: Party, other: Party, now: datetime) -> UUID:
     """Propose a contract; from the administrator it is in force at once.
 
-    The other side must be named in full (partner, role, party id): whatever of it is wrong gives the same NotFound, so
-    that proposing tells nothing about partners whose id one was not given.
+    The other side must be named in full (partner, role, party id). Whichever part is wrong, the error is the same
+    NotFound, so that a proposal reveals nothing about partners.
 
     Raises: BadInput for roles that have no contracts; Forbidden for a proposal in another's name; NotFound; NotPossible
     when the two have an open contract already.
@@ -152,7 +152,7 @@ async def propose_contract(database: Database, actor: Actor, proposer: Party, ot
 async def set_contract(
     database: Database, actor: Actor, one: Party, other: Party, now: datetime, since: datetime | None = None
 ) -> UUID:
-    """Put a contract in force, at once or from `since`; administrator only. One that is proposed counts as accepted.
+    """Activate a contract, at once or from `since`; administrator only. A proposed one counts as accepted.
 
     Raises: Forbidden; BadInput for roles that have no contracts; NotFound; NotPossible when it is active or suspended.
     """
@@ -162,22 +162,22 @@ async def set_contract(
 
 
 async def accept_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
-    """Accept what the other side proposed: in force from now."""
+    """Accept a proposal of the other side: the contract is active from now."""
     return await _change(database, actor, contract_id, Command.ACCEPT, now)
 
 
 async def decline_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
-    """Decline what the other side proposed."""
+    """Decline a proposal of the other side."""
     return await _change(database, actor, contract_id, Command.DECLINE, now)
 
 
 async def suspend_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
-    """Suspend a contract in force; either side may, and then only that side or the administrator resumes it."""
+    """Suspend an active contract; either side may, and then only that side or the administrator resumes it."""
     return await _change(database, actor, contract_id, Command.SUSPEND, now)
 
 
 async def resume_contract(database: Database, actor: Actor, contract_id: UUID, now: datetime) -> UUID:
-    """Put a suspended contract in force again."""
+    """Activate a suspended contract again."""
     return await _change(database, actor, contract_id, Command.RESUME, now)
 
 
@@ -205,9 +205,9 @@ async def list_contracts(
     database: Database, actor: Actor, statuses: Iterable[Status] = tuple(Status)
 ) -> tuple[Contract, ...]:
     """List the contracts the actor may see, the latest change first."""
-    rows = await database.fetch_private(
-        actor.partner_id,
-        actor.is_administrator,
+    rows = await read_as(
+        database,
+        actor,
         f"{CONTRACT} where contract.status = any($1) order by contract.updated_at desc, contract.id",
         [status.value for status in statuses],
     )

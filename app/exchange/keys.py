@@ -1,4 +1,4 @@
-"""Keys: secrets that act in one role of a partner. Only a secret's hash is kept; it is shown once, where it is made."""
+"""Keys: secrets that act in one role of a partner. Only the hash is stored; the secret is shown once, when issued."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,15 +9,15 @@ import asyncpg
 from app.auth import Caller, hash_secret, new_secret, shown_prefix
 from app.db.engine import Connection, Database
 from app.errors import BadInput, HubError, Unauthenticated
-from app.exchange.actor import Actor, not_found, require_administrator, write_as
+from app.exchange.actor import Actor, not_found, read_as, require_administrator, write_as
 from app.exchange.audit import Entry, record
 from app.exchange.roles import ROLE_COLUMNS, HeldRole, Party, RoleName, held_role, lock_role
 from app.exchange.workflow import NotPossible
 
-#: Two, so that a partner can bring a new key into use before the old one goes.
+#: Two, so that a partner can start to use a new key before the old one is revoked.
 LIVE_KEYS_PER_ROLE = 2
 
-#: Of a key whose maker does not say.
+#: Of a key that is issued without an expiry.
 LIFETIME = timedelta(days=365)
 
 
@@ -39,7 +39,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What may be shown of a key. `prefix` begins its secret."""
+    """A key without its secret, of which `prefix` is the beginning."""
 
     id: UUID
     role: HeldRole
@@ -55,7 +55,7 @@ class Key:
 async def issue_key(
     database: Database, actor: Actor, party: Party, expires_at: datetime | None, now: datetime
 ) -> IssuedKey:
-    """Make a key for a role; without `expires_at` it lives a year. Administrator only.
+    """Issue a key for a role; without `expires_at` it expires in a year. Administrator only.
 
     Raises: Forbidden; BadInput when it would have expired already; NotFound; TooManyKeys.
     """
@@ -75,12 +75,12 @@ async def issue_key(
 
 
 async def rotate_key(database: Database, caller: Caller, expires_at: datetime | None, now: datetime) -> IssuedKey:
-    """Make the caller a new key for its own role.
+    """Issue a new key for the caller's role.
 
-    The key used for the call stays good, so that the caller can bring the new one into use; any other live key of the
-    role is revoked. So a lost answer is made good by rotating again, and rotating with the new key ends the old one.
+    The key used for the call stays valid, so that the caller can start to use the new one; any other live key of the
+    role is revoked. After a lost response the caller rotates again; rotating with the new key revokes the old one.
 
-    Raises: BadInput when it would have expired already; Unauthenticated when the key used was revoked meanwhile.
+    Raises: BadInput when the key would have expired already; Unauthenticated when the key used was revoked meanwhile.
     """
     party = Party(caller.partner_id, RoleName(caller.role, caller.party_id))
 
@@ -115,9 +115,9 @@ async def revoke_key(database: Database, actor: Actor, key_id: UUID, now: dateti
 
 async def list_keys(database: Database, actor: Actor, partner_id: UUID | None = None) -> tuple[Key, ...]:
     """List the keys the actor may see, of one partner or of all, oldest first."""
-    rows = await database.fetch_private(
-        actor.partner_id,
-        actor.is_administrator,
+    rows = await read_as(
+        database,
+        actor,
         f"""
         select api_key.id, prefix, api_key.created_at, expires_at, api_key.revoked_at, {ROLE_COLUMNS}
         from api_key
@@ -139,7 +139,7 @@ def _key(row: asyncpg.Record) -> Key:
 async def insert_key(
     connection: Connection, actor: Actor, role: HeldRole, expires_at: datetime | None, now: datetime, action: str
 ) -> IssuedKey:
-    """Make a key in the caller's transaction, which has locked the role and counted its keys."""
+    """Insert a key in the caller's transaction, which has locked the role and counted its keys."""
     expires_at = expires_at or now + LIFETIME
     if expires_at <= now:
         raise BadInput(f"a key that expires at {expires_at.isoformat()} is of no use at {now.isoformat()}")
@@ -163,7 +163,7 @@ async def insert_key(
 
 
 async def revoke_keys_of(connection: Connection, actor: Actor, role: HeldRole, now: datetime, reason: str) -> None:
-    """Revoke every key of a role that is going, in the caller's transaction."""
+    """Revoke every key of a role that is revoked, in the caller's transaction."""
     rows = await connection.fetch("select id from api_key where role_id = $1 and revoked_at is null", role.id)
     await _revoke(connection, actor, [row["id"] for row in rows], now, reason)
 
@@ -182,7 +182,7 @@ async def _live_keys(connection: Connection, role_id: int, now: datetime) -> dic
 
 
 async def _revoke(connection: Connection, actor: Actor, key_ids: list[UUID], now: datetime, reason: str) -> bool:
-    """Revoke those of the keys that are not revoked; say whether there were any."""
+    """Revoke those of the keys that are live. Return whether there were any."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         update api_key set revoked_at = $2 where id = any($1) and revoked_at is null

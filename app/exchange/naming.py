@@ -1,4 +1,4 @@
-"""From what people type to partners and their roles: PARTNER[:ROLE[:PARTYID]], roles left out where only one fits."""
+"""Partners and roles as typed at the console: PARTNER[:ROLE[:PARTYID]], without the role where only one fits."""
 
 import re
 from collections.abc import Iterable, Sequence

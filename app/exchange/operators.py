@@ -1,7 +1,7 @@
-"""Operators as what their EVSEs hang on: claimed with a partner's role, open or not, given back with it.
+"""Operators, the owners of EVSEs: claimed when a partner gets the role, released when the role is revoked.
 
-Whoever changes an operator's EVSEs locks its row first (`for share` will do): what becomes of the row here depends on
-them.
+Every transaction that changes an operator's EVSEs locks its row first (`for share` is enough), because releasing an
+operator depends on its EVSEs.
 """
 
 from datetime import datetime
@@ -16,11 +16,11 @@ from app.vocabulary import Role
 
 
 async def set_operator_open(database: Database, actor: Actor, party_id: str, open_: bool, now: datetime) -> str:
-    """Let everybody see an operator's EVSEs, or only its contract partners; gives the party id.
+    """Open an operator's EVSEs to everybody, or close them to all but its contract partners. Return the party id.
 
-    For the operator itself and the administrator. The same again changes nothing.
+    For the operator itself and the administrator. A repetition changes nothing.
 
-    Raises: Forbidden for another's party id, whether or not anybody holds it; NotFound.
+    Raises: Forbidden for another party id, whether or not a partner holds it; NotFound.
     """
     name = RoleName(Role.EVSE_OPERATOR, party_id)
     if not actor.is_administrator and shown_role(actor) != str(name):
@@ -48,10 +48,10 @@ async def set_operator_open(database: Database, actor: Actor, party_id: str, ope
 
 
 async def claim_operator(connection: Connection, role: HeldRole, open_: bool, suspended: bool) -> None:
-    """Give a role the operator of its party id, made or taken over from a register, in the caller's transaction.
+    """Assign the operator of a party id, inserted or taken from a register, to a role, in the caller's transaction.
 
-    From now on contracts decide who sees it, so it is closed unless `open_`. EVSEs that a register brought stay until
-    the partner replaces or removes them; while there are any, source and licence stay named: the licence asks for it.
+    From now on contracts decide who sees it, so it is closed unless `open_`. EVSEs from a register stay until the
+    partner replaces or removes them; as long as there are any, source and licence stay too, as the licence requires.
     """
     await connection.execute(
         """
@@ -72,12 +72,11 @@ async def claim_operator(connection: Connection, role: HeldRole, open_: bool, su
 
 
 async def release_operator(connection: Connection, role: HeldRole) -> None:
-    """Take the operator away from a role that is going, in the caller's transaction.
+    """Take the operator from a role that is revoked, in the caller's transaction.
 
-    Where the partner uploaded nothing of its own the row goes back to where it came from: unclaimed, and open again
-    when it came from a register. Where it did, the row and its EVSEs stay with the revoked role, closed and suspended:
-    seen by the administrator only, untouched by registers, and handed over whole to whoever is granted the party id
-    next. Nothing is deleted.
+    Without uploads by the partner the operator is unclaimed again, and open if it came from a register. With uploads,
+    the operator and its EVSEs stay with the revoked role, closed and suspended: visible to the administrator only,
+    unchanged by registers, and passed on to the partner that is granted the party id next. Nothing is deleted.
     """
     no = await connection.fetchval("select no from operator where role_id = $1 for update", role.id)
     uploaded = await connection.fetchval(

@@ -64,9 +64,9 @@ class Enrolled:
 async def register_partner(
     database: Database, actor: Actor, name: str, roles: Sequence[RoleName], now: datetime, open_: bool = False
 ) -> UUID:
-    """Register a partner with its roles; gives its id. `open_`: everybody sees the EVSEs of its operators.
+    """Register a partner with its roles. Return its id. `open_`: everybody sees the EVSEs of its operators.
 
-    Raises: Forbidden; BadInput for a name or roles that cannot be; PartyIdTaken.
+    Raises: Forbidden; BadInput for an impossible name or roles; PartyIdTaken.
     """
     require_administrator(actor, "register partner")
 
@@ -80,7 +80,7 @@ async def register_partner(
 async def enrol_partner(
     database: Database, actor: Actor, name: str, roles: Sequence[RoleName], now: datetime, open_: bool = False
 ) -> Enrolled:
-    """Register a partner and make one key for each of its roles, all or nothing.
+    """Register a partner and issue one key for each of its roles, in one transaction.
 
     Raises: as `register_partner`.
     """
@@ -95,7 +95,7 @@ async def enrol_partner(
 
 
 async def update_partner(database: Database, actor: Actor, partner_id: UUID, name: str, now: datetime) -> UUID:
-    """Rename a partner, and its operators with it; the same name again changes nothing.
+    """Rename a partner and its operators; the same name again changes nothing.
 
     Raises: Forbidden; BadInput; NotFound.
     """
@@ -115,7 +115,7 @@ async def update_partner(database: Database, actor: Actor, partner_id: UUID, nam
 
 
 async def suspend_partner(database: Database, actor: Actor, partner_id: UUID, now: datetime) -> UUID:
-    """Suspend a partner: its keys, contracts and operators count for nothing until it is resumed.
+    """Suspend a partner: its keys, contracts and operators have no effect until it is resumed.
 
     Raises: Forbidden; NotFound; NotPossible when it is suspended already.
     """
@@ -123,7 +123,7 @@ async def suspend_partner(database: Database, actor: Actor, partner_id: UUID, no
 
 
 async def resume_partner(database: Database, actor: Actor, partner_id: UUID, now: datetime) -> UUID:
-    """Let a suspended partner take part again, as before.
+    """Resume a suspended partner, with its keys, contracts and operators.
 
     Raises: Forbidden; NotFound; NotPossible when it is not suspended.
     """
@@ -133,7 +133,7 @@ async def resume_partner(database: Database, actor: Actor, partner_id: UUID, now
 async def grant_role(
     database: Database, actor: Actor, partner_id: UUID, name: RoleName, now: datetime, open_: bool = False
 ) -> UUID:
-    """Grant a partner a role; gives the partner's id. An EVSE_OPERATOR gets the operator of its party id.
+    """Grant a partner a role. Return the partner's id. An EVSE_OPERATOR gets the operator of its party id.
 
     Raises: Forbidden; BadInput; NotFound; NotPossible when it holds the role; PartyIdTaken.
     """
@@ -150,9 +150,9 @@ async def grant_role(
 
 
 async def revoke_role(database: Database, actor: Actor, partner_id: UUID, name: RoleName, now: datetime) -> UUID:
-    """Revoke a role: its contracts end, its keys are revoked, its party id is free again; gives the partner's id.
+    """Revoke a role: its contracts end, its keys are revoked, its party id is free again. Return the partner's id.
 
-    What becomes of an operator and its EVSEs: `app.exchange.operators.release_operator`.
+    An operator and its EVSEs are released: `app.exchange.operators.release_operator`.
 
     Raises: Forbidden; NotFound.
     """
@@ -214,7 +214,7 @@ async def _register(
 
 
 async def _grant(connection: Connection, partner: asyncpg.Record, name: RoleName, open_: bool) -> HeldRole:
-    """Insert a role that nobody holds, and claim its operator; looked at again when a holder has just lost it."""
+    """Insert a role that no partner holds, and claim its operator; again when the holder lost the role meanwhile."""
     role_id = None
     while role_id is None:
         role_id = await connection.fetchval(
@@ -280,9 +280,9 @@ async def _lock_partner(connection: Connection, partner_id: UUID) -> asyncpg.Rec
 
 
 def _checked_name(name: str) -> str:
-    """Give a name with its blanks put right.
+    """Return a name with its white space normalised.
 
-    Raises: BadInput when nothing is left, or it is too long or holds what cannot be printed.
+    Raises: BadInput when it is empty, too long or not printable.
     """
     name = " ".join(name.split())
     if not 1 <= len(name) <= NAME_CHARACTERS:

@@ -22,7 +22,7 @@ class RoleName:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A side of a contract as it is named from outside: whether there is such a partner, and such a role, is open."""
+    """A side of a contract as the caller names it; there may be no such partner or role."""
 
     partner_id: UUID
     name: RoleName
@@ -33,7 +33,7 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class HeldRole:
-    """A role that a partner holds. Contracts and keys hang on it."""
+    """A role that a partner holds. Contracts and keys belong to it."""
 
     id: int
     partner_id: UUID
@@ -45,9 +45,9 @@ class HeldRole:
 
 
 def name_role(role: Role, party_id: str | None) -> RoleName:
-    """Name a role; the party id may come in every spelling.
+    """Return the name of a role, with the party id normalised.
 
-    Raises: BadInput when the party id is missing, or the role has none; InvalidId when it cannot be read.
+    Raises: BadInput when the party id is missing, or the role has none; InvalidId when it is malformed.
     """
     if role in ROLES_WITH_PARTY_ID:
         if party_id is None:
@@ -67,9 +67,9 @@ def held_role(id_: int, partner_id: UUID, partner_name: str, role: str, party_id
 
 
 async def lock_role(connection: Connection, party: Party, lock: str) -> HeldRole | None:
-    """Find a role that is held now and keep it from being revoked until the transaction ends.
+    """Find a role that is held now and lock it against revocation until the transaction ends.
 
-    `lock`: `share` to let others do the same meanwhile, `no key update` to be alone.
+    `lock`: `share` to admit other transactions with the same lock, `no key update` to exclude them.
     """
     row = await connection.fetchrow(
         f"""

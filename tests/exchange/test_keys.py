@@ -1,4 +1,4 @@
-"""Keys: how many, how long, and who may make them."""
+"""Keys: their number, their validity, and the actors that may issue them."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -77,7 +77,7 @@ async def test_counts_the_keys_of_each_role_apart(database):
 async def test_holds_the_limit_under_parallel_issue(database, database_url):
     member = await nsp(database)
     parallel = [issue_key(database, CONSOLE, member.party, None, utc_now()) for _ in range(6)]
-    # Whoever holds a share of the role keeps each of them from counting before it is alone.
+    # The share lock on the role keeps each command from counting keys before it holds the role alone.
     answers = await held_back(database_url, "select from partner_role for share", parallel)
     assert sum(isinstance(answer, IssuedKey) for answer in answers) == 1
     assert [answer.code for answer in answers if isinstance(answer, HubError)] == ["TOO_MANY_KEYS"] * 5

@@ -46,7 +46,7 @@ async def partner_sees_its_own(database, table: str, member: Member) -> bool:
 
 
 async def partner_changes_nothing_foreign(database, table: str, member: Member, other: Member) -> bool:
-    """Say whether a partner can neither delete the other's rows nor write rows in its name."""
+    """Return whether a partner can neither delete the other's rows nor write rows in its name."""
 
     async def destroy(connection) -> list:
         return await connection.fetch(f"delete from {table} where partner_id = $1 returning id", other.party.partner_id)
@@ -108,7 +108,7 @@ async def test_would_notice_a_partner_writing_in_anothers_name(database, databas
 
 
 async def test_does_not_remember_who_asked_before(database, members):
-    """Who is asking lasts for one transaction: the pooled connection's next user is a stranger."""
+    """The caller is set for one transaction: the next one on a pooled connection has none."""
     for _ in range(20):
         await database.fetch_private(members[0].party.partner_id, False, "select 1")
         await database.fetch_private(None, True, "select 1")

@@ -44,7 +44,7 @@ async def enrol(database: Database, name: str, *roles: tuple[Role, str | None], 
 
 
 async def authenticated(database: Database, secret: str) -> Caller:
-    """Ask the database who is behind a secret, past every cache. Raises: Unauthenticated."""
+    """Return the caller behind a secret, past every cache. Raises: Unauthenticated."""
     caller = await Keys(database, trusted_s=0).verify(f"Bearer {secret}")
     assert caller is not None
     return caller

@@ -1,5 +1,5 @@
 -- The caller: its partner, its role, whether it is the administrator. Set for one transaction by app.db.engine; empty for
--- strangers.
+-- a caller without a key.
 create or replace function hub_partner() returns uuid language sql stable parallel safe
 as $$ select nullif(current_setting('hub.partner', true), '')::uuid $$;
 

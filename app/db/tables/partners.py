@@ -1,4 +1,4 @@
-"""Partners, their roles, keys and contracts, what was done by whom, what was refused. All but the first two private."""
+"""Partners, their roles, keys and contracts, the audit log, refusals of uploads. All but the first two are private."""
 
 from sqlalchemy import (
     BigInteger,
@@ -34,7 +34,7 @@ partner = Table(
     CheckConstraint("length(trim(name)) between 1 and 200", name="name"),
 )
 
-#: A role of a partner; contracts and keys hang on it. A revoked role stays for the history and frees its party id.
+#: A role of a partner; contracts and keys belong to it. A revoked role stays for the history and frees its party id.
 partner_role = Table(
     "partner_role",
     metadata,
@@ -59,7 +59,7 @@ partner_role = Table(
     ),
 )
 
-#: A secret that acts in one role. Only its hash is kept; `prefix` lets people tell keys apart.
+#: A secret that acts in one role. Only its hash is stored; `prefix` identifies a key to people.
 api_key = Table(
     "api_key",
     metadata,
@@ -76,7 +76,7 @@ api_key = Table(
     Index(None, "partner_id"),
 )
 
-#: A roaming connection between two roles. `first` is the role of the lower id, so that a pair has one row in force.
+#: A roaming connection between two roles. `first` is the role of the lower id, so that a pair has one open row.
 contract = Table(
     "contract",
     metadata,
@@ -87,7 +87,7 @@ contract = Table(
     Column("second_partner_id", UUID, nullable=False),
     Column("proposed_by_role_id", Integer, nullable=False),
     Column("status", Text, nullable=False),
-    # Null while suspended: the administrator did it, and only the administrator resumes it.
+    # Null while suspended: by the administrator, who alone resumes it.
     Column("suspended_by_role_id", Integer),
     Column("valid_from", Instant),
     Column("valid_until", Instant),
@@ -115,8 +115,8 @@ contract = Table(
     Index("contract_partners_idx", "first_partner_id", "second_partner_id"),
 )
 
-#: Who changed what; append-only. `actor_role_id` null: the clearing house operator, at the hub's console.
-#: `partner_ids`: whom it concerns.
+#: Changes and their actors; append-only. `actor_role_id` null: the clearing house operator, at the hub's console.
+#: `partner_ids`: the partners that may read the row.
 audit_log = Table(
     "audit_log",
     metadata,
@@ -132,7 +132,7 @@ audit_log = Table(
     Index(None, "at"),
 )
 
-#: What uploads were refused, per partner, the newest only.
+#: Refused items of uploads, the newest of each partner.
 refusal = Table(
     "refusal",
     metadata,

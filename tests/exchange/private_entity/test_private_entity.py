@@ -117,7 +117,7 @@ async def test_compares_with_a_role_that_is_read_once_per_statement(database, si
 
 
 async def forged(database, sides: Sides) -> bool:
-    """Say whether a third party can insert a reservation of two other roles."""
+    """Return whether a third party can insert a reservation of two other roles."""
 
     async def work(connection) -> None:
         await connection.execute(

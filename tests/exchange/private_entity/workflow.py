@@ -42,7 +42,7 @@ WORKFLOW = Workflow(
 async def request_reservations(
     database: Database, provider: Caller, operator_role_id: int, evse_ids: Sequence[str], now: datetime
 ) -> list[UUID]:
-    """Ask an operator for EVSEs. Return the ids of the reservations."""
+    """Request EVSEs of an operator. Return the ids of the reservations."""
 
     async def work(connection: Connection) -> list[UUID]:
         rows = await connection.fetch(
