@@ -21,18 +21,12 @@ from app.db.cluster_home import ClusterUnusable
 from app.db.engine import Database
 from app.db.migrate import migrate
 from app.settings import Settings
-from tests.databases import Databases, make_template, only_one_process
+from tests.databases import CLUSTERS, Databases, make_template, only_one_process
 from tests.length import set_full_length
 
 pytest_plugins = ["tests.hub"]
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-#: Not pytest's own temporary directory: that one is private, and a server started by root could not reach it.
-CLUSTERS = Path("/tmp")
-#: Where there is room, the cluster lies in memory: cloning a database takes half the time.
-MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 << 30
-if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
-    CLUSTERS = MEMORY
 TEMPLATE = "ochub_template"
 SHOWN_FILES = 12
 

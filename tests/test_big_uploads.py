@@ -1,7 +1,8 @@
-"""Big uploads: 10,000 charge points in one request keep nobody else waiting."""
+"""Big uploads: thousands of charge points in one request keep nobody else waiting."""
 
 import gc
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,12 @@ from app.uploads import yielding as slices
 from schema import graphql_request, route
 from tests.benchmarks.uploads import list_of
 from tests.hub import JSON, Hub, heartbeat, serve
+from tests.length import rounds
 from tests.world import World
 
-ITEMS = 10_000
-#: Of what it takes in one go; a busy machine adds to both, so the best of several tries counts.
+ITEMS = rounds(3_000, full=10_000)
+#: Of what it takes in one go.
 AT_MOST = 0.5
-TRIES = 6
 
 UPDATE = "updateChargePointList(chargePoints: $items)"
 SET = 'setChargePointList(operatorId: "DESON", chargePoints: $items, part: {listId: "big", number: 1, last: false})'
@@ -38,11 +39,11 @@ def items() -> list[dict[str, Any]]:
 
 
 def stall_s(hub: Hub, body: bytes, headers: dict[str, str]) -> float:
-    """Upload; give the longest time that others on the event loop had to wait."""
+    """Upload; return how long the hub worked at most without a turn for others on its event loop."""
     gc.collect()
     gc.freeze()
     try:
-        with heartbeat(hub) as pauses:
+        with heartbeat(hub, time.thread_time) as pauses:
             response = hub.client.post("/graphql", headers={**JSON, **headers}, content=body)
     finally:
         gc.unfreeze()
@@ -66,11 +67,9 @@ def test_takes_much_without_keeping_others_waiting(
             patch.setattr(module, "BIG_BYTES", math.inf)
         patch.setattr(slices, "SLICE_S", math.inf)
         at_once_s = stall_s(hub, body, headers)
-    stalls_s: list[float] = []
-    while len(stalls_s) < TRIES and min(stalls_s, default=math.inf) > AT_MOST * at_once_s:
-        stalls_s.append(stall_s(hub, body, headers))
-    print(f"others waited {min(stalls_s):.3f} s; in one go {at_once_s:.3f} s")  # noqa: T201
-    assert min(stalls_s) <= AT_MOST * at_once_s
+    in_turns_s = stall_s(hub, body, headers)
+    print(f"others waited {in_turns_s:.3f} s; in one go {at_once_s:.3f} s")  # noqa: T201
+    assert in_turns_s <= AT_MOST * at_once_s
 
 
 def test_says_where_a_big_body_is_no_json(hub: Hub, own_world: World) -> None:

@@ -26,6 +26,7 @@ from app.db import postgres
 from app.db.cluster import Cluster, start
 from app.db.cluster_home import Account, ClusterUnusable, find_home
 from app.db.postgres import PostgresMissing, find_binaries
+from tests.databases import CLUSTERS
 
 pytestmark = pytest.mark.process
 
@@ -37,7 +38,7 @@ needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become somebo
 @pytest.fixture
 def somewhere() -> Iterator[Path]:
     """A directory that the server's user can reach; whatever a test leaves in it or runs on it is removed."""
-    directory = Path(tempfile.mkdtemp(prefix="ochub-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="ochub-", dir=CLUSTERS))
     directory.chmod(0o755)
     yield directory
     for home in directory.rglob("cluster"):
@@ -50,7 +51,7 @@ def somewhere() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def made() -> Iterator[Path]:
     """A data directory whose cluster is made and not running."""
-    directory = Path(tempfile.mkdtemp(prefix="ochub-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="ochub-", dir=CLUSTERS))
     directory.chmod(0o755)
     with use(directory):
         pass

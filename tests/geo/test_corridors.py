@@ -246,15 +246,15 @@ def test_would_notice_lines_that_run_straight_from_one_part_of_a_route_to_the_ne
 def test_tiles_the_earth(seed: int):
     """Every place near a route that runs on the edges of cells lies in exactly one."""
     route = [(-180.0, 0.0), (-170.0, 0.0), (-170.0, 10.0), (-179.0, 10.0)]
-    cells = cells_of(pieces_of(route, 50.0), 10_000)
+    pieces = pieces_of(route, 50.0)
+    cells = cells_of(pieces, 10_000)
     edges = [(x, y) for cell in cells for x in (cell.west, cell.east) for y in (cell.south, cell.north)]
-    inside = [at for at in (*edges, (180.0, 0.0), (-180.0, 0.0)) if abs(at[0]) <= 180 and near(at, route)]
+    inside = [at for at in (*edges, (180.0, 0.0), (-180.0, 0.0)) if abs(at[0]) <= 180 and near(at, pieces)]
     assert len(inside) > 50
     assert all(len(holding(cells, at)) == 1 for at in inside)
 
 
-def near(at: Point, route: Sequence[Point]) -> bool:
-    pieces = pieces_of(route, 50.0)
+def near(at: Point, pieces: Sequence[Piece]) -> bool:
     return min(place_on(piece, vector(at))[0] for piece in pieces) < 9_900
 
 

@@ -22,6 +22,7 @@ from app.live.cursor import Position, decode_cursor, encode_cursor
 from app.live.keeper import keep
 from app.live.log import read_log, read_state
 from app.settings import Settings
+from tests.databases import CLUSTERS
 from tests.exchange.world import add_evse, add_register_operator, owner
 from tests.live.log_world import complete, head, ids, read_complete
 
@@ -213,7 +214,7 @@ async def test_loses_nothing_where_a_naive_reader_does(database: Database, datab
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory for a cluster of the test's own, which may crash and is as safe as a real one."""
-    path = Path("/tmp") / f"ochub-crash-{uuid4().hex[:8]}"
+    path = CLUSTERS / f"ochub-crash-{uuid4().hex[:8]}"
     path.mkdir()
     yield path
     shutil.rmtree(path, ignore_errors=True)
