@@ -1,21 +1,21 @@
-"""The combined status: what an EVSE's own status and the occupancy of its parking spots say together.
+"""The combined status: an EVSE's own status together with the occupancy of its parking spots.
 
-The rule, whole. An EVSE that is AVAILABLE by a word in force, that links at least one spot, and all of whose spots are
-NOT_AVAILABLE by words in force, is NOT_AVAILABLE/BLOCKED until the first of these words runs out. Every other EVSE
-keeps its own status; where its word ran out, or there is none, that is UNKNOWN.
+The whole rule. An EVSE that is AVAILABLE, that links at least one spot, and all of whose spots are NOT_AVAILABLE, each
+by a status that has not expired, is NOT_AVAILABLE/BLOCKED until the first of these expires. Every other EVSE keeps its
+own status; where that has expired, or there is none, it is UNKNOWN.
 
-    own word            its spots                               combined
+    own status          its spots                               combined
     ------------------  --------------------------------------  ------------------------
     AVAILABLE (any      none linked                             as its own
-    minor), in force    each NOT_AVAILABLE, in force            NOT_AVAILABLE / BLOCKED
-                        one AVAILABLE, UNKNOWN, ran out, none   as its own
-    NOT_AVAILABLE (any  whatever                                as its own
-    minor), in force
-    UNKNOWN             whatever                                UNKNOWN
-    ran out, or none    whatever                                UNKNOWN
+    minor), valid       each NOT_AVAILABLE, valid               NOT_AVAILABLE / BLOCKED
+                        one AVAILABLE, UNKNOWN, expired, none   as its own
+    NOT_AVAILABLE (any  any                                     as its own
+    minor), valid
+    UNKNOWN             any                                     UNKNOWN
+    expired, or none    any                                     UNKNOWN
 
-A word runs out at `until`: at that instant it is out. The database keeps the answer up to date in
-`evse_status.blocked_until` (`refresh_blocked`); this is what that is held against.
+A status expires at `until`, that instant included. The database maintains the result in `evse_status.blocked_until`
+(`refresh_blocked`); tests compare it with this module.
 Source: OCHP 1.4, live status; the hub's own rule, the protocol has none.
 """
 
@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 
 from app.vocabulary import MajorStatus, MinorStatus
 
-#: What may stand beside each major status.
+#: The minor statuses that each major status may have.
 ALLOWED_MINORS: Final[dict[MajorStatus, tuple[MinorStatus | None, ...]]] = {
     MajorStatus.UNKNOWN: (None,),
     MajorStatus.AVAILABLE: (None, MinorStatus.AVAILABLE, MinorStatus.RESERVED),
@@ -38,12 +38,12 @@ ALLOWED_MINORS: Final[dict[MajorStatus, tuple[MinorStatus | None, ...]]] = {
     ),
 }
 
-#: Every pair that can be said.
+#: Every possible pair.
 PAIRS: Final = tuple((major, minor) for major, minors in ALLOWED_MINORS.items() for minor in minors)
 
 
 class Word(NamedTuple):
-    """What somebody said, of an EVSE or of a spot (without `minor`), and when that runs out."""
+    """A status as it was sent, of an EVSE or of a spot (without `minor`), and when it expires."""
 
     major: MajorStatus
     minor: MinorStatus | None
@@ -51,7 +51,7 @@ class Word(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a reader sees at an instant, and until when that stands by itself; None: nothing is going to run out."""
+    """A status as readers see it at an instant, and when it expires by itself; None: it does not."""
 
     major: MajorStatus
     minor: MinorStatus | None = None
@@ -62,14 +62,14 @@ NOTHING_KNOWN: Final = Shown(MajorStatus.UNKNOWN)
 
 
 def own_status(word: Word | None, now: datetime) -> Shown:
-    """Give what a reader sees of a word alone; None: nobody said anything."""
+    """Return a status as readers see it; `word` None: there is none."""
     if word is None or word.until <= now or word.major is MajorStatus.UNKNOWN:
         return NOTHING_KNOWN
     return Shown(*word)
 
 
 def blocked_until(spots: Sequence[Word | None], now: datetime) -> datetime | None:
-    """Give the instant until which all spots of an EVSE are taken; None when one is not, or there are none."""
+    """Return the instant until which all spots of an EVSE are occupied; None if one is not, or there are none."""
     shown = [own_status(spot, now) for spot in spots]
     if any(each.major is not MajorStatus.NOT_AVAILABLE for each in shown):
         return None
@@ -77,7 +77,7 @@ def blocked_until(spots: Sequence[Word | None], now: datetime) -> datetime | Non
 
 
 def combined_status(word: Word | None, spots: Sequence[Word | None], now: datetime) -> Shown:
-    """Give what a reader sees of an EVSE together with its spots."""
+    """Return the status of an EVSE together with its spots, as readers see it."""
     own = own_status(word, now)
     blocked = blocked_until(spots, now)
     if own.major is not MajorStatus.AVAILABLE or own.until is None or blocked is None:

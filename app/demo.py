@@ -65,7 +65,7 @@ async def fill(
 ) -> Filled:
     """Fill an empty hub, or go on where an earlier filling was interrupted; where all is there nothing is done.
 
-    `progress` is told the name of every operator whose EVSEs are in, and their number.
+    `progress` is called with the name of every operator whose EVSEs are stored, and their number.
     Raises: NotEmpty when there are EVSEs or partners that are not the demo's.
     """
     standing = {partner.name: partner for partner in await list_partners(database, CONSOLE)}

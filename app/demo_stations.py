@@ -1,4 +1,4 @@
-"""Synthetic stations: the places are facts, everything that stands in them is made up, and says so by its name.
+"""Synthetic stations: the places are real, everything in them is invented, as its names show.
 
 Source of the places: GeoNames, CC BY 4.0 (app/demo_places.json). Streets, house numbers and zip codes only look like
 those of their country; web addresses end in `.example`, telephone numbers are from ranges kept free for fiction.
@@ -64,7 +64,7 @@ class Outlet:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A kind of location: how many EVSEs of which kinds, and when it is open (None: nobody said)."""
+    """A kind of location: how many EVSEs of which kinds, and when it is open (None: unknown)."""
 
     type: str
     name: Callable[[Country, Place, str], str]
@@ -194,7 +194,7 @@ OPERATORS = (
 
 @cache
 def known_places() -> Places:
-    """Read the facts: places, and how addresses look in their countries."""
+    """Read the real data: places, and how addresses look in their countries."""
     return msgspec.json.decode(PLACES.read_bytes(), type=Places)
 
 
@@ -220,7 +220,7 @@ def _station(
     site = SITES[chance.choices(list(operator.sites), list(operator.sites.values()))[0]]
     shared = _shared(chance, operator, number, place, site)
     size = chance.choice(site.sizes)
-    # One or two kinds of outlet per station: operators buy in dozens.
+    # One or two kinds of charge points per station: operators buy in dozens.
     kinds = chance.sample(site.outlets, k=min(2, len(site.outlets)))
     first = size if chance.random() < 0.6 else size // 2
     return [
@@ -250,7 +250,7 @@ def _shared(chance: random.Random, operator: Operator, number: int, place: Place
         "address": address,
         "position": position,
         "relatedLocations": _entrances(chance, site, position),
-        # Where nobody says the time zone the hub finds it by the position.
+        # Without a time zone the hub derives it from the position.
         "timeZone": place.time_zone if chance.random() < 0.7 else None,
         "openingTimes": chance.choice(site.hours),
         "telephoneNumber": operator.telephone_number,
@@ -349,7 +349,7 @@ def _entrances(chance: random.Random, site: Site, position: Input) -> list[Input
 
 
 def _spread_m(place: Place) -> float:
-    """Give how far from its centre a place's stations stand: 1 km in a small town, 4 km in a capital."""
+    """Return how far from its centre a place's stations stand: 1 km in a small town, 4 km in a capital."""
     return min(4_000.0, max(800.0, 1_000 * (place.population / 100_000) ** 0.45))
 
 

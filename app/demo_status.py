@@ -47,7 +47,7 @@ where spot.party_id = any($1) group by 1, 2, 3 order by 3
 
 
 async def speakers(database: Database, party_ids: Iterable[str]) -> list[Speaker]:
-    """Give who may push what, of the operators and parking spot operators of these party ids."""
+    """Return the senders of status among the operators and parking spot operators of these party ids."""
     listed = list(party_ids)
     found: list[Speaker] = []
     for role, sql in ((Role.EVSE_OPERATOR, _EVSES), (Role.PSO, _SPOTS)):

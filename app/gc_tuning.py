@@ -1,8 +1,8 @@
-"""Python's collector of cycles: it holds up the whole process while it looks through what is alive.
+"""Cyclic garbage collection: it stops the whole process while it looks through the live objects.
 
-So it is kept from looking again and again at what stays anyhow. 1,000 subscriptions took a tenth of a second every few
-seconds. The million objects of an upload, all alive until it ends, took a third to a half of its time, and nobody else
-was answered for a tenth of a second and more.
+So it skips objects that stay. 1,000 subscriptions took a tenth of a second every few seconds. The million objects of an
+upload, all alive until its end, took a third to a half of its time, and delayed other requests by a tenth of a second
+and more.
 """
 
 import gc
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import Final
 
 OLDEST: Final = 2
-#: Where one upload follows the other, cycles that others leave wait so long, and as long as the last upload takes.
+#: While uploads follow one another, cycles of other requests wait at most so long, and until the last upload ends.
 LONGEST_S: Final = 60.0
 
 
 @dataclass(slots=True)
 class _Aside:
-    """What the collector has looked through once and overlooks since: libraries, subscriptions, whatever else stays.
+    """The objects that were collected once and are frozen since: libraries, subscriptions and others that stay.
 
-    Most of what goes is freed without the collector. Cycles that were set aside are found when there is twice as much
-    aside as was alive when all was looked through. `since`: how much was set aside since then, at most.
+    Reference counting frees most objects. Frozen cycles are found in the next full collection, when the number of
+    frozen objects has doubled since the last one. `since`: how many were frozen since then, at most.
     """
 
     alive: int = 0
@@ -30,7 +30,7 @@ class _Aside:
     looking_at_all: bool = True
 
     def after_collection(self, phase: str, info: Mapping[str, int]) -> None:
-        """Set aside what a collection of the oldest has left alive."""
+        """Freeze the objects that a collection of the oldest generation has left alive."""
         if phase != "stop" or info["generation"] != OLDEST:
             return
         left = len(gc.get_objects(generation=OLDEST))
@@ -50,7 +50,7 @@ _aside = _Aside()
 
 
 def overlook_what_stays() -> None:
-    """Have the collector look through what stays once, and then, most of the time, only at what came since."""
+    """Collect once, and freeze what stays; later collections mostly visit newer objects only."""
     if _aside.after_collection not in gc.callbacks:
         gc.callbacks.append(_aside.after_collection)
     gc.collect()
@@ -67,7 +67,7 @@ _rest = _Rest()
 
 @contextmanager
 def resting() -> Generator[None]:
-    """Let the collector rest during the block, which makes much and leaves no cycles."""
+    """Disable cyclic garbage collection inside the block; for code that allocates many objects and no cycles."""
     if _rest.under_way and time.monotonic() > _rest.began + LONGEST_S:
         yield
         return

@@ -37,7 +37,7 @@ _CDR = re.compile(r"[A-Za-z0-9]{1,36}")
 _LOCATION = re.compile(r"[A-Za-z0-9 *-]{1,36}")
 
 _OPERATOR = "country (2 letters), operator (3 letters or digits)"
-_EVSE_EXPECTED = f"{_OPERATOR}, E and an outlet of 1 to 31 letters, digits or *, like FR*A23*E45B*78C or FRA23E45B*78C"
+_EVSE_EXPECTED = f"{_OPERATOR}, E and 1 to 31 letters, digits or *, like FR*A23*E45B*78C or FRA23E45B*78C"
 _PARKING_EXPECTED = f"{_OPERATOR}, P and 1 to 31 letters, digits or *, like DE*8AC*P12 or DE8ACP12"
 _TARIFF_EXPECTED = f"{_OPERATOR}, T and 1 to 10 letters, digits or *, like DE*8AC*T12 or DE8ACT12"
 _PARTY_EXPECTED = "country (2 letters) and 3 letters or digits, like DE8AC, DE*8AC or DE-8AC"
@@ -64,9 +64,9 @@ def storable(text: str, length: int = 255) -> str:
 
 
 def normalise_evse_id(text: str) -> str:
-    """Give the stored form of an EVSE-ID: FR*A23*E45B*78C and fra23e45b*78c become FRA23E45B*78C.
+    """Return the stored form of an EVSE-ID: FR*A23*E45B*78C and fra23e45b*78c become FRA23E45B*78C.
 
-    The DIN form +49*823*1234*5678 becomes DE823E1234*5678. A `*` inside the outlet is significant and stays.
+    The DIN form +49*823*1234*5678 becomes DE823E1234*5678. A `*` after the E is significant and stays.
     Raises: InvalidId.
     """
     if match := _EVSE.fullmatch(text):
@@ -77,7 +77,7 @@ def normalise_evse_id(text: str) -> str:
 
 
 def normalise_parking_id(text: str) -> str:
-    """Give the stored form of a Parking-ID.
+    """Return the stored form of a Parking-ID.
 
     Raises: InvalidId.
     """
@@ -87,7 +87,7 @@ def normalise_parking_id(text: str) -> str:
 
 
 def normalise_tariff_id(text: str) -> str:
-    """Give the stored form of a Tariff-ID.
+    """Return the stored form of a Tariff-ID.
 
     Raises: InvalidId.
     """
@@ -116,7 +116,7 @@ def separated_tariff_id(normalised: str) -> str:
 
 
 def normalise_party_id(text: str) -> str:
-    """Give the stored form of a party id: DE8AC, de*8ac and DE-8AC become DE8AC.
+    """Return the stored form of a party id: DE8AC, de*8ac and DE-8AC become DE8AC.
 
     Raises: InvalidId.
     """
@@ -131,12 +131,12 @@ def separated_party_id(normalised: str) -> str:
 
 
 def party_of(normalised: str) -> str:
-    """Give the party id that a normalised EVSE-, Parking-, Tariff- or Contract-ID begins with."""
+    """Return the party id that a normalised EVSE-, Parking-, Tariff- or Contract-ID begins with."""
     return normalised[:5]
 
 
 def normalise_contract_id(text: str) -> str:
-    """Give the key of a Contract-ID: its 14 characters without separators and check digit.
+    """Return the key of a Contract-ID: its 14 characters without separators and check digit.
 
     The check digit is optional and no part of the identity; when it is there it must be right. Separators: all, none,
     or only the one before the check digit.
@@ -158,7 +158,7 @@ def separated_contract_id(key: str) -> str:
 
 
 def normalise_cdr_id(text: str) -> str:
-    """Give the stored form of a CDR-ID.
+    """Return the stored form of a CDR-ID.
 
     Raises: InvalidId.
     """
@@ -168,7 +168,7 @@ def normalise_cdr_id(text: str) -> str:
 
 
 def normalise_location_id(text: str) -> str:
-    """Give the stored form of a location id, unique within one operator.
+    """Return the stored form of a location id, unique within one operator.
 
     Raises: InvalidId.
     """

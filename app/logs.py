@@ -29,7 +29,7 @@ SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(ochub)(?:_|%5f)[0-9a-z]{16,}", rf"\1_{MASK}"),
         (r"""(authorization\\?["']?\s*[:=,]\s*(?:b(?=["']))?\\?["']?)[^"'\\\r\n,)\]}]+""", rf"\1{MASK}"),
         (r"(bearer)\s+(?!\*)[a-z0-9._~+/=-]{8,}", rf"\1 {MASK}"),
-        # Whoever puts a password into a URL by hand forgets to escape its slashes and at signs.
+        # Passwords in URLs that were typed by hand may have slashes and at signs that are not escaped.
         (r"""(postgres(?:ql)?(?:\+\w+)?://[^\s:/@"']*:)[^\s"']*@""", rf"\1{MASK}@"),
         (r"""(://[^\s:/?#@"']+:)[^\s/?#@"']+@""", rf"\1{MASK}@"),
         (r"""((?:password|secret)\\?["']?\s*[:=]\s*)(\\?["'])(.*?)\2""", rf"\1\2{MASK}\2"),
@@ -40,7 +40,7 @@ SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 #: Names of values that are secrets whatever they look like.
 SECRET_NAMES = frozenset({"authorization", "database_url", "dsn", "password", "secret"})
 
-#: Requests that succeed within this time are told at level debug only: /metrics counts them.
+#: Requests that succeed within this time are logged at level debug only; /metrics counts them.
 SLOW_REQUEST_S = 1.0
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -80,7 +80,7 @@ def masked(text: str) -> str:
 
 
 def log_requests(application: Application) -> Application:
-    """Give every request an id, shown in its log lines and its answer, and tell those that fail or take long."""
+    """Assign an id to every request, shown in its log lines and its answer, and log those that fail or take long."""
     log = structlog.get_logger("ochub.request")
 
     async def logged(scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:

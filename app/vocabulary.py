@@ -186,14 +186,14 @@ ROLES_WITH_PARTY_ID = frozenset({Role.EVSP, Role.EVSE_OPERATOR, Role.PSO})
 
 
 def mask_of(words: Iterable[StrEnum], vocabulary: type[StrEnum]) -> int:
-    """Give the bit mask of a set of words: bit n stands for the n-th word of the vocabulary."""
+    """Return the bit mask of a set of words: bit n stands for the n-th word of the vocabulary."""
     order = _bits(vocabulary)
     return sum({1 << order[word] for word in words})
 
 
 @cache
 def words_of(mask: int, vocabulary: type[StrEnum]) -> tuple[str, ...]:
-    """Give the words of a mask in the vocabulary's order, as they appear in answers."""
+    """Return the words of a mask in the vocabulary's order, as they appear in answers."""
     return tuple(word.value for word, bit in _bits(vocabulary).items() if mask >> bit & 1)
 
 
@@ -203,7 +203,7 @@ def _bits(vocabulary: type[StrEnum]) -> dict[StrEnum, int]:
 
 
 def connector_mask(connectors: Iterable[tuple[ConnectorStandard, ConnectorFormat]]) -> int:
-    """Give the mask of an EVSE's connectors: one bit per pair of standard and format.
+    """Return the mask of an EVSE's connectors: one bit per pair of standard and format.
 
     A filter on standards and formats must be met by one and the same connector, which one AND on this mask decides.
     """
@@ -212,7 +212,7 @@ def connector_mask(connectors: Iterable[tuple[ConnectorStandard, ConnectorFormat
 
 
 def standards_of(mask: int) -> list[str]:
-    """Give the standards of the connectors in a mask, whatever their format."""
+    """Return the standards of the connectors in a mask, whatever their format."""
     formats = len(_bits(ConnectorFormat))
     either = (1 << formats) - 1
     return [word.value for word, bit in _bits(ConnectorStandard).items() if mask >> bit * formats & either]

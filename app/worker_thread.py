@@ -1,6 +1,6 @@
-"""Work beside the event loop: one thread for what would keep every request waiting.
+"""A worker thread for computations that would block the event loop for milliseconds.
 
-Only one, because Python runs one at a time anyway: more of them would only wait for each other.
+Only one, because Python runs one thread at a time: more of them would wait for each other.
 """
 
 import asyncio
@@ -14,5 +14,5 @@ THREAD = ThreadPoolExecutor(1, "beside")
 
 
 async def beside(work: Callable[[], T]) -> T:
-    """Do what takes milliseconds and shares nothing that changes."""
+    """Run a computation that shares no mutable state in the worker thread, and return its result."""
     return await asyncio.get_running_loop().run_in_executor(THREAD, work)

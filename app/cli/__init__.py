@@ -91,7 +91,7 @@ def _load(name: str) -> click.Command:
     module, _, attribute = COMMANDS[name].partition(":")
     command: click.Command = getattr(import_module(module), attribute)
     if isinstance(command, click.Group):
-        # Its commands say only what they do; where the database is, every command can be told.
+        # Its commands declare only what they do; every command takes the flags that name the database.
         for each in command.commands.values():
             takes_settings(*DATABASE_SETTINGS)(each)
     return command

@@ -1,4 +1,4 @@
-"""From a command to a database: settings by flag or environment, a server that is there or started for the while."""
+"""From a command to a database: settings by flag or environment, a server that runs or is started for the command."""
 
 import asyncio
 import signal
@@ -50,7 +50,7 @@ class SchemaAhead(HubError):
 
 
 def takes_settings(*names: str) -> Callable[[F], F]:
-    """Give a command one flag per named setting; the environment counts where the flag is absent."""
+    """Add one flag per named setting to a command; without the flag the environment counts."""
 
     def decorate(command: F) -> F:
         for name in reversed(names):
@@ -66,12 +66,12 @@ def current_settings() -> Settings:
 
 
 def given_flags() -> dict[str, Any]:
-    """Give the settings that the running command was told by flag."""
+    """Return the settings that the running command got as flags."""
     return cast(dict[str, Any], click.get_current_context().ensure_object(dict))
 
 
 def url_of(host: str, port: int) -> str:
-    """Give the URL under which a hub that listens there is reached from this machine."""
+    """Return the URL at which a hub that listens there is reached from this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -91,7 +91,7 @@ def run_with_database(work: Callable[[Database], Awaitable[T]]) -> T:
 
 @contextmanager
 def database_of(settings: Settings) -> Generator[str]:
-    """Give the DSN of the database to use for the while; whoever leaves a private cluster last stops it."""
+    """Yield the DSN of the database to use in the block; the last user of a private cluster stops it."""
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -133,7 +133,7 @@ async def require_present_schema(dsn: str) -> None:
 
 
 def require_known(revision: str | None) -> str | None:
-    """Give the revision this version brings, if it knows the one at hand.
+    """Return the revision of this version, if it knows that of the database.
 
     Raises: SchemaAhead.
     """
@@ -147,7 +147,7 @@ def require_known(revision: str | None) -> str | None:
 
 
 async def revision_of(dsn: str) -> str | None:
-    """Give the revision of a database's schema, None while it has none.
+    """Return the revision of a database's schema, None while it has none.
 
     Raises: NoDatabase.
     """
@@ -185,9 +185,9 @@ async def _run(work: Callable[[Database], Awaitable[T]], dsn: str, settings: Set
 
 @contextmanager
 def _signals_wait() -> Generator[None]:
-    """Let a signal to stop wait until what was begun is done; a second one does not wait.
+    """Delay a signal to stop until the end of the block; a second one is not delayed.
 
-    An exception in the midst of starting a process would leave the process behind, with nobody who knows of it.
+    An exception while a process is being started would leave that process running, without a reference to it.
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     heard: list[int] = []

@@ -37,9 +37,9 @@ FEEDS: Mapping[str, Callable[[Path, datetime], Feed]] = {"irve-dynamic": IrveDyn
 
 MEANING_OF = {str(code): meaning for code, meaning in MEANINGS.items()}
 
-#: By how much an import stands back where it shares its processors with the hub: nobody waits for it as drivers do.
+#: The niceness of an import that shares processors with the hub: requests have precedence.
 NICENESS = 10
-#: Without a terminal a line is told for every so many rows.
+#: Without a terminal a line is printed for every so many rows.
 ROWS_PER_LINE = 10_000
 EXAMPLE_PLACE = "Berlin"
 
@@ -98,7 +98,7 @@ def import_(
     async def work(database: Database) -> ImportReport:
         os.nice(NICENESS)
         survey = await asyncio.to_thread(register.survey)
-        # In the middle of a transaction everybody else would wait for the collector too.
+        # Before the transaction: within it, other writers would wait for garbage collection too.
         overlook_what_stays()
         path.parent.mkdir(parents=True, exist_ok=True)
         with _progress(survey.rows) as progress:

@@ -127,7 +127,7 @@ def partner_suspend(partner: str, as_json: bool) -> None:
 @click.argument("partner", metavar="PARTNER")
 @as_json_option
 def partner_resume(partner: str, as_json: bool) -> None:
-    """Let PARTNER (a name or an id) take part again, as before it was suspended.
+    """Resume PARTNER (a name or an id) as it was before it was suspended.
 
     \b
     Example:

@@ -192,7 +192,7 @@ def _welcome(url: str, empty: bool) -> None:
 
 
 def _command(name: str) -> str:
-    """Give a command of this hub as it can be pasted beside this one, with the flags that name the database."""
+    """Return a command of this hub as it can be pasted beside this one, with the flags that name the database."""
     given = given_flags()
     flags = [
         part

@@ -1,6 +1,6 @@
 """Several processes that serve on one port: started together, replaced when one dies, stopped together.
 
-They share the listening socket, so that a connection waits for whoever is free, and none is lost with a process.
+They share the listening socket, so that the next free process accepts a connection, and none is lost with a process.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import structlog
 
 from app.cli.connect import STOP_SIGNALS
 
-#: How long a worker may take to stop, once it is told to; longer than it gives to requests under way.
+#: Seconds that a worker may take to stop; longer than it gives to running requests.
 PATIENCE_S = 15.0
 #: A worker that dies sooner than this after its start is replaced only then: something is wrong with all of them.
 BREATH_S = 1.0
@@ -118,7 +118,7 @@ def _stop(workers: Sequence[BaseProcess], signals: _Signals) -> None:
 
 @contextlib.contextmanager
 def _shared_metrics() -> Generator[None]:
-    """Let the workers count in files, so that each of them can tell what all have counted."""
+    """Have the workers count in files, so that each of them can return the metrics of all."""
     with TemporaryDirectory(prefix="ochub-metrics-") as directory:
         os.environ[METRICS_DIRECTORY] = directory
         try:
