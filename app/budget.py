@@ -23,7 +23,7 @@ Subject = str | UUID
 
 
 class RateLimited(HubError):
-    """The caller has asked more than its budget holds. Units: `retry_after_s` whole seconds."""
+    """The budget of the key or address is spent. Units: `retry_after_s` whole seconds."""
 
     code = "RATE_LIMITED"
 

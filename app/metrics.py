@@ -1,4 +1,4 @@
-"""What the hub counts and times, for Prometheus; names and labels hold no partner and no secret."""
+"""The metrics of the hub, for Prometheus; names and labels hold no partner and no secret."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 REGISTRY = CollectorRegistry()
 
-#: What the workers of one `ochub serve` that live make of a gauge: their sum, the latest value, or the largest.
+#: How a gauge combines the living workers of one `ochub serve`: their sum, the latest value, or the largest.
 SUM: Literal["livesum"] = "livesum"
 LATEST: Literal["livemostrecent"] = "livemostrecent"
 LARGEST: Literal["livemax"] = "livemax"
@@ -49,12 +49,12 @@ OLDEST_WRITER = _gauge(
 
 @cache
 def answered(way: str) -> tuple[Counter, Histogram]:
-    """Give what counts and what times the answers of one way: looking them up costs more than using them."""
+    """Return the counter and the histogram of one way; cached, because the lookup costs more than their use."""
     return REQUESTS.labels(way), SECONDS.labels(way)
 
 
 def rendered() -> bytes:
-    """Give all metrics in Prometheus' text format: of this process, or of all workers of `ochub serve` together."""
+    """Return all metrics in Prometheus' text format: of this process, or of all workers of `ochub serve` together."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     together = CollectorRegistry()

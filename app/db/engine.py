@@ -38,19 +38,19 @@ WRONG_ORDER = "index returned tuples in wrong order"
 
 
 class StatementTimeout(HubError):
-    """A statement took longer than it may."""
+    """The database took longer than it may."""
 
     code = "TIMEOUT"
 
 
 class Busy(HubError):
-    """Something that must end first did not end in time."""
+    """Another upload of the same party takes longer than a minute."""
 
     code = "BUSY"
 
 
 class Overloaded(HubError):
-    """No connection was free for so long."""
+    """No database connection became free in time."""
 
     code = "OVERLOADED"
     retry_after_s = 1

@@ -40,7 +40,7 @@ MIGRATION_LOCK = 0x0C4B
 
 
 class CannotMigrate(HubError):
-    """The database lacks something only its administrator can give."""
+    """The database lacks something that only its administrator can add."""
 
     code = "CANNOT_MIGRATE"
 

@@ -8,7 +8,10 @@ from app.errors import HubError, Unauthenticated
 
 
 class BadRequest(HubError):
-    """The request is not one that this address answers. `allow`: the methods that are possible."""
+    """The request is not one that this address answers.
+
+    `allow`: the methods that are possible.
+    """
 
     code = "BAD_REQUEST"
 

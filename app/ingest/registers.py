@@ -54,7 +54,7 @@ FIRST_LOOK: Final = 5_000
 
 
 class TooManyRemovals(HubError):
-    """A file names less than half of what stands from its register; perhaps it is the wrong one."""
+    """A register's file would delete more than half of its present records."""
 
     code = "CONFIRM_REMOVALS"
 

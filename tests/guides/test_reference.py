@@ -114,6 +114,20 @@ def test_explains_every_metric_and_names_no_other() -> None:
     assert set(re.findall(r"`(ochub_[a-z_]+)`", ALL)) - {"ochub_runtime"} == known
 
 
+PATHS = sorted(
+    {
+        found
+        for text in TEXTS.values()
+        for found in re.findall(r"`((?:app|schema|tests|migrations|geo)/[\w./-]+)`", text)
+    }
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_names_files_that_exist(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
 def test_quotes_valid_documents() -> None:
     documents = re.findall(r"```graphql\n(.*?)```", ALL, re.S)
     assert len(documents) >= 8
