@@ -52,9 +52,9 @@ class Publishing:
     # ---------------------------------------------------------------- operators
 
     @strawberry.mutation(
-        description="Replaces an operator's whole list; big lists come in parts, in force at once with the last. "
-        "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
-        "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept. "
+        description="Replaces an operator's whole list; large lists come in parts, activated by the last. An empty "
+        "list is refused; one that deletes more than half of the present records needs confirmRemovals; a refused item "
+        "keeps its previous record. Until all parts are there, `accepted` counts the staged items. "
         "OCHP SetChargePointList."
     )
     async def set_charge_point_list(
@@ -93,9 +93,9 @@ class Publishing:
     # ---------------------------------------------------------------- parking spot operators
 
     @strawberry.mutation(
-        description="Replaces a PSO's whole list; big lists come in parts, in force at once with the last. "
-        "An empty list is refused; one that drops more than half of what stands needs confirmRemovals; a refused item "
-        "keeps its previous record. Of a part that waits for others, `accepted` counts the items kept."
+        description="Replaces a PSO's whole list; large lists come in parts, activated by the last. An empty list "
+        "is refused; one that deletes more than half of the present records needs confirmRemovals; a refused item "
+        "keeps its previous record. Until all parts are there, `accepted` counts the staged items."
     )
     async def set_parking_spot_list(
         self,
@@ -133,10 +133,9 @@ class Publishing:
     # ---------------------------------------------------------------- live status
 
     @strawberry.mutation(
-        description="Says what happens now. For operators: their EVSEs, and spots that these link; for parking spot "
-        "operators: their spots, where their word wins over an operator's until it runs out, whatever the `at` of "
-        "either. Else what is older than what the hub knows, says the same again or only lasts longer is `unchanged`. "
-        "OCHP UpdateStatus."
+        description="Publishes the present status. Operators: of their EVSEs, and of spots that these link; PSOs: of "
+        "their spots, where it replaces an operator's until it expires, whatever the `at` of either. "
+        "An older status, a repetition, and one that is only valid longer are `unchanged`. OCHP UpdateStatus."
     )
     async def update_status(
         self,
@@ -168,7 +167,7 @@ async def _published(info: Info, upload: Callable[..., Awaitable[Report]], *argu
 
 
 def _operator(info: Info) -> Owner:
-    """Give the operator that is acting. Raises: Unauthenticated, Forbidden."""
+    """Return the acting operator. Raises: Unauthenticated, Forbidden."""
     caller: Caller = acting(info.context.caller)
     if caller.role is not Role.EVSE_OPERATOR or caller.party_id is None:
         raise Forbidden(f"charge points are published by EVSE operators; this key acts as {caller.role}")
@@ -176,7 +175,7 @@ def _operator(info: Info) -> Owner:
 
 
 def _parking_operator(info: Info) -> Owner:
-    """Give the parking spot operator that is acting. Raises: Unauthenticated, Forbidden."""
+    """Return the acting parking spot operator. Raises: Unauthenticated, Forbidden."""
     caller: Caller = acting(info.context.caller)
     if caller.role is not Role.PSO or caller.party_id is None:
         raise Forbidden(f"parking spots are published by parking spot operators; this key acts as {caller.role}")
@@ -184,7 +183,7 @@ def _parking_operator(info: Info) -> Owner:
 
 
 def _status_sender(info: Info) -> tuple[Caller, Owner]:
-    """Give who is acting, an operator or a parking spot operator. Raises: Unauthenticated, Forbidden."""
+    """Return the acting operator or parking spot operator. Raises: Unauthenticated, Forbidden."""
     caller: Caller = acting(info.context.caller)
     if caller.role not in (Role.EVSE_OPERATOR, Role.PSO) or caller.party_id is None:
         message = "live status is sent by EVSE operators and parking spot operators"

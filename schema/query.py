@@ -26,19 +26,23 @@ Matching = Annotated[EvseFilter | None, strawberry.argument(name="filter", descr
 Kinds = Annotated[
     list[ChangeKind] | None,
     strawberry.argument(
-        description="What to hear of; absent: everything, with a filter everything about EVSEs. The filter is about "
-        "EVSEs, spots are chosen by the area alone."
+        description="Kinds of changes; absent: all, with a filter those of EVSEs. The filter selects EVSEs; parking "
+        "spots are selected by the area alone."
     ),
 ]
 
 
-@strawberry.type(description="What can be read. Everybody sees what a contract in force, or openness, lets them see.")
+@strawberry.type(
+    description="Queries. A caller sees open operators, its own data, and what a contract in force lets it see."
+)
 class Query:
-    @root(requests.me, "Who is asking: role, party id, contracts in force. Null when anonymous.")
+    @root(requests.me, "The caller: role, party id, contracts in force. Null without a key.")
     async def me(self, info: Info) -> Caller | None:
         return await answer(info)
 
-    @root(requests.one_evse, "One EVSE. Null when it is not there or not yours to see; the two are never told apart.")
+    @root(
+        requests.one_evse, "One EVSE. Null when it does not exist or is not visible to you; both have the same answer."
+    )
     async def evse(
         self,
         info: Info,
@@ -52,7 +56,7 @@ class Query:
     ) -> EvseConnection:
         return await answer(info)
 
-    @root(requests.one_location, "One location. Null when it is not there or not yours to see.")
+    @root(requests.one_location, "One location. Null when it does not exist or is not visible to you.")
     async def location(
         self,
         info: Info,
@@ -78,7 +82,7 @@ class Query:
     ) -> LocationConnection:
         return await answer(info)
 
-    @root(requests.one_parking_spot, "One parking spot. Null when it is not there or not yours to see.")
+    @root(requests.one_parking_spot, "One parking spot. Null when it does not exist or is not visible to you.")
     async def parking_spot(
         self,
         info: Info,
@@ -101,9 +105,9 @@ class Query:
         return await answer(info)
 
     @strawberry.field(
-        description="What changed, page by page: since a cursor, since an instant, or from now on. Everything you may "
-        "see, newest state of each kind and id; what left your sight, the area or the filter comes as REMOVED. A page "
-        "without changes and with `hasMore` only says where to go on. OCHP lastUpdate."
+        description="Changes, page by page: since a cursor, since an instant, or from now on, with the newest state of "
+        "each kind and id. What you may not see any more, or what left the area or the filter, is REMOVED. A page with "
+        "`hasMore` may be empty: continue with its cursor. OCHP lastUpdate."
     )
     async def changes(
         self,
@@ -124,7 +128,7 @@ class Query:
     ) -> ChangePage:
         return await answer_changes(info)
 
-    @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; null for others.")
+    @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; else null.")
     async def partner(
         self, info: Info, partner_id: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its id.")]
     ) -> Partner | None:
@@ -148,7 +152,7 @@ class Query:
 
     @root(
         requests.audit_entries,
-        "Who changed what, oldest first: the administrator sees all, a partner what concerns it.",
+        "Changes of partners, keys and contracts, oldest first: the administrator sees all, a partner its own.",
     )
     async def audit_log(
         self,

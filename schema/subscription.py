@@ -1,4 +1,4 @@
-"""The subscription root, and what feeds it: the process's fan-out. Transports bring the outlets."""
+"""The subscription root and its source, the fan-out of the process. Transports provide the sinks."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
@@ -22,11 +22,11 @@ from schema.scalars import Cursor
 from schema.types.change import ChangePage
 
 
-@strawberry.type(description="What is told as it happens: over graphql-transport-ws, or server-sent events.")
+@strawberry.type(description="Subscriptions: over graphql-transport-ws, or server-sent events.")
 class Subscription:
     @strawberry.subscription(
-        description="Pages of changes. The first one that says `hasMore: false` brings you up to date; what changes "
-        "from then on comes as it happens, what happens within 50 ms on one page. Who takes pages too slowly is told "
+        description="Pages of changes. The first one with `hasMore: false` completes the present state; later changes "
+        "are delivered as they happen, those within 50 ms on one page. A client that takes pages too slowly gets "
         "RESYNC. `availableNow` means the combined status alone; `usableAt` is refused."
     )
     async def changes(
@@ -37,10 +37,10 @@ class Subscription:
         kinds: Kinds = None,
         cursor: Annotated[
             Cursor | None,
-            strawberry.argument(description="Go on from there, without loss, or fail with CURSOR_EXPIRED."),
+            strawberry.argument(description="Continue from there, without loss, or fail with CURSOR_EXPIRED."),
         ] = None,
         initial: Annotated[
-            bool, strawberry.argument(description="Begin with what is there now, all of it. Not with cursor.")
+            bool, strawberry.argument(description="Begin with the whole present state. Not with cursor.")
         ] = False,
     ) -> AsyncGenerator[ChangePage, None]:
         raise BadInput("subscriptions are not answered at once", "open a WebSocket, or take text/event-stream")
@@ -82,5 +82,5 @@ class ChangeSource:
 
 
 def shown(error: Exception) -> dict[str, Any]:
-    """Give an error as a subscriber is shown it."""
+    """Return an error as subscribers see it."""
     return formatted(GraphQLError(str(error), original_error=error))

@@ -9,14 +9,14 @@ from schema.types.common import ChangeAction, ChangeKind
 
 
 @strawberry.type(
-    description="One thing that changed, as it is now. What enters your sight, the area or the filter is told in one "
-    "of the kinds asked for, what leaves it in all of them. OCHP update lists, OCPI PUT and PATCH."
+    description="One changed entity, in its newest state. One that becomes visible, or enters the area or the filter, "
+    "comes in one of the kinds asked for, one that leaves in all of them. OCHP update lists, OCPI PUT and PATCH."
 )
 class Change:
-    kind: ChangeKind = page_leaf("kind", "What changed of it.")
+    kind: ChangeKind = page_leaf("kind", "Which part of it changed.")
     action: ChangeAction = page_leaf("action", "Whether it is there.")
-    id: strawberry.ID = page_leaf("id", "EVSE-ID or Parking-ID, separated form. Keep what you hold by this id.")
-    at: DateTime = page_leaf("at", "When the hub wrote the change down.")
+    id: strawberry.ID = page_leaf("id", "EVSE-ID or Parking-ID, separated form. Store entities by this id.")
+    at: DateTime = page_leaf("at", "When the hub logged the change.")
     evse: Evse | None = page_leaf("evse", "The EVSE as it is now; null when it was removed and for other kinds.")
     parking_spot: ParkingSpot | None = page_leaf(
         "parkingSpot", "The parking spot as it is now; null when it was removed and for other kinds."
@@ -25,10 +25,8 @@ class Change:
 
 @strawberry.type(description="Changes in the order in which they happened, the newest of each kind and id.")
 class ChangePage:
-    cursor: Cursor = page_leaf(
-        "cursor", "Where to go on: everything up to there is told by this page and those before."
-    )
-    has_more: bool = page_leaf("hasMore", "There is more already: ask on, or wait for the next page of the stream.")
+    cursor: Cursor = page_leaf("cursor", "Where to continue: this page and those before have everything up to there.")
+    has_more: bool = page_leaf("hasMore", "More is waiting: request the next page, or receive it from the stream.")
     changes: list[Change] = page_leaf(
         "changes", "What changed. May be empty: a stream that has nothing to tell renews its cursor every ten minutes."
     )

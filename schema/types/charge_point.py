@@ -132,12 +132,12 @@ def static_status(status: str | None) -> str:
 
 
 def its_operator() -> Any:
-    """Read the operator: whoever sees a row of it sees who it is."""
-    return to_one(operator, "Who runs it.", ("operator_no",), ("no",), visible_with_parent=True)
+    """Read the operator: a caller who sees one of its rows sees its name."""
+    return to_one(operator, "The operator of it.", ("operator_no",), ("no",), visible_with_parent=True)
 
 
 @strawberry.type(
-    description="Who runs EVSEs. OCHP operator (first five characters of an EVSE-ID), OCPI operator (BusinessDetails)."
+    description="A party that runs EVSEs. OCHP operator (first five characters of an EVSE-ID), OCPI BusinessDetails."
 )
 class Operator:
     party_id: PartyId = column(description="Country and operator id.")
@@ -168,7 +168,7 @@ class Ratings:
 
 
 @strawberry.type(
-    description="A spot that cars park on while they charge, in the words of its PSO. One that no PSO published yet is "
+    description="A spot that cars park on while they charge, as its PSO publishes it. One without such data is "
     "known by the EVSEs that link it. OCHP parkingSpot."
 )
 class ParkingSpot:
@@ -177,7 +177,8 @@ class ParkingSpot:
     ttl: DateTime | None = spot_ttl()
     updated_at: DateTime | None = spot_updated_at()
     restrictions: list[Restriction] = column(
-        shape=RESTRICTIONS, description="Who may park on it; empty: nobody said. See also the EVSE's own record."
+        shape=RESTRICTIONS,
+        description="Which vehicles may park on it; empty: not stated. See also the record of the EVSE.",
     )
     floor_level: str | None = column(description="Floor, e.g. -1.")
     number: str | None = column(description="Number painted on it.")

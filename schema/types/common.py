@@ -68,8 +68,8 @@ vocabulary(
 )
 vocabulary(
     ChangeAction,
-    "UPSERTED: it is there, as the change shows it. REMOVED: it is not, or not any more in your sight, the area or the "
-    "filter; to remove what you do not hold means nothing.",
+    "UPSERTED: it exists, as the change shows it. REMOVED: it does not, or is no longer visible, in the area or in the "
+    "filter; it may be one that you do not hold.",
 )
 vocabulary(ResultCode, "OCHP's result codes, spelt in capitals.")
 

@@ -32,17 +32,17 @@ vocabulary(
 )
 
 
-@strawberry.type(description="What is said of an EVSE now. OCHP live status; OCPI EVSE status, which has no ttl.")
+@strawberry.type(description="The present status of an EVSE. OCHP live status; OCPI EVSE status, which has no ttl.")
 class LiveStatus:
-    major: MajorStatus = column(description="Whether it can be used; UNKNOWN when nobody said or the ttl has passed.")
-    minor: MinorStatus | None = column(description="Why, or what comes next; null: not said.")
+    major: MajorStatus = column(
+        description="Whether it can be used; UNKNOWN without a status, or when the ttl has passed."
+    )
+    minor: MinorStatus | None = column(description="The cause, or what comes next; null: not sent.")
     ttl: DateTime | None = column(
-        description="Until when this holds: from then on the status is UNKNOWN, and a change says so. Null: the sender "
-        "gave none, and the hub takes it for out of date after a day."
+        description="Until when this is valid: from then on the status is UNKNOWN, and a change is published. Null: "
+        "the sender gave none, and the status expires after a day."
     )
-    updated_at: DateTime | None = column(
-        description="When the hub last saw a change of the operator's word, or the word ran out; null: none came."
-    )
+    updated_at: DateTime | None = column(description="When the status last changed or expired; null: there was none.")
 
 
 @strawberry.type(description="A change of state in the past.")
@@ -75,10 +75,10 @@ class Availability:
     blocked: int = column(description="Not available: the spot is taken by something that does not charge.")
     reserved: int = column(description="Not available: reserved.")
     out_of_order: int = column("outOfOrder", description="Not available: out of order.")
-    not_available: int = column("notAvailable", description="Not available, without a word why.")
-    unknown: int = column(description="Nobody said, or the word ran out.")
+    not_available: int = column("notAvailable", description="Not available, without a cause.")
+    unknown: int = column(description="No status, or an expired one.")
     updated_at: DateTime | None = column(
-        "updatedAt", description="The newest of their updatedAt; null: nothing was said."
+        "updatedAt", description="The newest of their updatedAt; null: there was no status."
     )
     by_connector: list[ConnectorAvailability] = documents(
         "byConnector", "Counted for each connector standard and maximum power; an EVSE counts once for each it has."
@@ -87,14 +87,14 @@ class Availability:
 
 def availability_of_location() -> Any:
     evses = ToMany(evse, ROW, of_location, ("evse_id",), visible_with_parent=True)
-    return counted(evses, COUNTED_COLUMNS, availability, "Its EVSEs, counted by what can be done with them now.")
+    return counted(evses, COUNTED_COLUMNS, availability, "Its EVSEs, counted by their present state.")
 
 
 # ---------------------------------------------------------------- parking spots
 
 
 def newest(updated_at: Any, status_updated_at: Any) -> Any:
-    """Give the later of two instants of which either may be null."""
+    """Return the later of two instants of which either may be null."""
     known = [each for each in (updated_at, status_updated_at) if each is not None]
     return max(known, default=None)
 
@@ -102,14 +102,14 @@ def newest(updated_at: Any, status_updated_at: Any) -> Any:
 def spot_status() -> Any:
     return column(
         Via(TO_SPOT_STATUS, "status"),
-        description="AVAILABLE: free; NOT_AVAILABLE: taken; UNKNOWN: nobody said, or the ttl has passed.",
+        description="AVAILABLE: free; NOT_AVAILABLE: taken; UNKNOWN: no status, or its ttl has passed.",
     )
 
 
 def spot_ttl() -> Any:
     return column(
         Via(TO_SPOT_STATUS, "ttl"),
-        description="Until when the status holds; null: the sender gave none, and it is out of date after a day.",
+        description="Until when the status holds; null: the sender gave none, and it expires after a day.",
     )
 
 
@@ -119,7 +119,7 @@ def spot_updated_at() -> Any:
         Via(TO_SPOT_STATUS, "status_updated_at"),
         shape=newest,
         sees_null=True,
-        description="When the hub last saw a change of its record or its status; null: nobody said anything of it yet.",
+        description="When its record or its status last changed; null: it has neither yet.",
     )
 
 

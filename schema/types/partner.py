@@ -12,7 +12,7 @@ from schema.field import column, to_many, to_one
 from schema.scalars import DateTime, PartyId
 from schema.types.common import ContractStatus, Role
 
-#: A role together with the name of who holds it: what the sides of a contract may know of each other.
+#: A role together with the name of its partner: what the sides of a contract may know of each other.
 contract_party = (
     select(partner_role.c.id, partner_role.c.partner_id, partner.c.name, partner_role.c.role, partner_role.c.party_id)
     .join_from(partner_role, partner)
@@ -113,7 +113,7 @@ class Contract:
 
 
 def _in_force(row: FromClause, role_id: Value) -> ColumnElement[bool]:
-    """Say of a contract what the view `contract_in_force` says, by which visibility is decided."""
+    """Return the condition of the view `contract_in_force`, by which visibility is decided, for a contract."""
     c = row.c
     sides = partner.alias()
     resting = select(sides.c.id).where(
@@ -128,7 +128,7 @@ def _in_force(row: FromClause, role_id: Value) -> ColumnElement[bool]:
     )
 
 
-@strawberry.type(description="Who is asking: one partner in one of its roles.")
+@strawberry.type(description="The caller: one partner in one of its roles.")
 class Caller:
     role: Role = column(description="The role of the key.")
     party_id: PartyId | None = column(description="The id in this role; null for NSP and ADMINISTRATOR.")

@@ -10,7 +10,7 @@ from schema.types.common import ResultCode
 
 
 @strawberry.type(
-    description="How an upload went, in OCHP's words. It speaks of the content only; see `refused` for each item."
+    description="The result of an upload, with OCHP's codes. It is about the content only; see `refused` for each item."
 )
 class Result:
     code: ResultCode = strawberry.field(description="OK: everything; PARTLY: some; else why nothing went in.")

@@ -31,7 +31,7 @@ class EvseStatusInput:
 @strawberry.input(description="Occupancy of a parking spot. OCHP parkingStatus.")
 class ParkingStatusInput:
     parking_id: ParkingId = required("One of your spots or, for operators, one that your EVSEs link; in any spelling.")
-    status: MajorStatus = required("NOT_AVAILABLE: somebody stands there.")
+    status: MajorStatus = required("NOT_AVAILABLE: the spot is occupied.")
     ttl: DateTime | None = option("The instant from which on the status is UNKNOWN, as for EVSEs.")
     at: DateTime | None = option(
         "Since when it is so, by your clock, as for EVSEs; not compared between operators and parking spot operators."
