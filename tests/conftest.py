@@ -54,7 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _is_generated(item: pytest.Item) -> bool:
-    """Return whether a test goes on for longer at full length."""
+    """Return whether a test goes on for longer at full length, or runs there only."""
+    if item.get_closest_marker("timed"):
+        return True
     return hasattr(getattr(item, "function", None), "hypothesis") or hasattr(getattr(item, "module", None), "rounds")
 
 
@@ -75,8 +77,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.option.full_length:
-        items[:] = [item for item in items if _is_generated(item)]
+    full = config.option.full_length
+    items[:] = [item for item in items if (_is_generated(item) if full else not item.get_closest_marker("timed"))]
     if not REAL_DATA.is_dir():
         for item in items:
             if item.get_closest_marker("realdata"):
@@ -94,10 +96,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [report for report in terminalreporter.getreports("skipped") if "realdata" in report.keywords]
     if skipped:
         terminalreporter.write_line(f"{len(skipped)} tests on real data not run: ../shared/data is not there")
+    _print_slowest_files(terminalreporter)
+
+
+def _print_slowest_files(terminalreporter: pytest.TerminalReporter) -> None:
     files = defaultdict[str, float](float)
     for report in [each for reports in terminalreporter.stats.values() for each in reports]:
         if isinstance(report, pytest.TestReport):
             files[report.nodeid.partition("::")[0]] += report.duration
+    if len(files) < 2:
+        return
     terminalreporter.section("slowest files")
     for name, seconds in sorted(files.items(), key=lambda each: -each[1])[:SHOWN_FILES]:
         terminalreporter.write_line(f"{seconds:8.1f}s {name}")

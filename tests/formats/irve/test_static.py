@@ -642,6 +642,7 @@ def test_lets_the_evses_of_every_real_location_agree(real_run: RealRun) -> None:
     assert len(places) > 20_000
 
 
+@pytest.mark.timed
 @pytest.mark.realdata
 def test_reads_the_real_file_twice_in_less_than_20_seconds_of_one_core(real_run: RealRun) -> None:
     assert real_run.cpu_s < 20
