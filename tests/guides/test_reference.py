@@ -128,6 +128,21 @@ def test_names_files_that_exist(path: str) -> None:
     assert (ROOT / path).exists()
 
 
+def test_names_the_files_that_a_stored_field_touches() -> None:
+    [entry] = [
+        each
+        for each in TEXTS[f"{GUIDES}/architecture.md"].split("\n- ")
+        if each.startswith("**A stored field of an EVSE**")
+    ]
+    named = set(re.findall(r"`([\w./]+/[\w.]+)`", entry))
+    files = (path for package in ("app", "schema", "migrations") for path in (ROOT / package).rglob("*"))
+    code = (path for path in files if path.suffix in (".py", ".sql") and "demo" not in path.name)
+    touched = {
+        path.relative_to(ROOT).as_posix() for path in code if "max_reservation_minutes" in path.read_text("utf-8")
+    }
+    assert touched == named
+
+
 def test_quotes_valid_documents() -> None:
     documents = re.findall(r"```graphql\n(.*?)```", ALL, re.S)
     assert len(documents) >= 8
