@@ -22,7 +22,8 @@ def _gauge(
     return Gauge(name, meaning, labels, registry=REGISTRY, multiprocess_mode=mode)
 
 
-#: `way`: compiled (the thin route), executed (Strawberry), subscribed, refused (never executed).
+#: `way`: compiled (the thin route), executed (Strawberry), subscribed, refused (never executed), abandoned (cancelled
+#: because the client left).
 REQUESTS = Counter(
     "ochub_graphql_requests", "GraphQL requests by the way they were answered.", ["way"], registry=REGISTRY
 )

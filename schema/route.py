@@ -37,7 +37,7 @@ class GraphQLRoute:
         self.admission = endpoint.admission
         self.streams = streams
         self.gzip_from_bytes = endpoint.settings.gzip_from_bytes
-        self.methods = "GET, POST" if endpoint.development else "POST"
+        self.methods = ("GET", "POST") if endpoint.development else ("POST",)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])

@@ -12,7 +12,7 @@ import pytest
 from app.http.uvicorn_limits import MAXIMUM_HEAD_BYTES, MAXIMUM_WAITING
 from tests.hub import JSON, Hub, locked, serve
 from tests.schema.graphql_values import CORE, whole_selection
-from tests.test_door import HELLO, code_of
+from tests.schema.test_endpoint import HELLO, code_of
 from tests.world import World
 
 SOON_S = 0.3

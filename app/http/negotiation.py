@@ -39,10 +39,11 @@ def accepts_gzip(headers: Headers) -> bool:
     return media_ranges(text_of(headers, b"accept-encoding")).get("gzip", 0) > 0
 
 
-def check_method(method: str, possible: str) -> None:
-    """Raise BadRequest unless the method is one of `possible`, separated by commas."""
-    if method not in possible.split(", "):
-        raise BadRequest(f"{method} is not possible here; possible: {possible}", status=405, allow=possible)
+def check_method(method: str, possible: tuple[str, ...]) -> None:
+    """Raise BadRequest unless the method is possible."""
+    if method not in possible:
+        allow = ", ".join(possible)
+        raise BadRequest(f"{method} is not possible here; possible: {allow}", status=405, allow=allow)
 
 
 def check_body_type(headers: Headers, possible: str = JSON) -> None:

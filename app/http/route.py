@@ -37,12 +37,12 @@ Respond = Callable[[Scope, Admitted], Awaitable[Answer]]
 class Route:
     """One endpoint. `respond` only reads: it is cancelled when the client leaves, or after `timeout_s`.
 
-    `methods`: separated by commas. `body_type`: the media type of its bodies. `refuse`: how errors look.
+    `body_type`: the media type of its bodies. `refuse`: how errors look.
     """
 
     admission: Admission
     respond: Respond
-    methods: str = "POST"
+    methods: tuple[str, ...] = ("POST",)
     body_type: str = JSON
     timeout_s: float = 5.0
     refuse: Callable[[Exception], Answer] | None = None

@@ -18,9 +18,11 @@ import pytest
 from graphql.execution.values import VariableValues
 
 from app.db.cluster import Cluster
+from app.db.engine import Database
 from app.http import disconnects
 from app.http.disconnects import SCOPE_KEY, Client, ClientLeft, WhileConnected
 from app.live.outlet import Outlet
+from app.read import frequencies
 from schema.documents import Operation
 from schema.root_fields import Context
 from tests.hub import Hub, locked, scratch_database, serve
@@ -250,3 +252,27 @@ async def test_leaves_a_cancellation_by_another_alone() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_reads_frequencies_again_after_a_request_that_was_cancelled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: Database) -> None:
+        await asyncio.Event().wait()
+
+    read = frequencies.read_frequencies
+    monkeypatch.setattr(frequencies, "read_frequencies", never)
+    task = asyncio.create_task(frequencies._frequencies(database))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    seen: list[Database] = []
+
+    async def noting(database: Database) -> frequencies.Frequencies | None:
+        seen.append(database)
+        return await read(database)
+
+    monkeypatch.setattr(frequencies, "read_frequencies", noting)
+    await frequencies._frequencies(database)
+    assert seen == [database]

@@ -1,4 +1,4 @@
-"""The door: bad requests are refused at once, in words, and keep nobody else waiting."""
+"""The endpoint: bad requests are refused at once, in words, and delay no other request."""
 
 import asyncio
 import gc
