@@ -74,8 +74,9 @@ class Budget:
     def take(self, subject: Subject, rate: Rate, amount: float) -> Standing:
         """Take tokens. A request may cost more than a full bucket, which then owes. Raises: RateLimited."""
         now = self.clock()
-        bucket = self._buckets.get(subject)
-        if bucket is None:
+        try:
+            bucket = self._buckets[subject]  # half the time of `get`
+        except KeyError:
             bucket = self._buckets[subject] = _Bucket(rate.burst, now)
         bucket.tokens = min(rate.burst, bucket.tokens + rate.per_s * (now - bucket.at))
         bucket.at = now

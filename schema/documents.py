@@ -157,9 +157,11 @@ class Operation:
 
     def _selected(self, schema: GraphQLSchema, variables: VariableValues) -> tuple[CompiledField, ...] | None:
         values = tuple(variables.coerced.get(name) for name in self.switches)
-        if values not in self._compiled:
-            self._compiled[values] = _compile(schema, self, variables)
-        return self._compiled[values]
+        try:
+            return self._compiled[values]
+        except KeyError:
+            compiled = self._compiled[values] = _compile(schema, self, variables)
+            return compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,10 @@ class Documents:
 
     def known(self, text: str) -> Document | None:
         """Return a cached document."""
-        return self._cache.get(text)
+        try:
+            return self._cache[text]  # half the time of `get`
+        except KeyError:
+            return None
 
     def keep(self, text: str, document: Document) -> None:
         """Cache a document unless it is long; the least recently used ones are evicted."""
