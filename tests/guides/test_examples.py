@@ -182,6 +182,7 @@ def test_tries_every_command_of_the_readme() -> None:
 
 
 @with_curl
+@pytest.mark.process
 def test_answers_the_first_query(reader: Reader) -> None:
     publish(reader)
     answer = json.loads(run(pasted(reader, "endCursor")))
@@ -192,6 +193,7 @@ def test_answers_the_first_query(reader: Reader) -> None:
 
 
 @with_curl
+@pytest.mark.process
 def test_delivers_the_first_stream(reader: Reader) -> None:
     publish(reader)
     command = pasted(reader, "subscription").replace("curl -N", "exec curl -sN", 1)
@@ -210,6 +212,7 @@ def test_delivers_the_first_stream(reader: Reader) -> None:
 
 
 @with_curl
+@pytest.mark.process
 def test_accepts_the_first_upload(reader: Reader) -> None:
     command = pasted(reader, "mutation").replace("Bearer ochub_...", reader.operator["Authorization"])
     for expected in ((1, 0), (0, 1)):
@@ -220,6 +223,7 @@ def test_accepts_the_first_upload(reader: Reader) -> None:
     assert reader.hub.ask(removing, headers=reader.operator)["removeChargePoints"]["removed"] == 1
 
 
+@pytest.mark.process
 def test_sets_partners_up_on_the_command_line(cluster: Cluster, template: str) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", ALL, re.S)
     [block] = [each for each in blocks if "partner add" in each and "contract add" in each]
