@@ -23,7 +23,10 @@ Subject = str | UUID
 
 
 class RateLimited(HubError):
-    """The budget of the key or address is spent. Units: `retry_after_s` whole seconds."""
+    """The budget of the key or address is spent.
+
+    Units: `retry_after_s` whole seconds.
+    """
 
     code = "RATE_LIMITED"
 

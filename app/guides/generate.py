@@ -35,11 +35,14 @@ OTHER_CODES: Final = {
     "SERVER": "The hub failed to answer; the message has the id under which its log has the cause.",
 }
 
-#: What a client does about an error; a code without an entry explains itself.
+#: What a client does about an error.
 ADVICE: Final = {
     "AMBIGUOUS": "Use the id or the party id.",
     "BAD_AREA": "The message has the bounds.",
     "BAD_CURSOR": "Read the list from its first page.",
+    "BAD_FILTER": "The message has the possible values.",
+    "BAD_INPUT": "The message has the possible values.",
+    "BAD_PAGE_SIZE": "The message has the bounds.",
     "BAD_REQUEST": "Correct the request; the HTTP status says which part.",
     "BUSY": "Repeat the request.",
     "CONFIRM_REMOVALS": "If the list is right, repeat it with `confirmRemovals: true` (`--confirm-removals`).",
@@ -49,10 +52,13 @@ ADVICE: Final = {
     "FORBIDDEN": "Use a key of another role.",
     "GRAPHQL_PARSE_FAILED": "Correct the document.",
     "GRAPHQL_VALIDATION_FAILED": "Correct the document.",
+    "INVALID_ID": "The message has the expected form.",
     "LIST_INCOMPLETE": "Send the missing parts, which the message names.",
     "LIST_TOO_LARGE": "Finish or abandon the lists that you began.",
+    "NOT_FOUND": "Check the id, and your contracts.",
     "NOT_POSSIBLE": "The message lists the possible transitions.",
     "OVERLOADED": "Repeat it after `retryAfterS` seconds.",
+    "PARTY_ID_TAKEN": "Check the party id.",
     "RATE_LIMITED": "Wait `retryAfterS` seconds; see [Budgets](limits.md#budgets).",
     "RESYNC": "Subscribe again with `extensions.cursor`.",
     "SERVER": "Report the id.",
@@ -62,6 +68,7 @@ ADVICE: Final = {
     "TOO_MANY_OPEN": "Close some first.",
     "TOO_MANY_SUBSCRIPTIONS": "Try again later.",
     "UNAUTHENTICATED": "Send a valid key.",
+    "UNKNOWN_OPERATION": "Name one of them.",
 }
 
 SETTING_GROUPS: Final[dict[str, Sequence[str]]] = {
