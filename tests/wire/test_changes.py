@@ -1,18 +1,15 @@
 """The hub's own subscription reaches clients over both transports, and goes on from a cursor."""
 
-from asyncio import new_event_loop
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from app.db.cluster import Cluster
-from tests.hub import Hub, scratch_database, serve
+from tests.hub import Hub, serve
 from tests.wire.talk import events, parsed, talk
-from tests.world import World, make_world
+from tests.world import World
 
 CHANGES = """
 subscription ($cursor: Cursor, $initial: Boolean! = false) {
@@ -27,12 +24,10 @@ number = count()
 
 
 @pytest.fixture(scope="module")
-def own(cluster: Cluster, template: str) -> Iterator[tuple[Hub, World]]:
+def own(own_world: World) -> Iterator[tuple[Hub, World]]:
     """A hub whose world the tests of this file change."""
-    with scratch_database(cluster.dsn, template, f"changes_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
-        world = loop.run_until_complete(make_world(dsn))
-        with serve(dsn) as hub:
-            yield hub, world
+    with serve(own_world.dsn) as hub:
+        yield hub, own_world
 
 
 def publish(hub: Hub, world: World) -> str:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.hub import Hub
+from tests.length import rounds
 from tests.wire.talk import Talk, talk
 from tests.world import World
 
@@ -144,7 +145,9 @@ def silent(capfd: pytest.CaptureFixture[str]) -> Callable[[], bool]:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=rounds(40, full=150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(messages=st.lists(MESSAGES, max_size=15), opens=st.booleans())
 def test_answers_or_closes_as_the_protocol_has_it(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,6 @@ from app.auth import STILL_GOOD
 from app.db import engine
 from app.db.cluster import Cluster
 from app.db.engine import Database
-from app.http.uvicorn_limits import GRACE_S
 from app.settings import Settings
 from app.vocabulary import Role
 from tests.exchange.world import enrol
@@ -204,9 +202,7 @@ async def test_ends_open_sockets_and_streams_with_their_key(database_url: str, d
         stranger.init()
         assert client.hear()["type"] == "next"
         await execute(database_url, ENDS[end])
-        began = time.monotonic()
         assert client.end()[0] == 4403
-        assert time.monotonic() - began < 5 * WITHIN_S
         *_, (_, last), complete = parsed(response)
         assert last["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert complete == ("complete", None)
@@ -285,11 +281,9 @@ def test_ends_everything_when_it_stops_so_that_clients_come_back(world: World) -
         assert client.hear()["type"] == "next"
         heard = parsed(response)
         assert next(heard)[0] == ":"
-        began = time.monotonic()
         hub.server.should_exit = True
         assert client.end()[0] == 1012
         assert idle.end()[0] == 1012
         # Cut off, not complete: a client takes that for a broken line.
         assert {name for name, _ in heard} <= {":", "next"}
         hub.until(lambda: not hub.loop.is_running())
-        assert time.monotonic() - began < 5 * GRACE_S

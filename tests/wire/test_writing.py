@@ -87,7 +87,7 @@ def test_would_make_more_if_it_did_not_look_whether_there_is_room(world: World, 
 def test_cuts_off_who_does_not_read(world: World, subscribe: Subscribe, trickles: bool) -> None:
     counter = Counter()
     with (
-        serve(world.dsn, api={"schema": COUNTING, "source": counter}, send_timeout_s=1.0) as hub,
+        serve(world.dsn, api={"schema": COUNTING, "source": counter}, send_timeout_s=0.3) as hub,
         talk(hub) as other,
         connection(hub) as plug,
     ):
