@@ -98,7 +98,7 @@ async def _is_complete(database: Database, standing: Mapping[str, Partner]) -> b
 async def _require_ours(database: Database, standing: Mapping[str, Partner]) -> None:
     ours = [role.party_id for role in ROLES.values() if role.role is Role.EVSE_OPERATOR]
     foreign = await database.fetch(
-        "select 1 from evse join operator using (list_no) where party_id <> all($1) limit 1", ours
+        "select 1 from evse join operator on operator.no = operator_no where party_id <> all($1) limit 1", ours
     )
     strangers = [
         name
@@ -148,4 +148,4 @@ def _ids(partners: Iterable[Partner]) -> Mapping[str, UUID]:
 
 
 async def _count(database: Database) -> int:
-    return (await database.fetch("select count(*) from evse join operator using (list_no)"))[0][0]
+    return (await database.fetch("select count(*) from evse"))[0][0]

@@ -36,7 +36,7 @@ class Speaker:
 
 _EVSES: Final = """
 select partner_id, role_id, operator.party_id, array_agg(evse_id order by evse_id) from evse
-join operator using (list_no) join partner_role on partner_role.id = role_id
+join operator on operator.no = operator_no join partner_role on partner_role.id = role_id
 where operator.party_id = any($1) group by 1, 2, 3 order by 3
 """
 _SPOTS: Final = """

@@ -17,8 +17,8 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     bindparam,
-    case,
     false,
     func,
     or_,
@@ -39,7 +39,6 @@ from app.db.tables import (
     evse_parking_spot,
     evse_status,
     installed_sql,
-    list_out_of_force,
     list_part,
     listed_evse,
     listed_parking_spot,
@@ -48,15 +47,14 @@ from app.db.tables import (
     log_state,
     operator,
     operator_sight,
+    parking_place,
     parking_sight,
     parking_spot,
-    parking_spot_version,
     parking_status,
     partner,
     partner_role,
     refusal,
     sight_due,
-    spot_list,
     status_expiry,
     status_history,
     upload_list,
@@ -78,9 +76,6 @@ class NoVisibilityRule(Exception):
 
 
 Rule = Callable[[FromClause, Sight], ColumnElement[bool]]
-
-#: The column that says whose word a spot's position is.
-VEILED_BY = "located_by"
 
 ROLE_ID = bindparam("caller_role_id", type_=Integer)
 PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
@@ -112,42 +107,19 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 
 def visible_of_many(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Give the same predicate for who looks at many rows.
+    """Return the same predicate for statements that look at many rows.
 
-    Lists are looked up in a hash: that takes longer to make than an array, but then a row costs the same however many
-    there are. Raises: NoVisibilityRule.
+    Operators are looked up in a hash: that takes longer to make than an array, but then a row costs the same however
+    many there are. Raises: NoVisibilityRule.
     """
-    if RULES.get(table_name(table)) is _by_list:
-        return _mostly(table.c.list_no.in_(_lists_seen(sight)))
+    if RULES.get(table_name(table)) is _by_operator:
+        return true() if sight is Sight.ADMINISTRATOR else _mostly(table.c.operator_no.in_(_numbers_seen(sight)))
     return visible(table, sight)
 
 
 def seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Say of which operators a caller sees rows, for the indexes: where these are few, they lead to the rows."""
-    return _is_of_lists_seen(table, sight)
-
-
-def is_veiled(table: FromClause, name: str) -> bool:
-    """Say whether not everybody who sees a row of a table sees what stands in this column."""
-    return table_name(table) == parking_spot.name and name in ("longitude", "latitude")
-
-
-def unveiled(row: FromClause, name: str, sight: Sight) -> ColumnElement[Any]:
-    """Give such a column as the caller sees it. The row brings VEILED_BY besides."""
-    return row.c[name] if sight is Sight.ADMINISTRATOR else case((_knows_place(row, sight), row.c[name]))
-
-
-def located(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Say whether a caller knows where a row is that it sees: else an area tells what its position does not."""
-    if sight is Sight.ADMINISTRATOR or not is_veiled(table, "longitude"):
-        return true()
-    return _mostly(_knows_place(table, sight))
-
-
-def _knows_place(spots: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """The PSO's word is for all who see the spot; the place of an EVSE for those who see its operator."""
-    located_by = spots.c[VEILED_BY]
-    return or_(located_by.is_(None), _is_of_those_seen(located_by, sight))
+    """Return which operators' rows a caller sees, for the indexes: where these are few, they lead to the rows."""
+    return _is_of_those_seen(table.c.operator_no, sight)
 
 
 def table_name(table: FromClause) -> str:
@@ -162,23 +134,9 @@ def _of_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     return true() if sight is Sight.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.no, sight))
 
 
-def _by_list(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Rows of the lists in force of operators seen."""
-    return _mostly(_is_of_lists_seen(table, sight))
-
-
-def _is_of_lists_seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    return table.c.list_no == func.any(func.array(_lists_seen(sight).scalar_subquery(), type_=ARRAY(Integer)))
-
-
-def _lists_seen(sight: Sight) -> Select[Any]:
-    lists = select(operator.c.list_no)
-    if sight is Sight.STRANGER:
-        lists = lists.where(operator.c.open, ~operator.c.suspended)
-    elif sight is Sight.PARTNER:
-        shown = func.visible_operators(ROLE_ID).table_valued("no", name="shown").render_derived()
-        lists = lists.join(shown, operator.c.no == shown.c.no)
-    return lists
+def _by_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Rows of the operators seen."""
+    return true() if sight is Sight.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.operator_no, sight))
 
 
 def _mostly(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -196,12 +154,14 @@ def _is_of_those_seen(number: ColumnElement[Any], sight: Sight) -> ColumnElement
 
 
 def _operators_seen(sight: Sight) -> ColumnElement[Any]:
-    """Give the numbers of the operators whose EVSEs such a caller sees, as an array."""
+    """Return the numbers of the operators whose EVSEs such a caller sees, as an array."""
+    return func.array(_numbers_seen(sight).scalar_subquery(), type_=ARRAY(Integer))
+
+
+def _numbers_seen(sight: Sight) -> Select[Any]:
     if sight is Sight.STRANGER:
-        numbers = select(operator.c.no).where(operator.c.open, ~operator.c.suspended)
-    else:
-        numbers = select(func.visible_operators(ROLE_ID, type_=Integer).column_valued())
-    return func.array(numbers.scalar_subquery(), type_=ARRAY(Integer))
+        return select(operator.c.no).where(operator.c.open, ~operator.c.suspended)
+    return select(func.visible_operators(ROLE_ID, type_=Integer).column_valued())
 
 
 def _of_spot(table: FromClause, sight: Sight) -> ColumnElement[bool]:
@@ -209,10 +169,21 @@ def _of_spot(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     if sight is Sight.ADMINISTRATOR:
         return true()
     seen = table.c.operator_nos.overlap(_operators_seen(sight))
-    if sight is Sight.PARTNER:
-        psos = select(func.visible_parking_operators(ROLE_ID, type_=Text).column_valued()).scalar_subquery()
-        seen = or_(seen, table.c.party_id == func.any(func.array(psos, type_=ARRAY(Text))))
-    return func.coalesce(seen, false())
+    return func.coalesce(or_(seen, _of_pso(table)) if sight is Sight.PARTNER else seen, false())
+
+
+def _of_place(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """Whoever sees one of the EVSEs there; the PSO's own word is for every viewer of the spot."""
+    if sight is Sight.ADMINISTRATOR:
+        return true()
+    seen = table.c.operator_nos.overlap(_operators_seen(sight))
+    of_pso = and_(table.c.own, _of_pso(table))
+    return func.coalesce(or_(seen, of_pso) if sight is Sight.PARTNER else seen, false())
+
+
+def _of_pso(table: FromClause) -> ColumnElement[bool]:
+    psos = select(func.visible_parking_operators(ROLE_ID, type_=Text).column_valued()).scalar_subquery()
+    return table.c.party_id == func.any(func.array(psos, type_=ARRAY(Text)))
 
 
 def _own(*columns: str) -> Rule:
@@ -250,13 +221,13 @@ def _nobody(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 
 RULES: Mapping[str, Rule] = {
-    evse.name: _by_list,
-    location.name: _by_list,
+    evse.name: _by_operator,
+    location.name: _by_operator,
     operator.name: _of_operator,
     parking_spot.name: _of_spot,
+    parking_place.name: _of_place,
     **dict.fromkeys((evse_parking_spot.name, upload_list.name, list_part.name), _nobody),
-    **dict.fromkeys((list_out_of_force.name, listed_evse.name, listed_parking_spot.name), _nobody),
-    **dict.fromkeys((parking_spot_version.name, spot_list.name), _nobody),
+    **dict.fromkeys((listed_evse.name, listed_parking_spot.name), _nobody),
     **dict.fromkeys((evse_status.name, parking_status.name, status_expiry.name, status_history.name), _nobody),
     **dict.fromkeys((change.name, log_mark.name, log_state.name), _nobody),
     **dict.fromkeys((operator_sight.name, parking_sight.name, sight_due.name), _nobody),

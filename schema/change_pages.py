@@ -1,8 +1,8 @@
 """How changes are shown: the selection of a page of changes, compiled; what it asks of EVSEs and spots is read for all.
 
-Who asks the same is shown the same text, made once. Only where an answer depends on who asks (spots show EVSEs,
-or where one of them is, and not everybody sees the same ones) or on the area (distances), those who differ in that are
-kept apart.
+Who asks the same is shown the same text, made once. Only where an answer depends on who asks (spots show EVSEs, and
+are measured to places, of which not everybody sees the same ones) or on the area (distances), those who differ in that
+are kept apart.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from app.db.engine import Database
 from app.ids import separated_evse_id, separated_parking_id
 from app.live.interest import EVSE_KINDS
 from app.live.matching import Told
-from app.read.areas import GIVEN, AreaKind
+from app.read.areas import GIVEN, AreaKind, AreaSearch
 from app.read.evses import EvseSearch
 from app.read.execute import read
 from app.read.parking import SpotSearch
@@ -41,7 +41,7 @@ from app.read.plan import (
     ToOne,
     Via,
 )
-from app.read.search import Request, Search
+from app.read.search import Request
 from app.read.statements import STATEMENTS
 from app.visibility import Sight
 from app.vocabulary import ChangeAction, Role
@@ -77,7 +77,7 @@ class _Rows:
         page = (Field("end", PageLeaf("endCursor")), Field("more", PageLeaf("hasNextPage")))
         return cls(search, key, Selection((nodes, Field("page", PageInfo(), page))), len(asked) > 0)
 
-    def by_id(self, area: Asked) -> Search:
+    def by_id(self, area: Asked) -> AreaSearch:
         return self.search(area=area[0], filters=frozenset({f"{self.key}s"}))
 
 
@@ -137,10 +137,11 @@ class Rendering:
         return self
 
     async def _depends_on_caller(self, rows: _Rows) -> bool:
-        if any(not each.visible_with_parent for each in _relations(rows.selection.fields)):
+        search = rows.by_id(self.area)
+        if search.by_place or any(not each.visible_with_parent for each in _relations(rows.selection.fields)):
             return True
-        statement = await STATEMENTS.get(rows.selection, rows.by_id(self.area), Sight.ADMINISTRATOR)
-        return statement.veiled or not CALLERS_OWN.isdisjoint(statement.parameters)
+        statement = await STATEMENTS.get(rows.selection, search, Sight.ADMINISTRATOR)
+        return not CALLERS_OWN.isdisjoint(statement.parameters)
 
     # ---------------------------------------------------------------- changes
 

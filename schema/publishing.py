@@ -12,7 +12,6 @@ from app.errors import Forbidden
 from app.exchange.actor import acting
 from app.ingest.charge_points.lists import set_charge_points
 from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
-from app.ingest.lists import Part, checked_part
 from app.ingest.parking.lists import set_parking_spots
 from app.ingest.parking.updates import ReadSpot, remove_parking_spots, update_parking_spots
 from app.ingest.status.updates import update_status
@@ -24,6 +23,7 @@ from app.records.parking_spot import ParkingSpot
 from app.records.parking_spot_input import read_parking_spot
 from app.records.status_input import Hearing, read_evse_statuses, read_parking_statuses
 from app.uploads.items import Owner, Report
+from app.uploads.list_parts import Part, checked_part
 from app.uploads.yielding import sliced
 from app.vocabulary import Role
 from schema.root_fields import Info

@@ -44,7 +44,8 @@ UNWRITTEN = (
 #: What surrounds a read of private tables.
 IDENTIFYING = (
     "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true), "
-    "set_config('hub.role', $3, true)"
+    "set_config('hub.role', $3, true), "
+    "case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'local', true) end"
 )
 AROUND_PRIVATE = ("BEGIN READ ONLY;", IDENTIFYING, "COMMIT;")
 AUTHENTICATING = "select * from authenticate($1)"

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, true
 from app import visibility
 from app.db import migrate
 from app.db.cluster import Cluster
-from app.db.tables import evse, metadata, views
+from app.db.tables import evse, metadata
 from app.live.sight import Seen
 from app.read.plan import Column as Leaf
 from app.read.plan import Field, Selection, ToMany, ToOne
@@ -126,7 +126,7 @@ def test_compiles_no_nested_table_without_a_rule(relation: ToOne | ToMany) -> No
 
 
 def test_has_a_rule_for_every_table() -> None:
-    assert RULES.keys() == {*metadata.tables, *views.tables}
+    assert RULES.keys() == {*metadata.tables}
 
 
 def test_knows_which_tables_are_private(database_url: str, hub: Hub) -> None:
@@ -344,14 +344,12 @@ def test_would_notice_evses_of_spots_that_everybody_sees(twin: Matrix, broken_ru
         check_spots(TURNS[1], None, data)
 
 
-def test_would_notice_places_of_spots_that_everybody_sees(twin: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visibility, "_knows_place", lambda *_: true())
-    STATEMENTS.clear()
+def test_would_notice_places_of_spots_that_everybody_knows(twin: Matrix, broken_rule: Callable[[str], None]) -> None:
     twin.put(TURNS[1])
+    broken_rule("parking_place")
     [pso] = [each for each in ROLES if each.role is Role.PSO]
     data = twin.hub.ask(question(twin), headers=twin.headers(pso))
-    STATEMENTS.clear()
-    with pytest.raises(AssertionError, match="place"):
+    with pytest.raises(AssertionError, match=r"spotsNear|spotsBoxed"):
         check_spots(TURNS[1], pso, data)
 
 

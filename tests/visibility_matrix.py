@@ -75,13 +75,12 @@ ALWAYS_OPEN, SENTINEL = "XXOPN", "XXOPNP1"
 
 @dataclass(frozen=True)
 class Spot:
-    """A parking spot: whose EVSEs it serves, by the EVSEs' ids, and whether its PSO published it."""
+    """A parking spot: whose EVSEs it serves, by the EVSEs' ids, whether its PSO published it, and where it is."""
 
     id: str
     evse_ids: frozenset[str]
     published: bool
-    #: The operator whose EVSE says where it is; None: its PSO.
-    located_by: str | None = None
+    own_position: bool = False
 
     @property
     def pso(self) -> str:
@@ -97,10 +96,10 @@ class Spot:
 SPOTS = {
     spot.id: spot
     for spot in (
-        *(Spot(f"DEGGGP{party_id}", frozenset({f"{party_id}E0"}), False, party_id) for party_id in OPERATORS),
-        Spot("DEGGGPBOTH", frozenset({"DEAAAE1", "DEBBBE0", "DEBBBE1"}), published=True, located_by="DEBBB"),
-        Spot("DEGGGPSAID", frozenset({"DEAAAE1", "DEBBBE0"}), published=True),
-        Spot("DEGGGPALONE", frozenset(), published=True),
+        *(Spot(f"DEGGGP{party_id}", frozenset({f"{party_id}E0"}), False) for party_id in OPERATORS),
+        Spot("DEGGGPBOTH", frozenset({"DEAAAE1", "DEBBBE0", "DEBBBE1"}), published=True),
+        Spot("DEGGGPSAID", frozenset({"DEAAAE1", "DEBBBE0"}), published=True, own_position=True),
+        Spot("DEGGGPALONE", frozenset(), published=True, own_position=True),
         Spot("DEHHHP1", frozenset({"DECCCE0"}), published=False),
         Spot("FRRRRP1", frozenset({"FRRRRE0", "FRRRRE1"}), published=False),
         Spot(SENTINEL, frozenset(), published=False),
@@ -172,9 +171,10 @@ class State:
         return {spot.id for spot in SPOTS.values() if spot.pso in psos or operators & spot.operators}
 
     def places_seen_by(self, caller: Held | None) -> set[str]:
-        """Of the spots seen, those whose place is: it is the PSO's word, or that of an operator seen."""
-        known = {*self.operators_seen_by(caller), None}
-        return {id_ for id_ in self.spots_seen_by(caller) if SPOTS[id_].located_by in known}
+        """Return those of the spots seen that are found in areas: by their PSO's word, or an EVSE seen."""
+        operators = self.operators_seen_by(caller) | {ALWAYS_OPEN}
+        seen = {SPOTS[id_] for id_ in self.spots_seen_by(caller)}
+        return {spot.id for spot in seen if spot.own_position or operators & spot.operators}
 
     def contracts_seen_by(self, caller: Held | None) -> set[Agreement]:
         if caller is None:
@@ -306,7 +306,7 @@ async def _fill(made: Matrix) -> None:
             await made.owner.execute(ADD_EVSE, party_id, evse_id, f"L{n}", 7 + number / 1000, 51 + n / 1000)
     await made.owner.execute("insert into operator (party_id, name, open) values ($1, $1, true)", ALWAYS_OPEN)
     for spot in SPOTS.values():
-        await made.owner.execute(ADD_SPOT, spot.id, list(spot.operators), spot.published, spot.located_by)
+        await made.owner.execute(ADD_SPOT, spot.id, list(spot.evse_ids), spot.published, spot.own_position)
         await made.owner.execute(LINK, list(spot.evse_ids), spot.id)
     await made.owner.execute(TAKE_ALL_SPOTS, LONG_AGO, LONG_HENCE)
 
@@ -321,31 +321,35 @@ values ($1, $2, 'a', 's', 'i', '{}', $3)
 """
 ADD_OPERATOR = "insert into operator (party_id, name, role_id) values ($1, $1, $2)"
 ADD_EVSE = """
-with known as (select no, list_no from operator where party_id = $1), place as (
-    insert into location (list_no, operator_no, location_id, longitude, latitude, address, country, location_name,
+with known as (select no from operator where party_id = $1), place as (
+    insert into location (operator_no, location_id, longitude, latitude, address, country, location_name,
         location_name_language, location_type, updated_at)
-    select list_no, no, $3, $4, $5, 'Weg', 'DEU', $2, 'DEU', 'OTHER', now() from known returning *
+    select no, $3, $4, $5, 'Weg', 'DEU', $2, 'DEU', 'OTHER', now() from known returning *
 )
-insert into evse (evse_id, evse_id_as_sent, list_no, operator_no, location_id, longitude, latitude, address, country,
+insert into evse (evse_id, evse_id_as_sent, operator_no, location_id, longitude, latitude, address, country,
     location_name, location_name_language, location_type, updated_at, charge_point_type, connector_mask,
     connector_standards, connector_formats, connector_tariff_ids, content_hash)
-select $2, $2, list_no, operator_no, location_id, longitude, latitude, address, country, location_name,
+select $2, $2, operator_no, location_id, longitude, latitude, address, country, location_name,
     location_name_language, location_type, updated_at, 'AC', 1, '{CHADEMO}', '{CABLE}', '{NULL}', '' from place
 """
-ADD_SPOT = """
-insert into parking_spot (parking_id, operator_nos, own_longitude, own_latitude, located_by, longitude, latitude,
-    content_hash, updated_at)
-select $1, array(select no from operator where party_id = any($2)), case when $4::text is null then 7 end,
-    case when $4 is null then 51 end, (select no from operator where party_id = $4), 7, 51,
-    case when $3 then ''::bytea end, case when $3 then now() end
+ADD_SPOT = f"""
+with linking as (
+    select operator_no, longitude, latitude, evse_id from evse where evse_id = any($2)
+    union all select no, 7, 51, '' from operator where party_id = '{ALWAYS_OPEN}' and $1 = '{SENTINEL}'
+)
+insert into parking_spot (parking_id, operator_nos, link_longitudes, link_latitudes, longitude, latitude, content_hash,
+    updated_at)
+select $1, array(select operator_no from linking order by evse_id),
+    array(select longitude from linking order by evse_id), array(select latitude from linking order by evse_id),
+    case when $4 then 7 end, case when $4 then 51 end, case when $3 then ''::bytea end, case when $3 then now() end
 """
 LINK = """
 with linked as (
     update evse set parking_ids = parking_ids || $2::text, parking_restrictions = parking_restrictions || 0,
         parking_floor_levels = parking_floor_levels || null::text, parking_numbers = parking_numbers || null::text
-    where evse_id = any($1) returning evse_id, list_no
+    where evse_id = any($1) returning evse_id
 )
-insert into evse_parking_spot (evse_id, list_no, parking_id) select evse_id, list_no, $2 from linked
+insert into evse_parking_spot (evse_id, parking_id) select evse_id, $2 from linked
 """
 TAKE_ALL_SPOTS = "update parking_status set status = 'NOT_AVAILABLE', at = $1, updated_at = $1, expires_at = $2"
 
@@ -440,8 +444,7 @@ def check_spot(caller: Held | None, node: dict[str, Any], *states: State) -> Non
     seen = [state.operators_seen_by(caller) for state in states]
     assert shown in [{id_ for id_ in spot.evse_ids if id_[:5] in operators} for operators in seen], ("served", spot)
     assert node["status"] == "NOT_AVAILABLE", (spot, caller)
-    is_known = node["position"] is not None
-    assert is_known in [spot.id in state.places_seen_by(caller) for state in states], ("place", spot)
+    assert (node["position"] is not None) == spot.own_position, ("position", spot)
 
 
 def id_of(spot: dict[str, Any]) -> str:
@@ -513,8 +516,9 @@ class Follower:
 
 def touch(made: Matrix) -> None:
     """Let every spot, and the status of each, be another than it was."""
-    made.execute("""update parking_spot set longitude = 14.001 - longitude,
-        own_longitude = case when own_longitude is not null then 14.001 - longitude end""")
+    made.execute("""update parking_spot set longitude = 14.001 - longitude, link_longitudes = array(
+        select 14.001 - link from unnest(link_longitudes) with ordinality as linked (link, place) order by place
+    )""")
     made.execute("insert into change (kind, entity_id) select $1, parking_id from parking_spot order by 2", STATUS_KIND)
 
 

@@ -225,10 +225,15 @@ async def connect(dsn: str, settings: Settings, name: str, **server_settings: st
 
 
 async def identify(connection: Connection, partner: UUID | None, administrator: bool, role: int | None = None) -> None:
-    """Set the caller for row-level security until the transaction ends: its partner and its role, by their ids."""
+    """Set the caller for row-level security until the transaction ends: its partner and its role, by their ids.
+
+    The commit waits for the disk: a number of a transaction that a crash loses is used again, and cursors hold numbers.
+    """
     await connection.fetchval(
         "select set_config('hub.partner', $1, true), set_config('hub.administrator', $2, true), "
-        "set_config('hub.role', $3, true)",
+        "set_config('hub.role', $3, true), "
+        "case when current_setting('synchronous_commit') = 'off'"
+        " then set_config('synchronous_commit', 'local', true) end",
         str(partner) if partner else "",
         "on" if administrator else "",
         "" if role is None else str(role),

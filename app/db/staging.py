@@ -4,7 +4,7 @@ A staging table is temporary: every connection makes its own once, a commit empt
 has the columns of its table but for those the database computes; documents are text there, since COPY is binary.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,14 @@ class Staging:
 
 
 def stored_columns(table: Table) -> tuple[Column[Any], ...]:
-    """Give the columns of a table that are written, in order: all but those the database computes."""
+    """Return the columns of a table that are written, in order: all but those the database computes."""
     return tuple(column for column in table.columns if column.computed is None)
 
 
-def staging_of(table: Table, without: Collection[str] = ()) -> Staging:
-    """Describe the staging table of a table, `without` columns that are known only when its rows are merged."""
+def staging_of(table: Table) -> Staging:
+    """Describe the staging table of a table."""
     name = f"staged_{table.name}"
-    columns = [column for column in stored_columns(table) if column.name not in without]
+    columns = stored_columns(table)
     definitions = ", ".join(f"{quoted(column.name)} {_staged_type(column)}" for column in columns)
     return Staging(
         name=name,
@@ -43,8 +43,8 @@ def staging_of(table: Table, without: Collection[str] = ()) -> Staging:
 
 
 async def stage(connection: Connection, staging: Staging, records: Sequence[Sequence[Any]]) -> None:
-    """Fill the staging table, which is empty at the beginning of every transaction."""
-    await connection.execute(staging.create)
+    """Fill the staging table with these records, and nothing else."""
+    await connection.execute(f"{staging.create}; delete from {staging.name}")
     if records:
         await connection.copy_records_to_table(
             staging.name, schema_name="pg_temp", records=records, columns=staging.columns
@@ -73,7 +73,7 @@ def unstaged(column: Column[Any], alias: str) -> str:
 
 
 def rows_of(status: str) -> int:
-    """Give the number of rows from a statement's status: 5 of `INSERT 0 5`."""
+    """Return the number of rows from a statement's status: 5 of `INSERT 0 5`."""
     return int(status.rpartition(" ")[2])
 
 

@@ -60,7 +60,7 @@ async def claim_operator(connection: Connection, role: HeldRole, open_: bool, su
         set name = excluded.name, open = excluded.open, suspended = excluded.suspended, role_id = excluded.role_id,
             (source, licence) = (
                 select operator.source, operator.licence from evse
-                where evse.list_no = operator.list_no and evse.source is not null limit 1
+                where evse.operator_no = operator.no and evse.source is not null limit 1
             )
         """,
         role.name.party_id,
@@ -80,7 +80,7 @@ async def release_operator(connection: Connection, role: HeldRole) -> None:
     """
     no = await connection.fetchval("select no from operator where role_id = $1 for update", role.id)
     uploaded = await connection.fetchval(
-        "select exists (select from evse join operator using (list_no) where no = $1 and evse.source is null)", no
+        "select exists (select from evse where operator_no = $1 and evse.source is null)", no
     )
     if uploaded:
         await connection.execute("update operator set open = false, suspended = true where no = $1", no)

@@ -25,7 +25,6 @@ from typing import BinaryIO, Final, Protocol, TypeVar
 import msgspec
 
 from app.db.engine import Connection, Database
-from app.errors import HubError
 from app.ids import InvalidId, normalise_evse_id, party_of, separated_evse_id, separated_party_id
 from app.ingest.charge_points import tables as evse_tables
 from app.ingest.charge_points.location_agreement import find_mismatches
@@ -43,20 +42,15 @@ from app.ingest.charge_points.updates import (
 from app.records.charge_point import Read
 from app.uploads.checks import Refusal, RefusalCode
 from app.uploads.locks import lock_operators
+from app.uploads.whole_list import TooManyRemovals
 
 T = TypeVar("T")
 
-#: Some hundredths of a second of writing: readers of the change log wait for the oldest transaction.
-BATCH: Final = 150
+#: Rows per transaction: a few tenths of a second, in which the operators' own uploads wait.
+BATCH: Final = 500
 
 #: So many rows in, the planner looks at tables that may have been empty: until then it takes an id for one of 200.
 FIRST_LOOK: Final = 5_000
-
-
-class TooManyRemovals(HubError):
-    """A register's file would delete more than half of its present records."""
-
-    code = "CONFIRM_REMOVALS"
 
 
 class Survey(Protocol):
@@ -161,7 +155,6 @@ async def import_register(
 async def _take_stock(database: Database) -> None:
     """Have the planner count what is there now: by itself it would after a minute, or never if the server stops before.
 
-    Table by table: once the first one's figures are written, readers of the change log wait until the transaction ends.
     That is for the tables' owner: who imports under another login leaves it to the server.
     """
     for table in ("evse", "evse_status", "location"):
@@ -283,7 +276,7 @@ async def _remove_part(connection: Connection, source: str, evse_ids: list[str],
 
 
 _FIND_STANDING: Final = """
-select evse_id from evse join operator using (list_no)
+select evse_id from evse join operator on operator.no = operator_no
 where evse.source = $1 and operator.role_id is null
 """
 
@@ -305,7 +298,7 @@ and (operator.name, operator.source, operator.licence)
     is distinct from (excluded.name, excluded.source, excluded.licence)
 and (operator.source is not distinct from excluded.source
     or not exists (
-        select from evse where evse.list_no = operator.list_no and evse.source is distinct from excluded.source
+        select from evse where evse.operator_no = operator.no and evse.source is distinct from excluded.source
     ))
 """
 
@@ -313,7 +306,7 @@ and (operator.source is not distinct from excluded.source
 _NO_LONGER_NAME: Final = """
 update operator set source = null, licence = null
 where source = $1 and (role_id is not null or party_id <> all($2::text[]))
-and not exists (select from evse where evse.list_no = operator.list_no and evse.source = operator.source)
+and not exists (select from evse where evse.operator_no = operator.no and evse.source = operator.source)
 """
 
 

@@ -60,15 +60,13 @@ EVSE: Final = """
 select evse.evse_id, operator_no, party_id, location_id, longitude, latitude, connector_mask, charge_point_type,
     maximum_power_kw, auth_methods, location_type, restrictions,
     major = 'AVAILABLE' and expires_at > now() and coalesce(blocked_until <= now(), true)
-from evse join operator using (list_no)
+from evse join operator on operator.no = operator_no
 join evse_status on evse_status.evse_id = evse.evse_id
 """
 SPOT: Final = """
-select parking_id, party_id, operator_nos || case when own_longitude is null then '{}' else '{0}' end::integer[],
-    array(select case when no = located_by then longitude end from unnest(operator_nos) as no)
-        || case when own_longitude is null then '{}' else array[own_longitude] end,
-    array(select case when no = located_by then latitude end from unnest(operator_nos) as no)
-        || case when own_latitude is null then '{}' else array[own_latitude] end
+select parking_id, party_id, operator_nos || case when longitude is null then '{}' else '{0}' end::integer[],
+    link_longitudes || case when longitude is null then '{}' else array[longitude] end,
+    link_latitudes || case when latitude is null then '{}' else array[latitude] end
 from parking_spot
 """
 

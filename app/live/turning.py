@@ -1,8 +1,7 @@
 """When operators come into sight or go out of it: all their EVSEs and spots, page by page, then and now.
 
-What was there then and is not now, or is elsewhere, the log knows: the rows about it since, and those that it is still
-to be told of whole lists that came into force. What came only since then was never seen by whom it is out of sight for,
-so nothing is said of it.
+What was there then and is not now, or is elsewhere, the log knows by its rows since. What came only since then was
+never seen by whom it is out of sight for, so nothing is said of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +48,6 @@ EVSES_OF_OPERATORS: Final = f"""
     select behind.evse_id from operator cross join lateral (
         select evse_id from evse
         where evse_id > greatest($2, party_id) and evse_id < party_id || '{END}'
-        and evse.list_no = operator.list_no
         order by evse_id limit $3
     ) as behind
     where no = any($1) and party_id || '{END}' > $2 order by party_id, behind.evse_id limit $3
@@ -75,7 +73,7 @@ where no = any($4) group by entity_id order by entity_id limit $7
 """
 SPOTS_OF_EVSES: Final = f"""
 {SPOT} where parking_id = any($2) or parking_id in (
-    select parking_id from evse_parking_spot join operator using (list_no) where evse_id = any($1)
+    select parking_id from evse_parking_spot where evse_id = any($1)
 )
 """
 SPOTS_OF_PSO: Final = f"""
@@ -90,61 +88,24 @@ and entity_id <= least($4 || '{END}', $6)
 group by entity_id order by entity_id limit $7
 """
 
-#: What lists in force put an end to, as far as the log is still to be told. Lateral with a limit: there is hardly ever
-#: such a list, and no plan must begin with the EVSEs or spots.
-UNTOLD_EVSES: Final = """
-select evse_id, array[ended.operator_no], array[longitude], array[latitude]
-from (select * from list_out_of_force where operator_no = any($1) and told_to is not null) as list
-cross join lateral (
-    select * from evse where evse.list_no = list.list_no and evse_id > greatest($2, list.told_to) and evse_id <= $3
-    order by evse_id limit $4
-) as ended
-order by evse_id limit $4
-"""
-_UNTOLD_SPOTS: Final = """
-select parking_id, operator_nos || case when own_longitude is null then '{}' else '{0}' end::integer[],
-    array(select case when no = located_by then longitude end from unnest(operator_nos) as no)
-        || case when own_longitude is null then '{}' else array[own_longitude] end,
-    array(select case when no = located_by then latitude end from unnest(operator_nos) as no)
-        || case when own_latitude is null then '{}' else array[own_latitude] end
-from (select * from spot_list where in_force_at is not null) as list
-cross join lateral (
-    select * from parking_spot_version where until_no = list.no and parking_id > list.told_to
-"""
-UNTOLD_SPOTS_OF_PSO: Final = f"""
-{_UNTOLD_SPOTS} and list.party_id = $1 and parking_id > greatest($2, $1) and parking_id <= least($1 || '{END}', $3)
-    order by parking_id limit $4
-) as ended order by parking_id
-"""
-UNTOLD_SPOTS_BY_ID: Final = f"""
-{_UNTOLD_SPOTS} and (parking_id = any($1) or parking_id > list.party_id and operator_nos && $2)
-    order by parking_id limit $3
-) as ended
-"""
-#: More than any list has.
-ALL: Final = 1_000_000
-
 
 async def turned_page(database: Database, turn: Turn, after: str, limit: int = PAGE) -> tuple[list[Turned], str | None]:
     """Give the next EVSEs and spots behind an id, and where to go on; None at the end."""
     if turn.pso is None:
         whom, present_of = list(turn.operator_nos), EVSES_OF_OPERATORS
-        untold_of, changed_of = UNTOLD_EVSES, CHANGED_EVSES
+        changed_of = CHANGED_EVSES
     else:
         whom, present_of = turn.pso, SPOTS_OF_PSO
-        untold_of, changed_of = UNTOLD_SPOTS_OF_PSO, CHANGED_SPOTS_OF_PSO
+        changed_of = CHANGED_SPOTS_OF_PSO
     present = await database.fetch(present_of, whom, after, limit)
     end = _end_of(present, limit)
-    # Before what was told: what is told meanwhile is in both, and in one of them for sure.
-    untold = await database.fetch(untold_of, whom, after, end or END, limit)
-    end = _end_of(untold, limit) or end
     changed = await database.fetch(changed_of, *_since(turn), whom, after, end or END, limit)
     end = _end_of(changed, limit) or end
-    present, untold = ([row for row in rows if end is None or row[0] <= end] for rows in (present, untold))
+    present = [row for row in present if end is None or row[0] <= end]
     if turn.pso is not None:
-        return _turned(facts_of((), present).spots, untold, changed, is_spot=True), end
+        return _turned(facts_of((), present).spots, changed, is_spot=True), end
     evses = facts_of(present, ()).evses
-    turned = _turned(evses, untold, changed, is_spot=False)
+    turned = _turned(evses, changed, is_spot=False)
     return turned + await _spots_with(database, turn, list(evses), first_page=not after), end
 
 
@@ -162,27 +123,21 @@ async def _spots_with(database: Database, turn: Turn, evse_ids: Sequence[str], f
     gone: list[str] = []
     whom = list(turn.operator_nos) if first_page else []
     if first_page:
-        untold = await database.fetch(UNTOLD_SPOTS_BY_ID, [], whom, ALL)
-        rows = await database.fetch(SPOTS_THAT_HAD, *_since(turn), whom)
-        gone = [row[0] for row in (*untold, *rows)]
+        gone = [row[0] for row in await database.fetch(SPOTS_THAT_HAD, *_since(turn), whom)]
     spots = facts_of((), await database.fetch(SPOTS_OF_EVSES, list(evse_ids), gone)).spots
     if not spots and not gone:
         return []
     ids = [*spots, *gone]
-    untold = await database.fetch(UNTOLD_SPOTS_BY_ID, ids, [], ALL)
     changed = await database.fetch(CHANGED_SPOTS_BY_ID, *_since(turn), ids)
-    return _turned(spots, untold, changed, is_spot=True)
+    return _turned(spots, changed, is_spot=True)
 
 
 def _turned(
     present: Mapping[str, EvseFacts] | Mapping[str, SpotFacts],
-    untold: Iterable[Any],
     changed: Iterable[Any],
     is_spot: bool,
 ) -> list[Turned]:
     changes = {id_: _formers(present.get(id_), rows) for id_, rows in changed}
-    for id_, *former in untold:
-        changes.setdefault(id_, _as_now(present.get(id_))).append(Former(*former))
     listed: list[Turned] = []
     for id_ in present.keys() | changes.keys():
         facts = present.get(id_)

@@ -31,7 +31,7 @@ from app.read.corridors import page_along
 from app.read.nearest import walk_or_find
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
-from app.visibility import Sight, located, seen, visible_of_many
+from app.visibility import Sight, seen, visible_of_many
 
 Value = ColumnElement[Any]
 
@@ -75,6 +75,9 @@ def number(name: str) -> Value:
 class AreaSearch:
     """Rows of a table inside an area that pass the named filters: nearest first, along the route, or by key.
 
+    `places`: where a row has any number of places, each with its own rule of visibility, their table. It has the key
+    of `table`, a number of its own, and every column that the filters ask. A row is found once, by the place that comes
+    first for the caller.
     `conditions` gives the filters' conditions; `selective` filters leave so few rows that these are found first and
     sorted, instead of walking neighbours until they turn up. `rare` gives a condition of a filter that an
     index finds rows by; `rarest` is the filter, if any, that few rows pass; `many`: still thousands.
@@ -83,6 +86,7 @@ class AreaSearch:
     table: Table
     key: tuple[str, ...]
     conditions: Callable[[FromClause, Arguments], list[ColumnElement[bool]]]
+    places: Table | None = None
     selective: frozenset[str] = frozenset()
     rare: Callable[[FromClause, str], ColumnElement[bool]] | None = None
     rarest: str | None = None
@@ -94,9 +98,14 @@ class AreaSearch:
     single: bool = False
 
     @property
-    def row(self) -> tuple[str, ...]:
-        """What finds a row again: the key, and its list, where rows are of lists."""
-        return (*self.key, "list_no") if "list_no" in self.table.c else self.key
+    def by_place(self) -> bool:
+        """Return whether rows are found by places that not every caller knows."""
+        return self.places is not None and self.area is not AreaKind.EVERYWHERE
+
+    @property
+    def ground(self) -> Table:
+        """Return the table whose positions are searched."""
+        return self.places if self.places is not None and self.by_place else self.table
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -111,44 +120,47 @@ class AreaSearch:
         return self.area in PLANNED
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
-        names = list(dict.fromkeys((*names, *self.key)))
-        columns = [self.table.c[name] for name in names]
-        conditions = self._passing(sight, self.table)
+        columns = [self.table.c[name] for name in dict.fromkeys((*names, *self.key))]
         match self.area:
             case AreaKind.NEAR:
-                return self._nearest(names, sight)
+                return self._nearest(columns, sight)
             case AreaKind.ROUTE:
-                return self._along(columns, conditions)
+                return self._along(columns, sight)
             case _:
-                return self._by_key(columns, conditions)
+                return self._by_key(columns, sight)
 
-    def _by_key(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
-        conditions = [*conditions, *_within(self.table, self.area)]
-        key = [self.table.c[name] for name in self.key]
+    def _by_key(self, columns: list[Any], sight: Sight) -> Select[Any]:
+        ground = self.ground
+        conditions = [*self._passing(sight, ground), *_within(ground, self.area)]
+        key = self._key_of(ground)
         if self.after:
             conditions.append(tuple_(*key) > place_after(self.order, self.table))
-        keys: Any = select(*self._row_of(self.table)).where(*conditions).order_by(*key).limit(LIMIT)
+        keys: Any = select(*key).where(*conditions).order_by(*key).limit(LIMIT)
         if not self.planned:
             return keys.with_only_columns(*columns)
         # Boxes hold thousands: only their keys are sorted, and the wide rows of one page are read.
-        return self._rows(columns, keys.subquery("page"))
+        return self._rows(columns, (keys.distinct() if self.by_place else keys).subquery("page"))
 
-    def _nearest(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+    def _nearest(self, columns: list[Any], sight: Sight) -> Select[Any]:
         """Return neighbours in the order of the index, equals together; the exact order is made outside.
 
         With the key in this order the planner would sort everything within the radius.
         """
+        ground, distance = self.ground, _distance(self.ground)
         if self.rarest is not None:
             passing, rare = partial(self._passing, sight), partial(self._rare, self.rarest, sight)
-            page = walk_or_find(self.table, self.row, self.order, _distance, self._near, passing, rare, self.many)
-            return self._rows([self.table.c[name] for name in names], page, "distance_m")
-        distance = _distance(self.table)
-        shown: list[Any] = [*(self.table.c[name] for name in names), distance.label("distance_m")]
-        rows: Any = select(*shown).where(*self._passing(sight, self.table), *self._near(self.table))
+            page = walk_or_find(ground, self.key, self.order, _distance, self._near, passing, rare, self.many)
+            return self._rows(columns, page, "distance_m")
+        shown = self._key_of(ground) if self.by_place else columns
+        rows: Any = select(*shown, distance.label("distance_m"))
+        rows = rows.where(*self._passing(sight, ground), *self._near(ground))
+        if self.by_place:
+            rows = rows.where(~_precedes(ground, self.key, sight, _distance))
         if self.filters & self.selective:
-            few = rows.cte("few").prefix_with("materialized")
-            return _paged(few, self.order)
-        return rows.order_by(distance).fetch(LIMIT, with_ties=True)
+            rows = _paged(rows.cte("few").prefix_with("materialized"), self.order)
+        else:
+            rows = rows.order_by(distance).fetch(LIMIT, with_ties=True)
+        return self._rows(columns, rows.subquery("page"), "distance_m") if self.by_place else rows
 
     def _near(self, rows: FromClause) -> list[ColumnElement[bool]]:
         """Return the condition for rows near enough, after the place where the page begins."""
@@ -158,26 +170,25 @@ class AreaSearch:
         return near
 
     def _passing(self, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
-        conditions = [visible_of_many(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
-        return conditions if self.area is AreaKind.EVERYWHERE else [*conditions, located(rows, sight)]
+        return [visible_of_many(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
 
     def _rare(self, name: str, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
         assert self.rare is not None
         return [seen(rows, sight) if name == SEEN else self.rare(rows, name)]
 
-    def _along(self, columns: list[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
+    def _along(self, columns: list[Any], sight: Sight) -> Select[Any]:
         """Measure the rows of the corridor by their keys, and read the wide rows of one page."""
-        page = page_along(self.table, self.row, self.order, conditions, self.after)
+        ground = self.ground
+        others = partial(_others, ground, self.key, sight) if self.by_place else None
+        key = (*self.key, PLACE) if self.by_place else self.key
+        page = page_along(ground, key, self.order, self._passing(sight, ground), self.after, others)
         return self._rows(columns, page, "distance_m", "along_route_m")
 
     def _rows(self, columns: list[Any], page: FromClause, *measured: str) -> Select[Any]:
         """Read the wide rows of a page."""
-        on = and_(*(self.table.c[name] == page.c[name] for name in self.row))
+        on = and_(*(self.table.c[name] == page.c[name] for name in self.key))
         rows: Any = select(*columns, *(page.c[name] for name in measured)).join_from(self.table, page, on)
         return rows
-
-    def _row_of(self, rows: FromClause) -> list[Any]:
-        return [rows.c[name] for name in self.row]
 
     def _key_of(self, rows: FromClause) -> list[Any]:
         return [rows.c[name] for name in self.key]
@@ -187,6 +198,35 @@ def _paged(rows: FromClause, order: tuple[str, ...]) -> Select[Any]:
     columns: list[Any] = list(rows.c)
     chosen: Any = select(*columns)
     return chosen.order_by(*(rows.c[name] for name in order)).limit(LIMIT)
+
+
+# ---------------------------------------------------------------- several places
+
+#: The column that numbers a row's places.
+PLACE = "place_no"
+ONE: Value = literal_column("1")
+ZERO: Value = literal_column("0")
+
+
+def _others(
+    places: Table, key: Sequence[str], sight: Sight, place: FromClause
+) -> tuple[FromClause, ColumnElement[bool]]:
+    """Return the other places of a place's row, and the condition that chooses those the caller knows."""
+    other = places.alias("other")
+    same = [other.c[name] == place.c[name] for name in key]
+    return other, and_(*same, other.c[PLACE] != place.c[PLACE], visible_of_many(other, sight))
+
+
+def _precedes(
+    places: Table, key: Sequence[str], sight: Sight, measure: Callable[[FromClause], Value]
+) -> ColumnElement[bool]:
+    """Return whether the caller knows another place of a row that comes before this one.
+
+    Without the offset, which is none, the planner might join all places instead of looking a few up.
+    """
+    other, known = _others(places, key, sight, places)
+    before = tuple_(measure(other), other.c[PLACE]) < tuple_(measure(places), places.c[PLACE])
+    return select(ONE).where(known, before).offset(ZERO).correlate(places).exists()
 
 
 # ---------------------------------------------------------------- points, boxes, polygons

@@ -4,7 +4,7 @@
 a page is full: the first kilometres of a long route mostly fill it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any
@@ -48,15 +48,27 @@ ONCE: Value = literal_column("0")
 ROOT = Arguments()
 
 
+#: The other places of a place's row, and the condition that chooses them.
+Others = Callable[[FromClause], tuple[FromClause, ColumnElement[bool]]]
+
+
 def page_along(
-    table: FromClause, key: Sequence[str], order: Sequence[str], conditions: list[ColumnElement[bool]], after: bool
+    table: FromClause,
+    key: Sequence[str],
+    order: Sequence[str],
+    conditions: list[ColumnElement[bool]],
+    after: bool,
+    others: Others | None = None,
 ) -> FromClause:
     """Return the keys, `along_route_m` and `distance_m` of the rows of one page.
 
-    `order` are the columns by which pages go; `after`: the page begins behind a place.
+    `order` are the columns by which pages go; `after`: the page begins behind a place. `others`: a row has several
+    places, `key` ends with their number, and the one that comes first along the route counts.
     """
     stretch = _stretches(after)
     found = _found(table, key, conditions, stretch)
+    if others is not None:
+        found = _first_places(found, key, others)
     places = [found.c[name] for name in order]
     rows: Any = select(found).where(found.c.along_route_m >= stretch.c.low_m, found.c.along_route_m < stretch.c.high_m)
     if after:
@@ -90,6 +102,23 @@ def _found(
     along: Any = func.ST_InterpolatePoint(measured.c.line, measured.c.point, type_=NUMBER)
     kept: Any = select(*(measured.c[name] for name in key), measured.c.distance_m, along.label("along_route_m"))
     return kept.where(measured.c.distance_m <= ROOT("corridor_m", NUMBER)).offset(ONCE).subquery("found")
+
+
+def _first_places(found: FromClause, key: Sequence[str], others: Others) -> FromClause:
+    """Leave out each place that another one of its row precedes in the corridor."""
+    other, chosen = others(found)
+    cell = _rows_of("way", "cell", CELL_COLUMNS)
+    line: Value = func.ST_GeomFromText(cell.c.line, type_=Geometry)
+    point = _flat_point(other.c.longitude, other.c.latitude, cell.c.longitude, cell.c.latitude)
+    drawn: Any = select(other.c[key[-1]], line.label("line"), point.label("point"))
+    drawn = drawn.join_from(other, cell, _in_cell(other, cell)).where(chosen)
+    drawn = drawn.correlate(found).offset(ONCE).lateral("other_drawn")
+    metres: Any = func.ST_Distance(drawn.c.line, drawn.c.point, type_=NUMBER)
+    along: Any = func.ST_InterpolatePoint(drawn.c.line, drawn.c.point, type_=NUMBER)
+    before = tuple_(along, drawn.c[key[-1]]) < tuple_(found.c.along_route_m, found.c[key[-1]])
+    preceded = select(ONE).select_from(drawn).where(metres <= ROOT("corridor_m", NUMBER), before)
+    kept: Any = select(found).where(~preceded.correlate(found).offset(ONCE).exists())
+    return kept.subquery("first")
 
 
 def _cells(stretch: FromClause) -> FromClause:

@@ -22,7 +22,7 @@ ZERO: ColumnElement[Any] = literal_column("0")
 FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = {
     "evse_ids": lambda e, given: e.c.evse_id == any_(given("evse_ids", TEXTS)),
     "location_ids": lambda e, given: e.c.location_id == any_(given("location_ids", TEXTS)),
-    "operator_ids": lambda e, given: e.c.list_no == any_(func.array(_lists_of(given("operator_ids", TEXTS)))),
+    "operator_ids": lambda e, given: e.c.operator_no == any_(func.array(_operators(given("operator_ids", TEXTS)))),
     "connectors": lambda e, given: e.c.connector_mask.bitwise_and(given("connectors", BigInteger)) != ZERO,
     "charge_point_types": lambda e, given: e.c.charge_point_type == any_(given("charge_point_types", TEXTS)),
     "min_power_kw": lambda e, given: e.c.maximum_power_kw >= given("min_power_kw", Float(53)),
@@ -31,7 +31,7 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
     "location_types": lambda e, given: e.c.location_type == any_(given("location_types", TEXTS)),
     "available_now": lambda e, given: available_now(e),
     "usable_at": lambda e, given: surely_usable([e.c[name] for name in USABLE_COLUMNS], given("usable_at", Instant)),
-    "provider_id": lambda e, given: e.c.list_no == any_(func.array(_lists_of_provider(given("provider_id", Text)))),
+    "provider_id": lambda e, given: e.c.operator_no == any_(func.array(_of_provider(given("provider_id", Text)))),
     "without_restrictions": lambda e, given: (
         e.c.restrictions.bitwise_and(given("without_restrictions", Integer)) == ZERO
     ),
@@ -67,13 +67,13 @@ def filter_conditions(evses: FromClause, given: Arguments) -> list[ColumnElement
     return [FILTERS[name](evses, given) for name in sorted(given.bound)]
 
 
-def _lists_of(party_ids: ColumnElement[Any]) -> ColumnElement[Any]:
-    return select(operator.c.list_no).where(operator.c.party_id == any_(party_ids)).scalar_subquery()
+def _operators(party_ids: ColumnElement[Any]) -> ColumnElement[Any]:
+    return select(operator.c.no).where(operator.c.party_id == any_(party_ids)).scalar_subquery()
 
 
-def _lists_of_provider(provider_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    its = func.operators_of_provider(ROLE_ID, provider_id).table_valued("no", name="its").render_derived()
-    return select(operator.c.list_no).join(its, operator.c.no == its.c.no).scalar_subquery()
+def _of_provider(provider_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    numbers = func.operators_of_provider(ROLE_ID, provider_id, type_=Integer).column_valued()
+    return select(numbers).scalar_subquery()
 
 
 #: EVSEs of an area that pass the named filters.

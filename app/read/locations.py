@@ -16,9 +16,6 @@ from app.visibility import Sight, visible
 
 KEY = ("operator_no", "location_id")
 
-#: What finds the row of a location: its EVSEs are of the same list.
-ROW = ("list_no", "location_id")
-
 
 @dataclass(frozen=True, slots=True)
 class OneLocation:
@@ -32,10 +29,10 @@ class OneLocation:
     planned: bool = False
 
     def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
-        its_list = select(operator.c.list_no).where(operator.c.party_id == bindparam("operator_id")).scalar_subquery()
+        number = select(operator.c.no).where(operator.c.party_id == bindparam("operator_id")).scalar_subquery()
         return select(*(location.c[name] for name in names)).where(
             visible(location, sight),
-            location.c.list_no == its_list,
+            location.c.operator_no == number,
             location.c.location_id == bindparam("location_id"),
         )
 
@@ -47,7 +44,7 @@ def has_matching_evses(locations: FromClause, given: Arguments) -> list[ColumnEl
     """Keep locations with an EVSE that passes the filters, if there are any; or with so many that are available now."""
     if not given.bound:
         return []
-    here = of_location(evse, *(locations.c[name] for name in ROW))
+    here = of_location(evse, *(locations.c[name] for name in KEY))
     filters = replace(given, bound=given.bound - {MIN_AVAILABLE})
     matching = [here, *filter_conditions(evse, filters)]
     if MIN_AVAILABLE not in given.bound:
@@ -57,8 +54,8 @@ def has_matching_evses(locations: FromClause, given: Arguments) -> list[ColumnEl
 
 
 def of_location(evses: FromClause, *row: ColumnElement[Any]) -> Any:
-    """Return the condition for the EVSEs of a location, of which the columns ROW are known."""
-    return and_(*(evses.c[name] == value for name, value in zip(ROW, row, strict=True)))
+    """Return the condition for the EVSEs of a location, of which the columns KEY are known."""
+    return and_(*(evses.c[name] == value for name, value in zip(KEY, row, strict=True)))
 
 
 #: Locations of an area with EVSEs that pass the named filters.

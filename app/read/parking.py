@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Text, any_, select, tuple_
+from sqlalchemy import Column, ColumnElement, FromClause, Text, any_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.db.tables import evse_parking_spot, parking_spot
+from app.db.tables import evse_parking_spot, parking_place, parking_spot
 from app.read.areas import AreaSearch
 from app.read.plan import Arguments
 
@@ -22,15 +22,16 @@ def spot_conditions(spots: FromClause, given: Arguments) -> list[ColumnElement[b
 def served_by(evses: FromClause, parking_id: Column[Any]) -> Any:
     """Return the condition for the EVSEs that a spot serves."""
     links = evse_parking_spot.c
-    linked = select(links.evse_id, links.list_no).where(links.parking_id == parking_id)
+    linked = select(links.evse_id).where(links.parking_id == parking_id)
     # Said aloud: a select this deep does not correlate by itself, and every spot would get all EVSEs.
-    return tuple_(evses.c.evse_id, evses.c.list_no).in_(linked.correlate(parking_id.table))
+    return evses.c.evse_id.in_(linked.correlate(parking_id.table))
 
 
-#: Spots of an area; one without a position of its own is found where its EVSEs are.
+#: Spots of an area, each by the places that the caller may know: its PSO's word, or an EVSE that links it.
 SpotSearch = partial(
     AreaSearch,
     table=parking_spot,
+    places=parking_place,
     key=("parking_id",),
     conditions=spot_conditions,
     selective=frozenset({"parking_ids"}),

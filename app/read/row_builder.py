@@ -36,7 +36,7 @@ from app.read.plan import (
 )
 from app.read.search import Search, order_name
 from app.read.select_builder import Array, Expression, Level, Path, Place, may_be_missing
-from app.visibility import is_veiled, table_name
+from app.visibility import table_name
 
 
 @dataclass(slots=True)
@@ -65,9 +65,7 @@ class Row:
             assert parent is not None
             self.level.joins[self.path] = tuple(parent.place(column) for column in relation.parent_columns)
             self.level.tables.add(table_name(relation.table))
-        veiled = is_veiled(self.table, name)
-        self.code.veiled |= veiled
-        return Place(self.path, name, veiled)
+        return Place(self.path, name)
 
     def nullable(self, name: Name) -> bool:
         if isinstance(name, Via):
@@ -181,7 +179,6 @@ class Code:
     shapes: dict[str, Shape] = field(default_factory=dict)
     variables: int = 0
     logged: bool = False
-    veiled: bool = False
 
     def root(self, fields: tuple[Field, ...], row: Row) -> str:
         """Write the function's body: a connection over all rows, or the object of the only one."""

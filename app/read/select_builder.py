@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, 
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.read.plan import Arguments, Computed, ToMany, ToOne
-from app.visibility import VEILED_BY, Sight, unveiled, visible
+from app.visibility import Sight, visible
 
 UTC: ColumnElement[Any] = literal_column("'UTC'")
 RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
@@ -21,11 +21,10 @@ Path = tuple[ToOne, ...]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A column of one of a level's rows. `veiled`: not all who see the row see what stands in it."""
+    """A column of one of a level's rows."""
 
     path: Path
     name: str
-    veiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,7 @@ class Level:
         places = [column for column in self.columns if isinstance(column, Place)]
         places += [place for on in self.joins.values() for place in on]
         places += [place for column in self.columns if not isinstance(column, Place) for place in column.parents]
-        own = [place for place in places if not place.path]
-        names = [*(place.name for place in own), *(VEILED_BY for place in own if place.veiled)]
+        names = [place.name for place in places if not place.path]
         return list(dict.fromkeys(name for name in names if name not in brought))
 
     def select(self, root: FromClause) -> Select[Any]:
@@ -95,15 +93,11 @@ class Level:
 
     def _column(self, column: Wanted, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
         if isinstance(column, Place):
-            return self._value(column, rows)
+            return rows[column.path].c[column.name]
         if isinstance(column, Expression):
-            values = [self._value(place, rows) for place in column.parents]
+            values = [rows[place.path].c[place.name] for place in column.parents]
             return column.computed.sql(*values, column.arguments)
         return column.level.array(column, rows)
-
-    def _value(self, place: Place, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
-        row = rows[place.path]
-        return unveiled(row, place.name, self.sight) if place.veiled else row.c[place.name]
 
     def array(self, array: Array, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
         """Return this level's rows as one JSON array of arrays, correlated with their parent."""

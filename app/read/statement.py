@@ -27,7 +27,7 @@ class Statement:
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
     security must know the caller. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
-    one, the log's epoch and its head; there is always a row. `veiled`: not all who see its rows are shown the same.
+    one, the log's epoch and its head; there is always a row.
     """
 
     sql: str
@@ -38,7 +38,6 @@ class Statement:
     private: bool
     planned: bool
     logged: bool
-    veiled: bool
 
     def bind(self, arguments: Mapping[str, Any]) -> list[Any]:
         """Put the arguments in the statement's order."""
@@ -64,7 +63,7 @@ def compile_statement(selection: Selection, search: Search, sight: Sight) -> Sta
     sql, parameters, constants = render(statement)
     private = not PRIVATE.isdisjoint({table_name(search.table), *level.tables})
     build, places_of = namespace["build"], namespace["places"]
-    return Statement(sql, parameters, constants, build, places_of, private, search.planned, code.logged, code.veiled)
+    return Statement(sql, parameters, constants, build, places_of, private, search.planned, code.logged)
 
 
 def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:

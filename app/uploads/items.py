@@ -38,18 +38,20 @@ class Owner:
 class Report:
     """What became of an upload; every item is counted once, though a refused one may have several refusals.
 
-    `accepted` went in, new or changed; `unchanged` was there already.
+    `accepted` went in, new or changed; `unchanged` was there already. `refused_count` is given where items of several
+    uploads are reported together, or not all of their refusals.
     """
 
     accepted: int
     unchanged: int
     removed: int
     refused: tuple[Refusal, ...]
+    refused_count: int | None = None
 
     @property
     def refused_items(self) -> int:
-        """How many items were refused."""
-        return count_items(self.refused)
+        """Return how many items were refused."""
+        return count_items(self.refused) if self.refused_count is None else self.refused_count
 
 
 class Reason(NamedTuple):

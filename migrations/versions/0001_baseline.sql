@@ -1,7 +1,5 @@
 -- Tables. Must equal app/db/tables (tests/db/test_migrations.py compares them); functions, triggers and views: app/db/sql.
 
-create sequence list_number;
-
 create table change (
     transaction BIGINT DEFAULT (pg_current_xact_id()::text::bigint) NOT NULL,
     id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -23,24 +21,6 @@ CREATE INDEX change_sight_idx ON change (transaction, id) WHERE kind = 'SIGHT';
 CREATE INDEX change_static_idx ON change (kind, entity_id, transaction, id) WHERE kind in ('EVSE', 'PARKING_SPOT');
 
 CREATE INDEX change_transaction_id_idx ON change (transaction, id);
-
-create table evse_status (
-    evse_id TEXT COLLATE "C" NOT NULL,
-    major TEXT DEFAULT 'UNKNOWN' NOT NULL,
-    minor TEXT,
-    ttl TIMESTAMP WITH TIME ZONE,
-    at TIMESTAMP WITH TIME ZONE,
-    expires_at TIMESTAMP WITH TIME ZONE,
-    updated_at TIMESTAMP WITH TIME ZONE,
-    due TIMESTAMP WITH TIME ZONE,
-    blocked_until TIMESTAMP WITH TIME ZONE,
-    CONSTRAINT evse_status_pkey PRIMARY KEY (evse_id),
-    CONSTRAINT evse_status_major_check CHECK (major in ('AVAILABLE', 'NOT_AVAILABLE', 'UNKNOWN')),
-    CONSTRAINT evse_status_minor_check CHECK (minor in ('AVAILABLE', 'RESERVED', 'CHARGING', 'BLOCKED', 'OUT_OF_ORDER')),
-    CONSTRAINT evse_status_allowed_pair_check CHECK (case major when 'UNKNOWN' then minor is null when 'AVAILABLE' then minor is null or minor in ('AVAILABLE', 'RESERVED') else minor is null or minor <> 'AVAILABLE' end),
-    CONSTRAINT evse_status_said_whole_check CHECK ((at is null) = (expires_at is null) and (at is null) = (updated_at is null))
-)
- WITH (fillfactor = 50);
 
 create table installed_sql (
     hash TEXT NOT NULL,
@@ -71,13 +51,9 @@ create table parking_sight (
     CONSTRAINT parking_sight_pkey PRIMARY KEY (role_id, party_id)
 );
 
-create table parking_spot_version (
+create table parking_spot (
     parking_id TEXT COLLATE "C" NOT NULL,
-    list_no INTEGER DEFAULT 0 NOT NULL,
-    until_no INTEGER,
     party_id TEXT COLLATE "C" GENERATED ALWAYS AS (substr(parking_id, 1, 5)) STORED NOT NULL,
-    own_longitude FLOAT(53),
-    own_latitude FLOAT(53),
     longitude FLOAT(53),
     latitude FLOAT(53),
     geog geography(POINT,4326) GENERATED ALWAYS AS (ST_SetSRID(ST_MakePoint(longitude, latitude), 4326)::geography) STORED,
@@ -85,24 +61,21 @@ create table parking_spot_version (
     floor_level TEXT,
     number TEXT,
     operator_nos INTEGER[] DEFAULT '{}' NOT NULL,
-    located_by INTEGER,
+    link_longitudes FLOAT(53)[] DEFAULT '{}' NOT NULL,
+    link_latitudes FLOAT(53)[] DEFAULT '{}' NOT NULL,
     content_hash BYTEA,
     updated_at TIMESTAMP WITH TIME ZONE,
-    CONSTRAINT parking_spot_version_pkey PRIMARY KEY (parking_id, list_no),
-    CONSTRAINT parking_spot_version_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
-    CONSTRAINT parking_spot_version_restrictions_check CHECK (restrictions >= 0 and restrictions < 64),
-    CONSTRAINT parking_spot_version_whole_position_check CHECK ((longitude is null) = (latitude is null)),
-    CONSTRAINT parking_spot_version_own_position_check CHECK ((own_longitude is null) = (own_latitude is null) and (own_longitude is null or (longitude = own_longitude and latitude = own_latitude))),
-    CONSTRAINT parking_spot_version_located_check CHECK ((located_by is not null) = (longitude is not null and own_longitude is null) and (located_by is null or located_by = any(operator_nos))),
-    CONSTRAINT parking_spot_version_known_check CHECK (content_hash is not null or cardinality(operator_nos) > 0),
-    CONSTRAINT parking_spot_version_published_check CHECK ((updated_at is null) = (content_hash is null))
+    CONSTRAINT parking_spot_pkey PRIMARY KEY (parking_id),
+    CONSTRAINT parking_spot_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
+    CONSTRAINT parking_spot_restrictions_check CHECK (restrictions >= 0 and restrictions < 64),
+    CONSTRAINT parking_spot_whole_position_check CHECK ((longitude is null) = (latitude is null)),
+    CONSTRAINT parking_spot_links_check CHECK (cardinality(link_longitudes) = cardinality(operator_nos) and cardinality(link_latitudes) = cardinality(operator_nos)),
+    CONSTRAINT parking_spot_known_check CHECK (content_hash is not null or cardinality(operator_nos) > 0),
+    CONSTRAINT parking_spot_published_check CHECK ((updated_at is null) = (content_hash is null)),
+    CONSTRAINT parking_spot_own_position_check CHECK (content_hash is not null or longitude is null)
 );
 
-CREATE INDEX parking_spot_version_geog_idx ON parking_spot_version USING gist (geog);
-
-CREATE INDEX parking_spot_version_lonlat_idx ON parking_spot_version USING gist ((geog::geometry));
-
-CREATE INDEX parking_spot_version_party_id_idx ON parking_spot_version (party_id);
+CREATE INDEX parking_spot_party_id_idx ON parking_spot (party_id);
 
 create table parking_status (
     parking_id TEXT COLLATE "C" NOT NULL,
@@ -134,15 +107,6 @@ create unlogged table sight_due (
     wide BOOLEAN NOT NULL
 );
 
-create table spot_list (
-    no INTEGER DEFAULT nextval('list_number') NOT NULL,
-    party_id TEXT COLLATE "C" NOT NULL,
-    in_force_at TIMESTAMP WITH TIME ZONE,
-    told_to TEXT COLLATE "C" DEFAULT '' NOT NULL,
-    CONSTRAINT spot_list_pkey PRIMARY KEY (no),
-    CONSTRAINT spot_list_party_id_key UNIQUE (party_id)
-);
-
 create table status_expiry (
     due TIMESTAMP WITH TIME ZONE NOT NULL,
     kind TEXT NOT NULL,
@@ -162,6 +126,57 @@ create table status_history (
  PARTITION BY RANGE (recorded_at);
 
 CREATE INDEX status_history_evse_id_at_idx ON status_history (evse_id, at);
+
+create table workflow_chain (
+    first_partner_id UUID NOT NULL,
+    second_partner_id UUID NOT NULL,
+    length BIGINT NOT NULL,
+    hash BYTEA NOT NULL,
+    CONSTRAINT workflow_chain_pkey PRIMARY KEY (first_partner_id, second_partner_id),
+    CONSTRAINT workflow_chain_pair_check CHECK (first_partner_id <= second_partner_id)
+);
+
+create table workflow_history (
+    first_partner_id UUID NOT NULL,
+    second_partner_id UUID NOT NULL,
+    no BIGINT NOT NULL,
+    subject TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    first_role_id INTEGER NOT NULL,
+    second_role_id INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    actor_role_id INTEGER,
+    command TEXT NOT NULL,
+    from_state TEXT,
+    to_state TEXT NOT NULL,
+    reason TEXT,
+    content_hash BYTEA,
+    prev_hash BYTEA NOT NULL,
+    hash BYTEA NOT NULL,
+    CONSTRAINT workflow_history_pkey PRIMARY KEY (first_partner_id, second_partner_id, no)
+);
+
+CREATE INDEX workflow_history_subject_id_subject_idx ON workflow_history (subject_id, subject);
+
+create table parking_place (
+    parking_id TEXT COLLATE "C" NOT NULL,
+    place_no SMALLINT NOT NULL,
+    party_id TEXT COLLATE "C" GENERATED ALWAYS AS (substr(parking_id, 1, 5)) STORED NOT NULL,
+    own BOOLEAN NOT NULL,
+    operator_nos INTEGER[] NOT NULL,
+    longitude FLOAT(53) NOT NULL,
+    latitude FLOAT(53) NOT NULL,
+    geog geography(POINT,4326) GENERATED ALWAYS AS (ST_SetSRID(ST_MakePoint(longitude, latitude), 4326)::geography) STORED NOT NULL,
+    CONSTRAINT parking_place_pkey PRIMARY KEY (parking_id, place_no),
+    CONSTRAINT parking_place_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
+    CONSTRAINT parking_place_parking_id_fkey FOREIGN KEY(parking_id) REFERENCES parking_spot (parking_id) ON DELETE CASCADE
+);
+
+CREATE INDEX parking_place_geog_idx ON parking_place USING gist (geog);
+
+CREATE INDEX parking_place_lonlat_idx ON parking_place USING gist ((geog::geometry));
+
+CREATE INDEX parking_place_party_id_idx ON parking_place (party_id);
 
 create table partner_role (
     id INTEGER GENERATED ALWAYS AS IDENTITY,
@@ -261,37 +276,6 @@ CREATE INDEX contract_partners_idx ON contract (first_partner_id, second_partner
 
 CREATE INDEX contract_second_idx ON contract (second_role_id);
 
-create table workflow_chain (
-    first_partner_id UUID NOT NULL,
-    second_partner_id UUID NOT NULL,
-    length BIGINT NOT NULL,
-    hash BYTEA NOT NULL,
-    CONSTRAINT workflow_chain_pkey PRIMARY KEY (first_partner_id, second_partner_id),
-    CONSTRAINT workflow_chain_pair_check CHECK (first_partner_id <= second_partner_id)
-);
-
-create table workflow_history (
-    first_partner_id UUID NOT NULL,
-    second_partner_id UUID NOT NULL,
-    no BIGINT NOT NULL,
-    subject TEXT NOT NULL,
-    subject_id TEXT NOT NULL,
-    first_role_id INTEGER NOT NULL,
-    second_role_id INTEGER NOT NULL,
-    at TIMESTAMP WITH TIME ZONE NOT NULL,
-    actor_role_id INTEGER,
-    command TEXT NOT NULL,
-    from_state TEXT,
-    to_state TEXT NOT NULL,
-    reason TEXT,
-    content_hash BYTEA,
-    prev_hash BYTEA NOT NULL,
-    hash BYTEA NOT NULL,
-    CONSTRAINT workflow_history_pkey PRIMARY KEY (first_partner_id, second_partner_id, no)
-);
-
-CREATE INDEX workflow_history_subject_id_subject_idx ON workflow_history (subject_id, subject);
-
 create table operator (
     no INTEGER GENERATED ALWAYS AS IDENTITY,
     party_id TEXT COLLATE "C" NOT NULL,
@@ -301,13 +285,11 @@ create table operator (
     source TEXT,
     licence TEXT,
     role_id INTEGER,
-    list_no INTEGER DEFAULT nextval('list_number') NOT NULL,
     CONSTRAINT operator_pkey PRIMARY KEY (no),
     CONSTRAINT operator_party_id_check CHECK (party_id ~ '^[A-Z]{2}[A-Z0-9]{3}$'),
     CONSTRAINT operator_party_id_key UNIQUE (party_id),
     CONSTRAINT operator_role_id_key UNIQUE (role_id),
-    CONSTRAINT operator_role_id_fkey FOREIGN KEY(role_id) REFERENCES partner_role (id),
-    CONSTRAINT operator_list_no_key UNIQUE (list_no)
+    CONSTRAINT operator_role_id_fkey FOREIGN KEY(role_id) REFERENCES partner_role (id)
 );
 
 create table upload_list (
@@ -315,10 +297,12 @@ create table upload_list (
     partner_id UUID NOT NULL,
     role_id INTEGER NOT NULL,
     operation TEXT NOT NULL,
-    list_id TEXT,
+    list_id TEXT NOT NULL,
     begun_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    in_force_at TIMESTAMP WITH TIME ZONE,
+    finished_at TIMESTAMP WITH TIME ZONE,
+    report JSONB,
     CONSTRAINT upload_list_pkey PRIMARY KEY (no),
+    CONSTRAINT upload_list_finished_check CHECK ((finished_at is null) = (report is null)),
     CONSTRAINT upload_list_role_id_operation_list_id_key UNIQUE (role_id, operation, list_id),
     CONSTRAINT upload_list_partner_id_fkey FOREIGN KEY(partner_id) REFERENCES partner (id),
     CONSTRAINT upload_list_role_id_fkey FOREIGN KEY(role_id) REFERENCES partner_role (id)
@@ -326,37 +310,25 @@ create table upload_list (
 
 CREATE INDEX upload_list_partner_id_idx ON upload_list (partner_id);
 
-create table list_out_of_force (
-    list_no SERIAL NOT NULL,
-    operator_no INTEGER NOT NULL,
-    told_to TEXT COLLATE "C",
-    ended_at TIMESTAMP WITH TIME ZONE,
-    CONSTRAINT list_out_of_force_pkey PRIMARY KEY (list_no),
-    CONSTRAINT list_out_of_force_ended_check CHECK ((ended_at is null) = (told_to is null)),
-    CONSTRAINT list_out_of_force_operator_no_fkey FOREIGN KEY(operator_no) REFERENCES operator (no)
-);
-
 create table list_part (
     no INTEGER GENERATED ALWAYS AS IDENTITY,
     list_no INTEGER NOT NULL,
     number INTEGER NOT NULL,
-    complete BOOLEAN DEFAULT false NOT NULL,
     last BOOLEAN NOT NULL,
+    content_hash BYTEA NOT NULL,
     items INTEGER NOT NULL,
     refused INTEGER NOT NULL,
+    refusals JSONB NOT NULL,
     kept_ids TEXT[] NOT NULL,
+    staged BOOLEAN DEFAULT true NOT NULL,
     CONSTRAINT list_part_pkey PRIMARY KEY (no),
+    CONSTRAINT list_part_list_no_number_key UNIQUE (list_no, number),
     CONSTRAINT list_part_list_no_fkey FOREIGN KEY(list_no) REFERENCES upload_list (no) ON DELETE CASCADE
 );
 
-CREATE UNIQUE INDEX list_part_complete_key ON list_part (list_no, number) WHERE complete;
-
-CREATE INDEX list_part_list_no_idx ON list_part (list_no);
-
 create table location (
-    list_no INTEGER NOT NULL,
-    location_id TEXT COLLATE "C" NOT NULL,
     operator_no INTEGER NOT NULL,
+    location_id TEXT COLLATE "C" NOT NULL,
     longitude FLOAT(53) NOT NULL,
     latitude FLOAT(53) NOT NULL,
     geog geography(POINT,4326) GENERATED ALWAYS AS (ST_SetSRID(ST_MakePoint(longitude, latitude), 4326)::geography) STORED NOT NULL,
@@ -371,7 +343,7 @@ create table location (
     related_locations JSON DEFAULT '[]' NOT NULL,
     time_zone TEXT,
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT location_pkey PRIMARY KEY (list_no, location_id),
+    CONSTRAINT location_pkey PRIMARY KEY (operator_no, location_id),
     CONSTRAINT location_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
     CONSTRAINT location_location_type_check CHECK (location_type in ('ON_STREET', 'PARKING_GARAGE', 'UNDERGROUND_GARAGE', 'PARKING_LOT', 'PRIVATE', 'OTHER', 'UNKNOWN')),
     CONSTRAINT location_operator_no_fkey FOREIGN KEY(operator_no) REFERENCES operator (no)
@@ -381,11 +353,8 @@ CREATE INDEX location_geog_idx ON location USING gist (geog);
 
 CREATE INDEX location_lonlat_idx ON location USING gist ((geog::geometry));
 
-CREATE INDEX location_operator_no_location_id_idx ON location (operator_no, location_id);
-
 create table evse (
     evse_id TEXT COLLATE "C" NOT NULL,
-    list_no INTEGER NOT NULL,
     evse_id_as_sent TEXT NOT NULL,
     operator_no INTEGER NOT NULL,
     location_id TEXT COLLATE "C" NOT NULL,
@@ -433,10 +402,10 @@ create table evse (
     source TEXT,
     content_hash BYTEA NOT NULL,
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT evse_pkey PRIMARY KEY (evse_id, list_no),
+    CONSTRAINT evse_pkey PRIMARY KEY (evse_id),
     CONSTRAINT evse_position_check CHECK (longitude between -180 and 180 and latitude between -90 and 90),
     CONSTRAINT evse_location_type_check CHECK (location_type in ('ON_STREET', 'PARKING_GARAGE', 'UNDERGROUND_GARAGE', 'PARKING_LOT', 'PRIVATE', 'OTHER', 'UNKNOWN')),
-    CONSTRAINT evse_list_no_location_id_fkey FOREIGN KEY(list_no, location_id) REFERENCES location (list_no, location_id),
+    CONSTRAINT evse_operator_no_location_id_fkey FOREIGN KEY(operator_no, location_id) REFERENCES location (operator_no, location_id),
     CONSTRAINT evse_static_status_check CHECK (static_status in ('UNKNOWN', 'OPERATIVE', 'INOPERATIVE', 'PLANNED', 'CLOSED')),
     CONSTRAINT evse_charge_point_type_check CHECK (charge_point_type in ('AC', 'DC')),
     CONSTRAINT evse_connector_standards_check CHECK (connector_standards <@ array['CHADEMO', 'IEC_62196_T1', 'IEC_62196_T1_COMBO', 'IEC_62196_T2', 'IEC_62196_T2_COMBO', 'IEC_62196_T3A', 'IEC_62196_T3C', 'DOMESTIC_A', 'DOMESTIC_B', 'DOMESTIC_C', 'DOMESTIC_D', 'DOMESTIC_E', 'DOMESTIC_F', 'DOMESTIC_G', 'DOMESTIC_H', 'DOMESTIC_I', 'DOMESTIC_J', 'DOMESTIC_K', 'DOMESTIC_L', 'TESLA_R', 'TESLA_S', 'IEC_60309_2_single_16', 'IEC_60309_2_three_16', 'IEC_60309_2_three_32', 'IEC_60309_2_three_64']),
@@ -452,13 +421,13 @@ CREATE INDEX evse_connector_standards_idx ON evse USING gin (connector_standards
 
 CREATE INDEX evse_geog_idx ON evse USING gist (geog);
 
-CREATE INDEX evse_list_no_location_id_idx ON evse (list_no, location_id);
-
 CREATE INDEX evse_location_type_idx ON evse (location_type);
 
 CREATE INDEX evse_lonlat_idx ON evse USING gist ((geog::geometry));
 
 CREATE INDEX evse_maximum_power_kw_idx ON evse (maximum_power_kw);
+
+CREATE INDEX evse_operator_no_location_id_idx ON evse (operator_no, location_id);
 
 create table listed_evse (
     part_no INTEGER NOT NULL,
@@ -517,8 +486,8 @@ create table listed_parking_spot (
     part_no INTEGER NOT NULL,
     place INTEGER NOT NULL,
     parking_id TEXT COLLATE "C" NOT NULL,
-    own_longitude FLOAT(53),
-    own_latitude FLOAT(53),
+    longitude FLOAT(53),
+    latitude FLOAT(53),
     restrictions INTEGER NOT NULL,
     floor_level TEXT,
     number TEXT,
@@ -529,14 +498,32 @@ create table listed_parking_spot (
 
 create table evse_parking_spot (
     evse_id TEXT COLLATE "C" NOT NULL,
-    list_no INTEGER NOT NULL,
     parking_id TEXT COLLATE "C" NOT NULL,
-    CONSTRAINT evse_parking_spot_pkey PRIMARY KEY (evse_id, list_no, parking_id),
-    CONSTRAINT evse_parking_spot_evse_id_list_no_fkey FOREIGN KEY(evse_id, list_no) REFERENCES evse (evse_id, list_no) ON DELETE CASCADE,
-    CONSTRAINT evse_parking_spot_parking_id_fkey FOREIGN KEY(parking_id) REFERENCES parking_status (parking_id)
+    CONSTRAINT evse_parking_spot_pkey PRIMARY KEY (evse_id, parking_id),
+    CONSTRAINT evse_parking_spot_evse_id_fkey FOREIGN KEY(evse_id) REFERENCES evse (evse_id) ON DELETE CASCADE,
+    CONSTRAINT evse_parking_spot_parking_id_fkey FOREIGN KEY(parking_id) REFERENCES parking_spot (parking_id)
 );
 
 CREATE INDEX evse_parking_spot_parking_id_idx ON evse_parking_spot (parking_id);
+
+create table evse_status (
+    evse_id TEXT COLLATE "C" NOT NULL,
+    major TEXT DEFAULT 'UNKNOWN' NOT NULL,
+    minor TEXT,
+    ttl TIMESTAMP WITH TIME ZONE,
+    at TIMESTAMP WITH TIME ZONE,
+    expires_at TIMESTAMP WITH TIME ZONE,
+    updated_at TIMESTAMP WITH TIME ZONE,
+    due TIMESTAMP WITH TIME ZONE,
+    blocked_until TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT evse_status_pkey PRIMARY KEY (evse_id),
+    CONSTRAINT evse_status_major_check CHECK (major in ('AVAILABLE', 'NOT_AVAILABLE', 'UNKNOWN')),
+    CONSTRAINT evse_status_minor_check CHECK (minor in ('AVAILABLE', 'RESERVED', 'CHARGING', 'BLOCKED', 'OUT_OF_ORDER')),
+    CONSTRAINT evse_status_allowed_pair_check CHECK (case major when 'UNKNOWN' then minor is null when 'AVAILABLE' then minor is null or minor in ('AVAILABLE', 'RESERVED') else minor is null or minor <> 'AVAILABLE' end),
+    CONSTRAINT evse_status_said_whole_check CHECK ((at is null) = (expires_at is null) and (at is null) = (updated_at is null)),
+    CONSTRAINT evse_status_evse_id_fkey FOREIGN KEY(evse_id) REFERENCES evse (evse_id) ON DELETE CASCADE
+)
+ WITH (fillfactor = 50);
 
 create table change_default partition of change default;
 create table status_history_default partition of status_history default;

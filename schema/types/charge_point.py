@@ -12,7 +12,7 @@ from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
 from app.read.live import TO_COMBINED_STATUS, TO_OWN_STATUS, usable_now
-from app.read.locations import ROW, of_location
+from app.read.locations import KEY, of_location
 from app.read.parking import served_by
 from app.read.plan import Arguments, Via
 from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
@@ -73,7 +73,7 @@ from schema.types.live import (
 SHARED_WITH_LOCATION = frozenset(
     {
         "operator_no",
-        *ROW,
+        *KEY,
         *(c.name for c in (*address_columns(), *position_columns()) if isinstance(c, Column)),
     }
 )
@@ -183,7 +183,7 @@ class ParkingSpot:
     floor_level: str | None = column(description="Floor, e.g. -1.")
     number: str | None = column(description="Number painted on it.")
     position: Point | None = same_row(
-        "Where it is: as its PSO says, else where an EVSE that it serves is; null: neither is known, or yours to see.",
+        "Where it is, as its PSO says; null: its PSO does not. In areas it is found at its EVSEs, too.",
         present="longitude",
     )
     evses: list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]] = to_many(
@@ -222,7 +222,7 @@ class Location:
 
     @to_many_where(
         evse,
-        parent_columns=ROW,
+        parent_columns=KEY,
         on=of_location,
         order=("evse_id",),
         where=filter_conditions,
@@ -248,8 +248,8 @@ class Evse:
     location: Location = to_one(
         location,
         "The station or pool it belongs to.",
-        parent_columns=ROW,
-        columns=ROW,
+        parent_columns=KEY,
+        columns=KEY,
         shared=SHARED_WITH_LOCATION,
         visible_with_parent=True,
     )

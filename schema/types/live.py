@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, FromClause
 
 from app.db.tables import evse, status_history
 from app.read.live import COUNTED_COLUMNS, TO_SPOT_STATUS, availability
-from app.read.locations import ROW, of_location
+from app.read.locations import KEY, of_location
 from app.read.plan import Arguments, ToMany, Via
 from app.read.usable import Instant
 from app.vocabulary import ConnectorStandard, MajorStatus, MinorStatus
@@ -86,7 +86,7 @@ class Availability:
 
 
 def availability_of_location() -> Any:
-    evses = ToMany(evse, ROW, of_location, ("evse_id",), visible_with_parent=True)
+    evses = ToMany(evse, KEY, of_location, ("evse_id",), visible_with_parent=True)
     return counted(evses, COUNTED_COLUMNS, availability, "Its EVSEs, counted by their present state.")
 
 

@@ -83,13 +83,13 @@ def uploads_app(dsn: str) -> FastAPI:
 
 async def _write(engine: AsyncEngine, party_id: str, sent: Sequence[ChargePointInput], now: datetime) -> UploadReport:
     async with engine.begin() as connection:
-        named = select(operator.c.no, operator.c.list_no).where(operator.c.party_id == party_id).with_for_update()
+        named = select(operator.c.no).where(operator.c.party_id == party_id).with_for_update()
         owner = (await connection.execute(named)).one()
-        common = {"operator_no": owner.no, "list_no": owner.list_no, "updated_at": now}
+        common = {"operator_no": owner.no, "updated_at": now}
         rows = {row["evse_id"]: row for row in (_row(each) | common for each in sent)}
         places = {row["location_id"]: {name: row[name] for name in _PLACE} for row in rows.values()}
         for table, key, wanted in ((location, location.c.location_id, places), (evse, evse.c.evse_id, rows)):
-            there = await connection.scalars(select(key).where(table.c.list_no == owner.list_no, key.in_(wanted)))
+            there = await connection.scalars(select(key).where(table.c.operator_no == owner.no, key.in_(wanted)))
             for id_ in there:
                 del wanted[id_]
             if wanted:

@@ -119,7 +119,7 @@ async def find_spots(dsn: str, count: int, seed: int) -> Sequence[Spot]:
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch(
-            "select evse_id, evse.longitude, evse.latitude from evse join operator using (list_no)"
+            "select evse_id, evse.longitude, evse.latitude from evse join operator on operator.no = operator_no"
             " where open and not suspended order by md5(evse_id || $1::text) limit $2",
             str(seed),
             count,

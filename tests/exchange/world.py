@@ -126,20 +126,20 @@ async def add_evse(database: Database, party_id: str, number: int, source: str |
         place = (f"L{number}", 7.0, 51.0, "Street", "DEU", "Name", "DEU", "ON_STREET", utc_now())
         await connection.execute(
             """
-            insert into location (list_no, operator_no, location_id, longitude, latitude, address, country,
+            insert into location (operator_no, location_id, longitude, latitude, address, country,
                 location_name, location_name_language, location_type, updated_at)
-            select list_no, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 from operator where no = $1
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             """,
             no,
             *place,
         )
         await connection.execute(
             """
-            insert into evse (evse_id, evse_id_as_sent, list_no, operator_no, location_id, longitude, latitude,
+            insert into evse (evse_id, evse_id_as_sent, operator_no, location_id, longitude, latitude,
                 address, country, location_name, location_name_language, location_type, updated_at, charge_point_type,
                 connector_mask, connector_standards, connector_formats, connector_tariff_ids, content_hash, source)
-            select $11, $11, list_no, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'AC', 1,
-                '{CHADEMO}', '{CABLE}', '{NULL}', '', $12 from operator where no = $1
+            values ($11, $11, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'AC', 1,
+                '{CHADEMO}', '{CABLE}', '{NULL}', '', $12)
             """,
             no,
             *place,

@@ -32,13 +32,14 @@ def owner_of(member: Member) -> Owner:
 async def link(database: Database, member: Member, evse_id: str, at: tuple[float, float], *parking_ids: str) -> None:
     """Publish an EVSE that links these spots."""
     links = tuple(EvseParkingSpot(parking_id=id_) for id_ in parking_ids)
-    point = charge_point(evse_id, parking_spots=links, position=Point(longitude=at[0], latitude=at[1]))
+    position = Point(longitude=at[0], latitude=at[1])
+    point = charge_point(evse_id, location_id=evse_id[5:], parking_spots=links, position=position)
     await update_charge_points(database, [point], owner_of(member), MONDAY)
 
 
 async def spots_by_id(database: Database) -> dict[str, dict[str, Any]]:
     """Give all stored spots, with the version of each row."""
-    rows = await database.fetch("select *, xmin::text from parking_spot_version order by parking_id")
+    rows = await database.fetch("select *, xmin::text from parking_spot order by parking_id")
     return {row["parking_id"]: dict(row) for row in rows}
 
 
@@ -52,24 +53,29 @@ async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
             (select evse_id, parking_id from evse_parking_spot except select evse_id, unnest(parking_ids) from evse)
         ) as differing
         union all
-        select 'spot', parking_id from parking_spot_version as spot
+        select 'spot', parking_id from parking_spot as spot
         cross join lateral (
-            select coalesce(array_agg(distinct operator_no), '{}') as nos,
-                (array_agg(longitude order by evse_id) filter (where operator_no = located_by))[1] as longitude,
-                (array_agg(latitude order by evse_id) filter (where operator_no = located_by))[1] as latitude
+            select coalesce(array_agg(operator_no order by evse_id), '{}') as nos,
+                coalesce(array_agg(longitude order by evse_id), '{}') as longitudes,
+                coalesce(array_agg(latitude order by evse_id), '{}') as latitudes
             from evse where parking_id = any(parking_ids)
         ) as linked
-        where (until_no is null or until_no in (select no from spot_list where in_force_at is null)) and (
-            operator_nos <> nos
-            or (spot.longitude, spot.latitude)
-                is distinct from (coalesce(own_longitude, linked.longitude), coalesce(own_latitude, linked.latitude))
-            or (own_longitude is null and cardinality(nos) > 0 and located_by is null)
-            or (content_hash is null and cardinality(nos) = 0)
-        )
+        where (operator_nos, link_longitudes, link_latitudes) <> (nos, linked.longitudes, linked.latitudes)
+        or (content_hash is null and cardinality(nos) = 0)
         union all
-        select 'linked, but not shown once', parking_id from parking_status left join parking_spot using (parking_id)
-        where parking_id in (select parking_id from evse_parking_spot)
-        group by parking_id having count(operator_nos) <> 1
+        select 'place', coalesce(place.parking_id, wanted.parking_id) from parking_place as place
+        full join (
+            select parking_id, true as own, operator_nos, longitude, latitude from parking_spot
+            where longitude is not null
+            union all
+            select parking_id, false, array_agg(distinct no), link.longitude, link.latitude from parking_spot
+            cross join lateral unnest(operator_nos, link_longitudes, link_latitudes) as link (no, longitude, latitude)
+            group by parking_id, link.longitude, link.latitude
+        ) as wanted using (parking_id, own, operator_nos, longitude, latitude)
+        where place.parking_id is null or wanted.parking_id is null
+        union all
+        select 'status', parking_id from parking_spot full join parking_status using (parking_id)
+        where parking_spot.parking_id is null or parking_status.parking_id is null
         """
     )
     return [dict(row) for row in rows]

@@ -183,7 +183,7 @@ async def test_writes_documents_in_the_shape_of_the_api(world: World) -> None:
 
 def test_fills_every_column_that_the_database_does_not_compute() -> None:
     row = item_of(FULL, 0, 1).row
-    assert {*row, "list_no", "updated_at"} == {column.name for column in stored_columns(evse)}
+    assert {*row, "updated_at"} == {column.name for column in stored_columns(evse)}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Whole lists in parts: old or new, nothing lost by damage, nothing dropped by mistake."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from app.db.engine import Database
 from app.errors import BadInput
-from app.ingest import lists
 from app.ingest.charge_points import lists as charge_point_lists
 from app.ingest.charge_points.lists import set_charge_points
 from app.ingest.charge_points.updates import update_charge_points
-from app.ingest.lists import EmptyList, ListIncomplete, ListTooLarge, Part, TooManyRemovals, checked_part, forget_lists
-from app.ingest.parking import lists as parking_spot_lists
+from app.ingest.housekeeping import STAGED
 from app.ingest.parking.lists import set_parking_spots
 from app.records.charge_point import ChargePoint, EvseParkingSpot, Read
-from app.uploads import batch_sizes as pace
+from app.uploads import list_parts, whole_list
 from app.uploads.checks import Refusal
 from app.uploads.items import Owner, Report
+from app.uploads.list_parts import ListIncomplete, ListTooLarge, Part, checked_part
+from app.uploads.whole_list import EmptyList, TooManyRemovals
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
 from tests.ingest.test_parking_spots import deadlocks
 from tests.ingest.world import (
@@ -42,14 +42,16 @@ async def world(database: Database) -> World:
     return await make_world(database)
 
 
-@pytest.fixture(autouse=True, params=["in one transaction", "as a new list"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Put lists in force both ways, whatever their size; new lists in small pieces."""
-    if request.param == "as a new list":
-        monkeypatch.setattr(charge_point_lists, "AT_ONCE", 0)
-        monkeypatch.setattr(parking_spot_lists, "AT_ONCE", 0)
-        monkeypatch.setattr(pace, "MOST", 20)
+@pytest.fixture(autouse=True, params=[7, 1_000])
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Merge lists in several statements of their transaction, and in one."""
+    monkeypatch.setattr(whole_list, "AT_ONCE", request.param)
+    monkeypatch.setattr(charge_point_lists, "AT_ONCE", request.param)
     return request.param
+
+
+async def forget_lists(database: Database, now: datetime) -> None:
+    await list_parts.forget_lists(database, STAGED, now)
 
 
 def evses(*numbers: int, **more: Any) -> list[ChargePoint]:
@@ -113,17 +115,17 @@ async def test_replaces_a_part_that_comes_again(world: World):
 
 
 async def test_takes_no_part_of_a_list_in_force_for_one_of_the_next_of_that_name(world: World):
-    """Whoever missed the answer to the last part sends it again, and calls the next list the same."""
+    """A sender that calls the next list the same begins it with a first part of other content."""
     for turn, number in (("1", 1), ("1", 2), ("1", 3)):
         await send(world, evses(number, telephone_number=turn), Part("a", number, number == 3))
     with pytest.raises(BadInput, match=r"list 'a' has been in force since 2026-\S+Z; part 3 was not taken"):
-        await send(world, evses(3, telephone_number="1"), Part("a", 3, True))
+        await send(world, evses(3, telephone_number="2"), Part("a", 3, True))
     for number in (1, 2):
         assert await send(world, evses(number, telephone_number="2"), Part("a", number, False)) == (1, 0, 0, [])
     assert {row["telephone_number"] for row in (await rows_by_id(world.database)).values()} == {"1"}
     assert await send(world, evses(3, telephone_number="2"), Part("a", 3, True)) == (3, 0, 0, [])
     await forget_lists(world.database, MONDAY + timedelta(hours=23))
-    assert await staged(world) == [1, 0, 0, 0]
+    assert await staged(world) == [1, 3, 0, 0]
     await forget_lists(world.database, MONDAY + timedelta(hours=25))
     assert await staged(world) == [0, 0, 0, 0]
 
@@ -157,7 +159,7 @@ async def test_drops_more_than_half_only_when_that_is_confirmed(world: World):
     assert await send(world, evses(1), Part("a", 2, True), confirmed=True) == (0, 1, 3, [])
     with pytest.raises(TooManyRemovals):
         await send(world, evses(7))
-    assert await staged(world) == [2, 0, 0, 0]  # the names of both are known
+    assert await staged(world) == [2, 3, 0, 0]  # the names and parts of both are known
 
 
 async def test_refuses_an_empty_list(world: World):
@@ -180,10 +182,43 @@ async def test_keeps_the_previous_record_of_a_refused_item(world: World):
     assert await evse_ids(world.database) == ["DE8ACE1", "DE8ACE2"]
 
 
+async def test_reports_what_was_refused_of_every_part_and_again_when_one_is_repeated(world: World):
+    first = [*evses(1), bad(1, "DE8ACE7"), bad(1, "DE8ACE7"), bad(2, "DE8ACE8")]
+    await send(world, first, Part("a", 1, False))
+    last = [*evses(1, telephone_number="7"), charge_point("DE8ACE3", location_id="L1", position=LYON)]
+    report = await send_as(world, world.german, list(last), Part("a", 2, True))
+    assert (report.accepted, report.unchanged, report.removed, report.refused_items) == (1, 0, 0, 4)
+    assert [(each.code, each.index, each.message[:9]) for each in report.refused] == [
+        ("LOCATION_MISMATCH", 1, "location "),
+        ("DUPLICATE", 0, "in part 1"),
+        ("PATTERN", 1, "in part 1"),
+        ("PATTERN", 1, "in part 1"),
+        ("PATTERN", 2, "in part 1"),
+    ]
+    before = await state(world)
+    assert await send_as(world, world.german, list(last), Part("a", 2, True), now=TUESDAY) == report
+    again = await send_as(world, world.german, list(first), Part("a", 1, False), now=TUESDAY)
+    assert (again.accepted, again.refused_items) == (1, 4)
+    assert [each.message[:9] for each in again.refused if each.code == "LOCATION_MISMATCH"] == ["in part 2"]
+    assert await state(world) == before
+
+
+async def state(world: World) -> Any:
+    """Return what a repeated part must not change: EVSEs, the log, what is staged and reported."""
+    changes = await world.database.fetch("select count(*), max(id) from change")
+    lists = await world.database.fetch("select * from upload_list")
+    return await rows_by_id(world.database), [tuple(row) for row in (*changes, *lists)], await staged(world)
+
+
 async def test_refuses_across_parts_what_it_refuses_within_one(world: World):
     foreign = charge_point("FRA23E1")
     assert await send(world, [*evses(1), foreign], Part("a", 1, False)) == (1, 0, 0, ["INVALID_ID"])
-    assert await send(world, evses(1, telephone_number="7"), Part("a", 2, True)) == (1, 0, 0, ["DUPLICATE"])
+    assert await send(world, evses(1, telephone_number="7"), Part("a", 2, True)) == (
+        1,
+        0,
+        0,
+        ["DUPLICATE", "INVALID_ID"],
+    )
     assert (await rows_by_id(world.database))["DE8ACE1"]["telephone_number"] == "7"
 
 
@@ -205,7 +240,7 @@ async def test_forgets_an_unfinished_list_after_a_day(world: World):
 
 
 async def test_bounds_what_a_party_may_leave_unfinished(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lists, "MOST_LISTED", 3)
+    monkeypatch.setattr(list_parts, "MOST_LISTED", 3)
     await send(world, evses(1, 2), Part("a", 1, False))
     with pytest.raises(ListTooLarge, match="4 items"):
         await send(world, evses(3, 4), Part("b", 1, False))
@@ -288,16 +323,20 @@ async def test_agrees_with_a_slow_model(world: World, steps: list[Any]):
     owner = await make_owner(world.database, f"ZZ{next(NAMES):03}")
     model: dict[str, int] = {}
     parts: dict[str, dict[int, tuple[bool, dict[str, int]]]] = {"a": {}, "b": {}}
-    in_force: set[str] = set()
+    finished: dict[str, dict[int, Any]] = {}
     for name, number, last, ids, value in steps:
         said = {f"{owner.party_id}E{n}": value for n in ids}
-        if name in in_force and number != 1:
+        sent = (last, list(said.items()))
+        if name in finished and finished[name].get(number) == sent:
+            expected = "ok"
+        elif name in finished and number != 1:
             expected = "BAD_INPUT"
         else:
-            in_force.discard(name)
+            finished.pop(name, None)
+            before = {n: (is_last, list(items.items())) for n, (is_last, items) in parts[name].items()}
             expected = model_step(model, parts[name], number, last, said)
             if expected == "ok" and not parts[name]:
-                in_force.add(name)
+                finished[name] = before | {number: sent}
         items = [charge_point(id_, location_id=id_[5:], max_reservation_minutes=n + 1) for id_, n in said.items()]
         try:
             await send_as(world, owner, list(items), Part(name, number, last), confirmed=number % 2 == 1)

@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from app.db.engine import Database
 from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
-from app.ingest.parking import lists as parking_spot_lists
 from app.ingest.parking.lists import set_parking_spots
 from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
 from app.records.base import Point
 from app.records.charge_point import ChargePoint, EvseParkingSpot
 from app.records.parking_spot import ParkingSpot
 from app.records.parking_spot_input import read_parking_spot
-from app.uploads import batch_sizes as pace
+from app.uploads import whole_list
 from app.uploads.items import NotItsOperator, Owner, Report
 from app.vocabulary import Restriction
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
@@ -43,9 +42,12 @@ def counts(report: Report) -> tuple[int, int, int, list[str]]:
     return report.accepted, report.unchanged, report.removed, [each.code for each in report.refused]
 
 
-async def place_of(world: World, parking_id: str) -> tuple[float | None, float | None] | None:
-    row = (await spots_by_id(world.database)).get(parking_id)
-    return None if row is None else (row["latitude"], row["longitude"])
+async def places_of(world: World, parking_id: str) -> list[tuple[bool, float, float]]:
+    """Return where a spot is found: whether a place is its PSO's own word, and its position."""
+    rows = await world.database.fetch(
+        "select own, latitude, longitude from parking_place where parking_id = $1 order by place_no", parking_id
+    )
+    return [tuple(row) for row in rows]
 
 
 async def test_publishes_a_spot_and_says_unchanged_the_second_time(world: World, pso: Owner):
@@ -58,16 +60,19 @@ async def test_publishes_a_spot_and_says_unchanged_the_second_time(world: World,
     assert await spots_by_id(world.database) == before
 
 
-async def test_lets_a_linked_spot_wait_for_its_pso_at_the_place_of_its_evse(world: World, pso: Owner):
+AT_ULM, AT_LYON, AT_PLACE = ((at.latitude, at.longitude) for at in (ULM, LYON, PLACE))
+
+
+async def test_finds_a_spot_at_its_evse_and_where_its_pso_says_it_is(world: World, pso: Owner):
     await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP1")], world.german, MONDAY)
     assert (await spots_by_id(world.database))["DEPRKP1"]["updated_at"] is None
-    assert await place_of(world, "DEPRKP1") == (ULM.latitude, ULM.longitude)
+    assert await places_of(world, "DEPRKP1") == [(False, *AT_ULM)]
     await update_parking_spots(world.database, [spot("DEPRKP1", number="7")], pso, MONDAY)
-    assert await place_of(world, "DEPRKP1") == (ULM.latitude, ULM.longitude)
+    assert await places_of(world, "DEPRKP1") == [(False, *AT_ULM)]
     await update_parking_spots(world.database, [spot("DEPRKP1", position=PLACE)], pso, MONDAY)
-    assert await place_of(world, "DEPRKP1") == (PLACE.latitude, PLACE.longitude)
+    assert await places_of(world, "DEPRKP1") == [(True, *AT_PLACE), (False, *AT_ULM)]
     await update_parking_spots(world.database, [spot("DEPRKP1")], pso, MONDAY)
-    assert await place_of(world, "DEPRKP1") == (ULM.latitude, ULM.longitude)
+    assert await places_of(world, "DEPRKP1") == [(False, *AT_ULM)]
     await remove_parking_spots(world.database, ["DE*PRK*P1"], pso, MONDAY)
     assert (await spots_by_id(world.database))["DEPRKP1"]["content_hash"] is None
     await remove_charge_points(world.database, ["DE8ACE1"], world.german, MONDAY)
@@ -77,25 +82,41 @@ async def test_lets_a_linked_spot_wait_for_its_pso_at_the_place_of_its_evse(worl
 async def test_follows_an_evse_that_moves_or_links_another_spot(world: World):
     await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP1", "DEPRKP2")], world.german, MONDAY)
     await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP2", position=LYON)], world.german, MONDAY)
-    assert await place_of(world, "DEPRKP1") is None
-    assert await place_of(world, "DEPRKP2") == (LYON.latitude, LYON.longitude)
+    assert await places_of(world, "DEPRKP1") == []
+    assert await places_of(world, "DEPRKP2") == [(False, *AT_LYON)]
     assert await spot_contradictions(world.database) == []
 
 
-async def test_leaves_a_spot_where_the_first_operator_that_links_it_says_it_is(world: World):
-    """Another one with a smaller id does not move it; it counts when the first one goes."""
-    at_ulm, at_lyon = (ULM.latitude, ULM.longitude), (LYON.latitude, LYON.longitude)
+async def test_keeps_one_place_for_each_position_of_linking_evses(world: World):
+    """EVSEs at the same position share a place, whoever runs them; each is logged with the spot's links."""
+    for id_ in ("DE8ACE1", "DE8ACE2"):
+        await update_charge_points(world.database, [linked(id_, "DEPRKP1")], world.german, MONDAY)
+    await update_charge_points(world.database, [linked("FRA23E1", "DEPRKP1")], world.french, MONDAY)
+    assert await places_of(world, "DEPRKP1") == [(False, *AT_ULM)]
     await update_charge_points(world.database, [linked("FRA23E1", "DEPRKP1", position=LYON)], world.french, MONDAY)
+    assert await places_of(world, "DEPRKP1") == [(False, *AT_LYON), (False, *AT_ULM)]
+    german, french = world.german.operator_no, world.french.operator_no
+    rows = await world.database.fetch(
+        "select existed, operator_nos, longitudes, latitudes from change where kind = 'PARKING_SPOT' order by id"
+    )
+    ulm = ULM.longitude, ULM.latitude
+    assert [tuple(row) for row in rows] == [
+        (False, None, None, None),
+        (True, [german], [ulm[0]], [ulm[1]]),
+        (True, [german, german], [ulm[0]] * 2, [ulm[1]] * 2),
+        (True, [german, german, french], [ulm[0]] * 3, [ulm[1]] * 3),
+    ]
+    assert await spot_contradictions(world.database) == []
+
+
+async def test_logs_the_own_word_of_a_pso_as_operator_0(world: World, pso: Owner):
     await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP1")], world.german, MONDAY)
-    assert await place_of(world, "DEPRKP1") == at_lyon
-    moved = linked("FRA23E1", "DEPRKP1", position=PLACE)
-    await update_charge_points(world.database, [moved], world.french, MONDAY)
-    assert await place_of(world, "DEPRKP1") == (PLACE.latitude, PLACE.longitude)
-    await remove_charge_points(world.database, ["FRA23E1"], world.french, MONDAY)
-    assert await place_of(world, "DEPRKP1") == at_ulm
-    await update_charge_points(world.database, [linked("FRA23E1", "DEPRKP1", position=LYON)], world.french, MONDAY)
-    assert await place_of(world, "DEPRKP1") == at_ulm
-    assert await spot_contradictions(world.database) == []
+    await update_parking_spots(world.database, [spot("DEPRKP1", position=PLACE)], pso, MONDAY)
+    await update_parking_spots(world.database, [spot("DEPRKP1", position=LYON)], pso, MONDAY)
+    row = (await world.database.fetch("select * from change where kind = 'PARKING_SPOT' order by id desc limit 1"))[0]
+    assert row["operator_nos"] == [world.german.operator_no, 0]
+    assert row["longitudes"] == [ULM.longitude, PLACE.longitude]
+    assert row["latitudes"] == [ULM.latitude, PLACE.latitude]
 
 
 async def test_refuses_foreign_spots_with_the_same_words_whether_or_not_they_are_there(world: World, pso: Owner):
@@ -179,14 +200,12 @@ async def test_keeps_spots_and_links_consistent_whatever_happens(world: World, p
         assert await spot_contradictions(world.database) == []
 
 
-@pytest.mark.parametrize("way", ["update", "list at once", "list beside"])
+@pytest.mark.parametrize("way", ["update", "list", "list in pieces"])
 async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(
     world: World, pso: Owner, way: str, monkeypatch: pytest.MonkeyPatch
 ):
-    if way == "list beside":
-        monkeypatch.setattr(parking_spot_lists, "AT_ONCE", 0)
-        monkeypatch.setattr(pace, "LEAST", 5)
-        monkeypatch.setattr(pace, "MOST", 5)
+    if way == "list in pieces":
+        monkeypatch.setattr(whole_list, "AT_ONCE", 5)
     owners = [world.german, world.french, await make_owner(world.database, "DE777")]
     ids = [f"DEPRKP{n}" for n in range(40)]
 

@@ -90,7 +90,7 @@ async def contradictions(database: Database) -> list[dict[str, Any]]:
     """Give what must never be: EVSEs at odds with their location, locations with foreign words or without EVSEs."""
     at_odds = await database.fetch(
         """
-        select 'place' as what, evse_id as id from evse join location using (list_no, location_id)
+        select 'place' as what, evse_id as id from evse join location using (operator_no, location_id)
         where (evse.longitude, evse.latitude, evse.house_number, evse.address, evse.city, evse.zip_code, evse.country)
         is distinct from (location.longitude, location.latitude, location.house_number, location.address,
                           location.city, location.zip_code, location.country)
@@ -98,13 +98,13 @@ async def contradictions(database: Database) -> list[dict[str, Any]]:
         select 'empty', location_id from location
         where not exists (
             select from evse
-            where (evse.list_no, evse.location_id) = (location.list_no, location.location_id)
+            where (evse.operator_no, evse.location_id) = (location.operator_no, location.location_id)
         )
         union all
         select 'words', location.location_id from location
         cross join lateral (
             select * from evse
-            where (evse.list_no, evse.location_id) = (location.list_no, location.location_id)
+            where (evse.operator_no, evse.location_id) = (location.operator_no, location.location_id)
             order by updated_at desc, evse_id limit 1
         ) as newest
         where (location.location_name, location.location_name_language, location.location_type, location.time_zone,

@@ -27,7 +27,7 @@ def near(longitude: float, latitude: float) -> dict[str, Any]:
 
 @pytest.fixture
 async def world(database: Database) -> Moving:
-    """The first operator, seen by contract, locates the spot; the second is open and links it too."""
+    """The first operator, seen by contract, links the spot there; the second, open to everybody, here."""
     world = await Moving.make(database, random.Random(1))
     await world.put(DE, 1, at=THERE, parking_spots=LINK)
     await world.put(FR, 1, at=HERE, parking_spots=LINK)
@@ -98,31 +98,32 @@ async def following(world: Moving, source: ChangeSource | None, caller: Caller |
     return followers
 
 
-async def test_does_not_tell_of_a_place_that_is_another_operators(world: Moving, source: ChangeSource | None):
+async def test_follows_each_place_that_a_viewer_knows(world: Moving, source: ChangeSource | None):
     stranger = await following(world, source, None)
     nsp = await following(world, source, world.nsp.caller)
     await world.put(DE, 1, at=(1.0, 40.01), parking_spots=LINK)
-    await nsp.hear(here=False, there=True, place=(1.0, 40.01))
+    await nsp.hear(here=True, there=True, place=None)
     await world.put(DE, 1, at=HERE, parking_spots=LINK)
-    await nsp.hear(here=True, there=False, place=HERE)
+    await nsp.hear(here=True, there=False, place=None)
+    await stranger.hear(here=True, there=False, place=None)
+    assert not stranger.there.told, "it was never seen there"
     await update_parking_spots(world.database, [spot("DEPRKP1", at=THERE)], world.pso, world.later())
     for each in (nsp, stranger):
-        await each.hear(here=False, there=True, place=THERE)
+        await each.hear(here=True, there=True, place=THERE)
     await update_parking_spots(world.database, [spot("DEPRKP1")], world.pso, world.later())
-    await nsp.hear(here=True, there=False, place=HERE)
-    await stranger.hear(here=False, there=False, place=None)
-    assert not [change for change in stranger.here.told if change["id"] == P1[1]], "it was never seen there"
+    for each in (nsp, stranger):
+        await each.hear(here=True, there=False, place=None)
 
 
-async def test_tells_of_the_place_when_another_operator_locates_the_spot(world: Moving, source: ChangeSource | None):
+async def test_takes_a_spot_back_where_an_operator_links_it_no_more(world: Moving, source: ChangeSource | None):
     stranger = await following(world, source, None)
     nsp = await following(world, source, world.nsp.caller)
     await world.remove(DE, 1)
     for each in (nsp, stranger):
-        await each.hear(here=True, there=False, place=HERE)
+        await each.hear(here=True, there=False, place=None)
     await world.put(DE, 1, at=THERE, parking_spots=LINK)
     await world.put(FR, 1, at=HERE, parking_spots=())
-    await nsp.hear(here=False, there=True, place=THERE)
+    await nsp.hear(here=False, there=True, place=None)
     await stranger.hear(here=False, there=False, place="gone")
     assert not stranger.there.told
 
@@ -131,15 +132,15 @@ async def test_takes_a_place_away_with_the_operator_whose_it_is(world: Moving, s
     """The spot is still seen, through the other."""
     nsp = await following(world, source, world.nsp.caller)
     await world.contract(DE)
-    await nsp.hear(here=False, there=False, place=None)
+    await nsp.hear(here=True, there=False, place=None)
     await world.contract(DE)
-    await nsp.hear(here=False, there=True, place=THERE)
+    await nsp.hear(here=True, there=True, place=None)
 
 
 async def test_takes_a_place_away_that_changed_meanwhile(world: Moving, source: ChangeSource | None):
     nsp = await following(world, source, world.nsp.caller)
     await world.contract(DE)
     await world.put(DE, 1, at=HERE, parking_spots=LINK)
-    await nsp.hear(here=False, there=False, place=None)
+    await nsp.hear(here=True, there=False, place=None)
     await world.contract(DE)
-    await nsp.hear(here=True, there=False, place=HERE)
+    await nsp.hear(here=True, there=False, place=None)

@@ -165,8 +165,8 @@ async def test_a_spot_that_is_taken_while_it_is_linked_blocks(world: StatusWorld
     now = ahead()
     await world.say(evse("DE8ACE3", "AVAILABLE"), now=now)
     link = """
-        insert into evse_parking_spot (evse_id, list_no, parking_id)
-        select evse_id, list_no, 'DEPRKP1' from evse where evse_id = 'DE8ACE3'
+        insert into evse_parking_spot (evse_id, parking_id)
+        select evse_id, 'DEPRKP1' from evse where evse_id = 'DE8ACE3'
     """
     async with world.database.writes.acquire() as connection:
         transaction = connection.transaction()

@@ -1,14 +1,18 @@
-"""Where a parking spot is by an EVSE is shown to those who see that EVSE's operator, and to nobody else."""
+"""A parking spot is found once at the places that its viewer knows; that of an EVSE by viewers of its operator only."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import true
 
+from app import visibility
 from app.auth import Caller
 from app.db.engine import Database
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import set_contract
 from app.ingest.parking.updates import update_parking_spots
+from app.read.statements import STATEMENTS
 from app.vocabulary import Role
 from geo.polyline import encode_polyline
 from tests.exchange.world import administrator, enrol, nsp, operator, utc_now
@@ -16,8 +20,10 @@ from tests.ingest.parking_world import link, owner_of, spot
 from tests.ingest.world import MONDAY
 from tests.live.streams import ask
 
-HERE, HIDDEN = (46.0, 46.0), (99.5, -12.345678)
-SPOT_ID, OTHER_ID = "DE*WPS*PL4", "DE*WPS*PL5"
+HERE, HIDDEN, OWN = (46.0, 46.0), (99.5, -12.345678), (-60.0, 3.0)
+#: A hidden and an open operator link the first spot, only the open one the second, only the hidden one the third, which
+#: has a position of its PSO's.
+BOTH, OPEN, SAID = "DE*WPS*PL4", "DE*WPS*PL5", "DE*WPS*PL6"
 
 
 def places(longitude: float, latitude: float) -> dict[str, dict[str, Any]]:
@@ -47,57 +53,83 @@ def shown(node: dict[str, Any]) -> tuple[float, float] | None:
     return node["position"] and (node["position"]["longitude"], node["position"]["latitude"])
 
 
-async def check(database: Database, caller: Caller | None, sees_hidden: bool) -> None:
-    """Ask in every way where the spots are: PL4 is where a hidden EVSE is, PL5 where an open one is."""
-    place = HIDDEN if sees_hidden else None
-    query = f"""{{ parkingSpot(parkingId: "{SPOT_ID}") {{ position {{ latitude longitude }} }}
-        evses {{ nodes {{ parkingSpots {{ spot {{ parkingId position {{ longitude latitude }} }} }} }} }} }}"""
-    data = await ask(database, caller, query)
-    assert shown(data["parkingSpot"]) == place
-    linked = [each["spot"] for node in data["evses"]["nodes"] for each in node["parkingSpots"]]
-    assert {(each["parkingId"], shown(each)) for each in linked} == {(SPOT_ID, place), (OTHER_ID, HERE)}
-    assert await search(database, caller) == {SPOT_ID: place, OTHER_ID: HERE}
-    for kind, area in places(*HERE).items():
-        assert await search(database, caller, area) == {OTHER_ID: HERE}, kind
-    for kind, area in places(*HIDDEN).items():
-        assert await search(database, caller, area) == ({SPOT_ID: HIDDEN} if sees_hidden else {}), kind
+@dataclass(frozen=True)
+class Scene:
+    """Callers, each with whether it sees the hidden operator, and the PSO."""
+
+    database: Database
+    callers: list[tuple[Caller | None, bool, bool]]
 
 
-async def test_shows_a_place_to_those_who_see_whose_it_is(database: Database):
+@pytest.fixture
+async def scene(database: Database) -> Scene:
     hidden = await operator(database, "DEA00", "Hidden")
     open_ = await operator(database, "DEW01", "Open", open_=True)
     [pso] = await enrol(database, "Parking", (Role.PSO, "DEWPS"))
     with_open, with_pso, with_hidden = [await nsp(database, name) for name in ("Open's", "PSO's", "Hidden's")]
-    stranger, hub = await nsp(database, "Nobody's"), await administrator(database)
-    partner = await operator(database, "DE333", "Partner")
+    hub, partner = await administrator(database), await operator(database, "DE333", "Partner")
     for one, other in ((with_open, open_), (with_hidden, hidden), (partner, pso)):
         await set_contract(database, CONSOLE, one.party, other.party, utc_now())
-    await link(database, hidden, "DEA00EVT", HIDDEN, "DEWPSPL4")
+    await link(database, hidden, "DEA00EVT", HIDDEN, "DEWPSPL4", "DEWPSPL6")
     await link(database, open_, "DEW01EVT", HERE, "DEWPSPL4", "DEWPSPL5")
-    for each in (None, with_open.caller, with_pso.caller, stranger.caller, open_.caller, pso.caller, partner.caller):
-        await check(database, each, sees_hidden=False)
-    for each in (with_hidden.caller, hidden.caller, hub.caller):
-        await check(database, each, sees_hidden=True)
+    await update_parking_spots(database, [spot("DEWPSPL6", at=OWN)], owner_of(pso), MONDAY)
+    neither = [(each, False, False) for each in (None, with_open.caller, with_pso.caller, open_.caller)]
+    of_pso = [(each, False, True) for each in (pso.caller, partner.caller)]
+    of_hidden = [(each, True, False) for each in (with_hidden.caller, hidden.caller)]
+    return Scene(database, [*neither, *of_pso, *of_hidden, (hub.caller, True, True)])
 
 
-@pytest.mark.parametrize("own", [HERE, None])
-async def test_shows_the_word_of_the_pso_to_all_who_see_the_spot(database: Database, own: Any):
-    hidden = await operator(database, "DEA00", "Hidden")
+async def check(scene: Scene, caller: Caller | None, sees_hidden: bool, sees_pso: bool) -> None:
+    """Ask in every way where the spots are: a position is the PSO's, places are each caller's own."""
+    said = {SAID: OWN} if sees_hidden or sees_pso else {}
+    listed = {BOTH: None, OPEN: None, **said}
+    assert await search(scene.database, caller) == listed
+    expected = [(HERE, {BOTH: None, OPEN: None}), (HIDDEN, {BOTH: None, **said} if sees_hidden else {}), (OWN, said)]
+    for place, spots in expected:
+        for kind, area in places(*place).items():
+            assert await search(scene.database, caller, area) == spots, (kind, place, caller)
+
+
+async def test_finds_a_spot_at_each_place_that_its_viewer_knows(scene: Scene):
+    for caller, sees_hidden, sees_pso in scene.callers:
+        await check(scene, caller, sees_hidden, sees_pso)
+
+
+async def test_would_notice_places_that_everybody_knows(scene: Scene, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(visibility.RULES, "parking_place", lambda _table, _sight: true())  # type: ignore[arg-type]
+    STATEMENTS.clear()
+    try:
+        with pytest.raises(AssertionError, match="near"):
+            await check(scene, *scene.callers[0])
+    finally:
+        STATEMENTS.clear()
+
+
+PAGE = """query ($within: AreaInput, $after: String) { parkingSpots(within: $within, first: 1, after: $after) {
+    nodes { parkingId } pageInfo { endCursor hasNextPage } } }"""
+
+
+async def pages(database: Database, caller: Caller | None, area: dict[str, Any]) -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = []
+    after, more = None, True
+    while more:
+        page = (await ask(database, caller, PAGE, {"within": area, "after": after}))["parkingSpots"]
+        nodes += page["nodes"]
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
+    return nodes
+
+
+@pytest.mark.parametrize("kind", ["near", "bounds", "polygon", "route"])
+async def test_shows_a_spot_with_several_places_once_over_all_pages(database: Database, kind: str):
+    """Nearest first it is at its nearest place, along a route at the first one."""
     open_ = await operator(database, "DEW01", "Open", open_=True)
-    [pso] = await enrol(database, "Parking", (Role.PSO, "DEWPS"))
-    await link(database, hidden, "DEA00EVT", HIDDEN, "DEWPSPL4")
-    await link(database, open_, "DEW01EVT", HERE, "DEWPSPL4")
-    await update_parking_spots(database, [spot("DEWPSPL4", at=HERE)], owner_of(pso), MONDAY)
-    if own is None:
-        await update_parking_spots(database, [spot("DEWPSPL4", number="1")], owner_of(pso), MONDAY)
-    assert await search(database, None) == {SPOT_ID: own}
-
-
-async def test_does_not_show_where_a_hidden_operator_says_an_open_one_stands(database: Database):
-    """Whoever links a spot later, under however small an id, does not move it."""
-    hidden = await operator(database, "DEA00", "Hidden")
-    open_ = await operator(database, "DEW01", "Open", open_=True)
-    await link(database, open_, "DEW01EVT", HERE, "DEWPSPL4")
-    await link(database, hidden, "DEA00EVT", HIDDEN, "DEWPSPL4")
-    assert await search(database, None) == {SPOT_ID: HERE}
-    assert await search(database, hidden.caller, places(*HIDDEN)["near"]) == {}
+    for number, longitude in enumerate((46.4, 46.2, 46.6)):
+        ids = [f"DEWPSPL{number}", "DEWPSPL7", "DEWPSPL8"]
+        await link(database, open_, f"DEW01E{number}", (longitude, 46.0), *ids)
+    area = places(46.0, 46.0)[kind]
+    if kind == "near":
+        area["near"]["radiusM"] = 100_000
+    found = await pages(database, None, area)
+    assert sorted(node["parkingId"] for node in found) == [f"DE*WPS*PL{n}" for n in (0, 1, 2, 7, 8)]
+    if kind in ("near", "route"):
+        assert [node["parkingId"][-1] for node in found] == ["1", "7", "8", "0", "2"]

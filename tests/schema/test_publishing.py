@@ -147,7 +147,7 @@ def headers(hub: Hub) -> dict[str, Headers]:
     return hub.run(enrol_all())
 
 
-PUBLISHED = "evse, location, parking_spot_version, evse_parking_spot, parking_status, evse_status, refusal, upload_list"
+PUBLISHED = "evse, location, parking_spot, evse_parking_spot, parking_status, evse_status, refusal, upload_list"
 
 
 @pytest.fixture
@@ -455,12 +455,12 @@ def test_lets_a_spot_that_is_known_by_a_link_wait_for_its_pso(by: By) -> None:
         "restrictions": [],
         "floorLevel": None,
         "number": None,
-        "position": {"latitude": 48.4},
+        "position": None,
         "updatedAt": None,
     }
     assert shown(operator) == {**waiting, "evses": [{"evseId": "DE*8AC*E1"}]}
-    hidden = {**waiting, "evses": [], "position": None}
-    assert shown(pso) == hidden, "no contract: neither the EVSE nor where it is is the PSO's to see"
+    hidden = {**waiting, "evses": []}
+    assert shown(pso) == hidden, "no contract: the EVSE is not visible to the PSO"
     assert shown(other) is None
     assert pso.counts(SPOTS.remove, ["DE*PRK*P1"]) == (0, 0, 0, ["INVALID_ID"]), "nothing of it is published"
 

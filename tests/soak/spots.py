@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.ingest.parking import lists as parking_spot_lists
+from app.uploads import whole_list
 from tests.soak.published import (
     MOST_IN_LIST,
     NEAREST,
@@ -66,7 +66,7 @@ class ParkingOperator(Publisher):
     gone: dict[int, Published] = field(default_factory=dict[int, Published])
 
     noun = "spots"
-    at_once = parking_spot_lists.AT_ONCE
+    at_once = whole_list.AT_ONCE
     documents = DOCUMENTS
     nothing_known = "UNKNOWN"
 

@@ -2,14 +2,12 @@
 
 grant usage on schema public to {runtime_role};
 grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse,
-    evse_parking_spot, parking_spot_version, spot_list, upload_list, list_part, listed_evse, listed_parking_spot,
-    list_out_of_force, evse_status, parking_status, status_expiry to {runtime_role};
-grant select, update, delete on parking_spot to {runtime_role};
+    evse_parking_spot, parking_spot, parking_place, upload_list, list_part, listed_evse, listed_parking_spot,
+    evse_status, parking_status, status_expiry to {runtime_role};
 grant select on alembic_version, log_state, operator_sight, parking_sight to {runtime_role};
 grant select, insert on audit_log, workflow_history, status_history, change to {runtime_role};
 grant select, insert, update on workflow_chain to {runtime_role};
 grant select, insert, delete on log_mark to {runtime_role};
-grant usage on sequence list_number to {runtime_role};
 
 revoke all on function visible_operators(integer), visible_parking_operators(integer),
     operators_of_provider(integer, text), authenticate(bytea), make_partition(regclass, integer, integer),

@@ -12,7 +12,6 @@ begin
             select case when bool_and(spot.status = 'NOT_AVAILABLE' and spot.expires_at > present)
                 then min(spot.expires_at) end as until
             from evse_parking_spot as link join parking_status as spot using (parking_id)
-            join operator using (list_no)
             where link.evse_id = status.evse_id
         ) as taken
         where status.evse_id = any(evse_ids) and status.blocked_until is distinct from taken.until

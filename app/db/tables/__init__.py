@@ -1,12 +1,12 @@
 """The tables, one file per noun. No relationships: reads compile their joins, writes are sets."""
 
-from app.db.tables.base import metadata, views
-from app.db.tables.charge_points import evse, list_out_of_force, location, operator
+from app.db.tables.base import metadata
+from app.db.tables.charge_points import evse, location, operator
 from app.db.tables.installed_sql import installed_sql
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
 from app.db.tables.live import evse_status, parking_status, status_expiry, status_history
 from app.db.tables.log import change, log_mark, log_state
-from app.db.tables.parking import evse_parking_spot, parking_spot, parking_spot_version, spot_list
+from app.db.tables.parking import evse_parking_spot, parking_place, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 from app.db.tables.sight import operator_sight, parking_sight, sight_due
 from app.db.tables.workflow import workflow_chain, workflow_history
@@ -20,7 +20,6 @@ __all__ = [
     "evse_parking_spot",
     "evse_status",
     "installed_sql",
-    "list_out_of_force",
     "list_part",
     "listed_evse",
     "listed_parking_spot",
@@ -30,19 +29,17 @@ __all__ = [
     "metadata",
     "operator",
     "operator_sight",
+    "parking_place",
     "parking_sight",
     "parking_spot",
-    "parking_spot_version",
     "parking_status",
     "partner",
     "partner_role",
     "refusal",
     "sight_due",
-    "spot_list",
     "status_expiry",
     "status_history",
     "upload_list",
-    "views",
     "workflow_chain",
     "workflow_history",
 ]

@@ -15,9 +15,6 @@ metadata = MetaData(
     }
 )
 
-#: What is read like a table, but made of one.
-views = MetaData()
-
 Instant = DateTime(timezone=True)
 
 #: Ids compare by byte, everywhere alike, whatever locale a database was made with.

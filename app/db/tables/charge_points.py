@@ -16,7 +16,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    Sequence,
     Table,
     Text,
     text,
@@ -52,14 +51,12 @@ operator = Table(
     Column("source", Text),
     Column("licence", Text),
     Column("role_id", Integer, ForeignKey("partner_role.id"), unique=True),
-    # The list in force: of its EVSEs and locations those with this number are there, for readers and writers alike.
-    Column("list_no", Integer, nullable=False, unique=True, server_default=text("nextval('list_number')")),
     CheckConstraint("party_id ~ '^[A-Z]{2}[A-Z0-9]{3}$'", name="party_id"),
 )
 
 
 def position_columns(known: bool = True) -> tuple[SchemaItem, ...]:
-    """Give longitude and latitude (WGS 84 degrees) and the geography computed from them, which cannot disagree.
+    """Return longitude and latitude (WGS 84 degrees) and the geography computed from them, which cannot disagree.
 
     `known`: there is always a position.
     """
@@ -87,7 +84,7 @@ def address_columns() -> tuple[SchemaItem, ...]:
 
 
 def place_columns() -> tuple[SchemaItem, ...]:
-    """Give what each EVSE says of its place; a location shows the words of its most recently updated EVSE."""
+    """Return what each EVSE says of its place; a location shows the words of its most recently updated EVSE."""
     return (
         Column("location_name", Text, nullable=False),
         Column("location_name_language", Text, nullable=False),
@@ -98,23 +95,18 @@ def place_columns() -> tuple[SchemaItem, ...]:
     )
 
 
-#: Numbers of whole lists; later ones are higher.
-list_number = Sequence("list_number", metadata=metadata)
-
 #: Station or pool: address and position are common to its EVSEs.
 location = Table(
     "location",
     metadata,
-    Column("list_no", Integer, primary_key=True),
+    Column("operator_no", Integer, ForeignKey("operator.no"), primary_key=True),
     Column("location_id", Id, primary_key=True),
-    Column("operator_no", Integer, ForeignKey("operator.no"), nullable=False),
     *position_columns(),
     *address_columns(),
     *place_columns(),
     Column("updated_at", Instant, nullable=False),
     Index(None, "geog", postgresql_using="gist"),
     Index("location_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
-    Index(None, "operator_no", "location_id"),
 )
 
 #: One row answers the common read alone: what belongs to the EVSE's connectors and spots stands in parallel arrays, its
@@ -123,7 +115,6 @@ evse = Table(
     "evse",
     metadata,
     Column("evse_id", Id, primary_key=True),
-    Column("list_no", Integer, primary_key=True),
     Column("evse_id_as_sent", Text, nullable=False),
     Column("operator_no", Integer, nullable=False),
     Column("location_id", Id, nullable=False),
@@ -164,7 +155,7 @@ evse = Table(
     # Of everything above: an upload that says the same again changes nothing.
     Column("content_hash", LargeBinary, nullable=False),
     Column("updated_at", Instant, nullable=False),
-    ForeignKeyConstraint(["list_no", "location_id"], ["location.list_no", "location.location_id"]),
+    ForeignKeyConstraint(["operator_no", "location_id"], ["location.operator_no", "location.location_id"]),
     one_of("static_status", ChargePointStatus),
     one_of("charge_point_type", ChargePointType),
     each_of("connector_standards", ConnectorStandard),
@@ -189,21 +180,9 @@ evse = Table(
     Index(None, "geog", postgresql_using="gist"),
     # Bounding boxes are planar: degrees of longitude and latitude, half-open.
     Index("evse_lonlat_idx", text("(geog::geometry)"), postgresql_using="gist"),
-    Index(None, "list_no", "location_id"),
+    Index(None, "operator_no", "location_id"),
     # For what few have: rare plugs, high power.
     Index(None, "connector_standards", postgresql_using="gin", postgresql_with={"fastupdate": False}),
     Index(None, "maximum_power_kw"),
     Index(None, "location_type"),
-)
-
-#: Lists whose rows are still there, but not in force. `told_to`: up to which EVSE the change log knows what came in its
-#: place, at `ended_at`; null: it never was in force.
-list_out_of_force = Table(
-    "list_out_of_force",
-    metadata,
-    Column("list_no", Integer, primary_key=True),
-    Column("operator_no", Integer, ForeignKey("operator.no"), nullable=False),
-    Column("told_to", Id),
-    Column("ended_at", Instant),
-    CheckConstraint("(ended_at is null) = (told_to is null)", name="ended"),
 )

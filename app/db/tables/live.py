@@ -4,7 +4,7 @@ A row of status is born with its EVSE or spot and updated in place ever after: n
 each page free, so that updates stay within their page.
 """
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Table, Text, func, text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, func, text
 
 from app.db.tables.base import Id, Instant, metadata, one_of
 from app.vocabulary import MajorStatus, MinorStatus
@@ -43,8 +43,7 @@ def _said_whole() -> CheckConstraint:
 evse_status = Table(
     "evse_status",
     metadata,
-    # Triggers do what a foreign key cannot: an EVSE may have several rows, each in another list.
-    Column("evse_id", Id, primary_key=True),
+    Column("evse_id", Id, ForeignKey("evse.evse_id", ondelete="CASCADE"), primary_key=True),
     Column("major", Text, nullable=False, server_default=text("'UNKNOWN'")),
     Column("minor", Text),
     *_said_columns(),

@@ -1,49 +1,32 @@
-"""The whole list of an operator's charge points: staged in parts, put in force at once.
-
-What changed is found by reading. Little of it is written in one transaction; for much a new list is written beside the
-old one, see `app.ingest.new_lists`.
-"""
+"""The whole list of an operator's charge points, as `app.uploads.whole_list` merges it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from app.db.engine import Connection, Database, Session
+from app.db.engine import Connection, Database
+from app.db.tables import listed_evse
 from app.ingest.charge_points import tables as evse_tables
-from app.ingest.charge_points.tables import STAGED_EVSES
+from app.ingest.charge_points.list_agreement import refuse_mismatches
+from app.ingest.charge_points.tables import MOVED_EVSES, STAGED_EVSES, lock_statuses
 from app.ingest.charge_points.updates import begin, item_of, operator_no_of
-from app.ingest.list_changes import Changes, compare, places_of
-from app.ingest.lists import (
-    CHARGE_POINT_LIST,
-    EmptyList,
-    Part,
-    TooManyRemovals,
-    check_removals,
-    forget_list,
-    forget_lists,
-    forget_parts,
-    has_refusals,
-    incomplete,
-    note_in_force,
-    stage_part,
-    the_whole,
-)
-from app.ingest.new_lists import begin_list, flip, list_in_force, write_list
 from app.ingest.nouns import CHARGE_POINTS
-from app.ingest.parking.tables import refresh_touched, touch_spots
-from app.ingest.settle import settle
+from app.ingest.parking.tables import refresh_touched, touch_links
 from app.records.charge_point import ChargePoint, Read
-from app.uploads.checks import Refusal
-from app.uploads.items import Owner, Report, by_index, sort_out
-from app.uploads.locks import OPERATOR, holding
-from app.uploads.refusals import REFUSALS_KEPT, keep_refusals
+from app.uploads.items import Owner, Report, sort_out
+from app.uploads.list_parts import Part, StagedAs
+from app.uploads.locks import OPERATOR
+from app.uploads.refusals import REFUSALS_KEPT
+from app.uploads.whole_list import AT_ONCE, Listed, ListKind, Upload, take_in
 
-#: How many EVSEs that are new, different or gone one transaction takes.
-AT_ONCE: Final = 400
-
-NO_ITEMS: Final = "a whole list without charge points would remove all"
-OPERATION: Final = CHARGE_POINT_LIST.operation
+STAGED: Final = StagedAs(
+    operation="setChargePointList",
+    removal="removeChargePoints",
+    noun=CHARGE_POINTS,
+    table=listed_evse.name,
+    columns=tuple(column.name for column in listed_evse.columns)[2:],
+    id="evse_id",
+)
 
 
 async def set_charge_points(
@@ -56,9 +39,9 @@ async def set_charge_points(
     *,
     refusals_kept: int = REFUSALS_KEPT,
 ) -> Report:
-    """Replace an operator's whole list, or keep one part of it; the part that completes the list puts it in force.
+    """Replace an operator's whole list, or keep one part of it; the part that completes the list merges it.
 
-    Of a part that is only kept, `accepted` counts the items kept. Several items for one EVSE: the last one counts.
+    Of a part that is only kept, `accepted` counts its items. Several items for one EVSE: the last one counts.
     Raises: NotItsOperator; BadInput; ListIncomplete; ListTooLarge; EmptyList; TooManyRemovals; Busy.
     """
     operator_no = await operator_no_of(database, owner)
@@ -67,76 +50,20 @@ async def set_charge_points(
     def row_of(index: int, each: ChargePoint) -> Mapping[str, Any]:
         return item_of(each, index, operator_no).row
 
-    in_part = part or the_whole()
-    await forget_lists(database, now, owner.role_id)
-    async with holding(database, OPERATOR, operator_no, owner.partner_id) as session:
-        await settle(session, operator_no)
-        list_ = _List(session, operator_no, owner, now, refusals_kept)
-        await session.write(lambda connection: list_.begin(connection, refused))
-        staged = await stage_part(session, list_.begin, CHARGE_POINT_LIST, owner, in_part, own, row_of, refused, now)
-        if in_part.last and staged.missing:
-            raise incomplete(in_part, staged.missing)
-        if not staged.complete:
-            return Report(len(own), 0, 0, by_index(refused))
-        try:
-            report = await list_.put_in_force(staged.list_no, confirmed)
-        except (EmptyList, TooManyRemovals):
-            if part is None:
-                await forget_list(session, CHARGE_POINT_LIST, staged.list_no)
-            raise
-        await settle(session, operator_no)
-        await (forget_list if part is None else forget_parts)(session, CHARGE_POINT_LIST, staged.list_no)
-    return Report(report.accepted, report.unchanged, report.removed, by_index((*refused, *report.refused)))
+    async def beginning(connection: Connection) -> None:
+        await begin(connection, operator_no, owner, now)
+
+    upload = Upload(
+        owner, operator_no, operator_no, beginning, part, own, row_of, refused, confirmed, now, refusals_kept
+    )
+    return await take_in(database, CHARGE_POINT_LIST, upload)
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
-    """A list on its way into force, of an operator that is held."""
+# ---------------------------------------------------------------- merging
 
-    session: Session
-    operator_no: int
-    owner: Owner
-    now: datetime
-    refusals_kept: int
-
-    async def begin(self, connection: Connection, refused: Sequence[Refusal] = ()) -> None:
-        """Begin a transaction. Raises: NotItsOperator."""
-        await begin(connection, self.operator_no, self.owner, self.now)
-        await keep_refusals(
-            connection, self.owner.partner_id, OPERATION, by_index(refused), self.now, self.refusals_kept
-        )
-
-    async def put_in_force(self, list_no: int, confirmed: bool) -> Report:
-        """Show the list instead of what stood. Raises: EmptyList; TooManyRemovals."""
-        connection = self.session.connection
-        changes = await compare(connection, list_no, self.operator_no)
-        if changes is None:
-            if not await has_refusals(connection, list_no):
-                raise EmptyList(NO_ITEMS, "use removeChargePoints if that is meant")
-            changes = Changes([], 0, [], [], 0)
-        check_removals(changes.stood, len(changes.removed), confirmed, CHARGE_POINTS)
-        number = None
-        if changes.size > AT_ONCE:
-            number = await begin_list(self.session, self.operator_no)
-            old = await list_in_force(connection, self.operator_no)
-            await write_list(self.session, number, old, changes, self.now)
-        await self.session.write(lambda connection: self._finish(connection, list_no, number, changes))
-        return Report(len(changes.changed), changes.unchanged, len(changes.removed), tuple(changes.refused))
-
-    async def _finish(self, connection: Connection, list_no: int, number: int | None, changes: Changes) -> None:
-        await self.begin(connection, changes.refused)
-        await note_in_force(connection, list_no, self.now)
-        if number is not None:
-            await flip(connection, self.operator_no, number)
-        elif changes.size:
-            await _write(connection, self.operator_no, changes, self.now)
-
-
-# ---------------------------------------------------------------- few changes
-
-_CREATE: Final = """
-create temporary table if not exists touched_location (list_no integer, location_id text collate "C")
-on commit delete rows
+_TOUCHED: Final = """
+create temporary table if not exists touched_location (operator_no integer, location_id text collate "C")
+on commit delete rows; delete from touched_location
 """
 
 _STORED: Final = [name for name in STAGED_EVSES.columns if name != "updated_at"]
@@ -144,35 +71,58 @@ _STORED: Final = [name for name in STAGED_EVSES.columns if name != "updated_at"]
 _STAGE: Final = f"""
 insert into {STAGED_EVSES.name} ({", ".join(_STORED)}, updated_at)
 select {", ".join(f"listed.{name}" for name in _STORED)}, $3
-from unnest($1::int[], $2::int[]) as chosen (part_no, place) join listed_evse as listed using (part_no, place)
+from list_changed join {listed_evse.name} as listed using (part_no, place) where n > $1 and n <= $2
 """
 
 _TOUCH: Final = f"""
 insert into touched_location
-select list_no, location_id from {STAGED_EVSES.name} join operator on operator.no = operator_no
-union select list_no, evse.location_id from evse join operator using (list_no)
-where evse_id in (select evse_id from {STAGED_EVSES.name}) or evse_id = any($1)
-"""
-
-_LINKING: Final = f"""
-select unnest(parking_ids) as parking_id, operator_no from {STAGED_EVSES.name}
-union all
-select parking_id, no from evse_parking_spot join operator using (list_no)
-where evse_id in (select evse_id from {STAGED_EVSES.name}) or evse_id = any($1)
+select operator_no, location_id from {STAGED_EVSES.name}
+union select evse.operator_no, evse.location_id from evse join {STAGED_EVSES.name} using (evse_id)
 """
 
 
-_DELETE: Final = "delete from evse using operator where evse.list_no = operator.list_no and evse_id = any($1)"
+async def _write(connection: Connection, listed: Listed, above: int, to: int) -> None:
+    """Merge differing charge points; rows of live status are left alone, but for those that are born."""
+    await connection.execute(f"{STAGED_EVSES.create}; delete from {STAGED_EVSES.name}; {_TOUCHED}")
+    await connection.execute(_STAGE, above, to, listed.now)
+    await connection.execute(_TOUCH)
+    await evse_tables.merge_staged(connection, "touched_location as touched", listed.now)
 
 
-async def _write(connection: Connection, operator_no: int, changes: Changes, now: datetime) -> None:
-    """Write all changes in this transaction."""
-    await connection.execute(_CREATE)
-    await connection.execute(STAGED_EVSES.create)
-    await connection.execute(_STAGE, *places_of(changes.changed), now)
-    await connection.execute(_TOUCH, changes.removed)
-    linked = await touch_spots(connection, _LINKING, changes.removed)
-    await connection.execute(_DELETE, changes.removed)
-    await evse_tables.merge_staged(connection, "touched_location as touched", now)
+_REMOVED: Final = "select id as evse_id from list_removed"
+
+_TOUCH_REMOVED: Final = f"""
+insert into touched_location
+select distinct operator_no, location_id from evse where evse_id in ({_REMOVED} where n > $1 and n <= $2)
+"""
+
+_DELETE: Final = f"delete from evse where evse_id in ({_REMOVED} where n > $1 and n <= $2)"
+
+
+async def _finish(connection: Connection, listed: Listed) -> None:
+    """Lock live status, of spots before that of EVSEs; then bring links up to date and delete what is gone."""
+    await connection.execute(evse_tables.CREATE_MOVED)
+    removed = await connection.fetchval("select count(*) from list_removed")
+    linked = await touch_links(connection, f"{MOVED_EVSES} union {_REMOVED}")
+    await connection.execute(lock_statuses(f"{MOVED_EVSES} union {_REMOVED}"))
+    await connection.execute(f"{STAGED_EVSES.create}; delete from {STAGED_EVSES.name}")
+    for low in range(0, removed, AT_ONCE):
+        await connection.execute(_TOUCHED)
+        await connection.execute(_TOUCH_REMOVED, low, low + AT_ONCE)
+        await connection.execute(_DELETE, low, low + AT_ONCE)
+        await evse_tables.merge_staged(connection, "touched_location as touched", listed.now)
     if linked:
+        await evse_tables.link_moved(connection)
         await refresh_touched(connection)
+
+
+CHARGE_POINT_LIST: Final = ListKind(
+    staged=STAGED,
+    lock=OPERATOR,
+    standing="select evse_id as id, content_hash from evse where operator_no = $1",
+    order="location_id, evse_id",
+    refuse=refuse_mismatches,
+    prepare=None,
+    write=_write,
+    finish=_finish,
+)

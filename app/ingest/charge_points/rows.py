@@ -13,6 +13,7 @@ from asyncpg import Range
 
 from app.ingest.charge_points import usability
 from app.records.charge_point import ChargePoint, EvseParkingSpot
+from app.uploads.content import without_defaults
 from app.vocabulary import AuthMethod, Restriction, connector_mask, mask_of
 
 #: What EVSEs of one location agree on, as columns of `evse` and `location` alike.
@@ -100,9 +101,10 @@ def hash_of(content: dict[str, Any]) -> bytes:
     """Hash a row's content, alike in every process: the same charge point sent again has the same hash.
 
     Shape: 16 bytes of BLAKE2b over the layout's version and the content as JSON with sorted keys, so that moving a
-    column changes nothing.
+    column changes nothing, and neither does a column that is absent or has its default.
     """
-    content_json = orjson.dumps(content, default=_bounds, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+    said = without_defaults(content)
+    content_json = orjson.dumps(said, default=_bounds, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
     return blake2b(bytes([LAYOUT]) + content_json, digest_size=16).digest()
 
 

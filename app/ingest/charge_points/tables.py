@@ -17,26 +17,19 @@ from app.db.staging import merge_statement, rows_of, stage, staging_of, stored_c
 from app.db.tables import evse, location
 from app.ingest.charge_points.location_agreement import LocationKey, Spot
 from app.ingest.charge_points.rows import PLACE_COLUMNS, Place
-from app.ingest.parking.tables import NAMED_EVSES, refresh_touched, relink, touch_links
+from app.ingest.parking.tables import NAMED_EVSES, link, refresh_touched, relink, touch_links
 
-STAGED_EVSES: Final = staging_of(evse, without={"list_no"})
+STAGED_EVSES: Final = staging_of(evse)
 
 #: What a location takes over from one of its EVSEs.
 _WORDS: Final = tuple(column for column in stored_columns(location) if column.name != "updated_at")
-LOCATION_WORDS: Final = tuple(column.name for column in _WORDS if column.name != "list_no")
+LOCATION_WORDS: Final = tuple(column.name for column in _WORDS)
 
 _PLACE: Final = ", ".join(PLACE_COLUMNS)
 
-# All that writers see and change is of the lists in force: of those that have the operators, who are locked.
-_TOUCHED: Final = """(
-    select list_no, operator_no, location_id from unnest($1::int[], $2::text[]) as named (operator_no, location_id)
-    join operator on operator.no = operator_no
-) as touched"""
+_TOUCHED: Final = "unnest($1::int[], $2::text[]) as touched (operator_no, location_id)"
 
-#: The staged EVSEs, each in its operator's list in force.
-_STAGED: Final = f"""(
-    select staged.*, operator.list_no from {STAGED_EVSES.name} as staged join operator on operator.no = operator_no
-) as staged"""
+_STAGED: Final = f"{STAGED_EVSES.name} as staged"
 
 # Lists of ids are excluded with NOT IN, which is always one hash table: where the planner takes a list or a staging
 # table for a few rows, NOT EXISTS compares each with each (400 ms instead of 15 for 2,000 rows). And they are excluded
@@ -73,8 +66,8 @@ class StoredLocation:
 
 
 _FIND_EVSES: Final = f"""
-select evse_id, operator_no, location_id, evse.source, content_hash, {_PLACE}
-from evse join operator using (list_no) where evse_id = any($1)
+select evse_id, operator_no, location_id, source, content_hash, {_PLACE}
+from evse where evse_id = any($1)
 """
 
 
@@ -91,7 +84,7 @@ async def find_evses(connection: Connection, evse_ids: Collection[str]) -> dict[
 
 _FIND_LOCATIONS: Final = f"""
 with there as materialized (
-    select touched.operator_no, location_id, evse_id, source from {_TOUCHED} join evse using (list_no, location_id)
+    select touched.operator_no, location_id, evse_id, source from {_TOUCHED} join evse using (operator_no, location_id)
 ), staying as (
     select operator_no, location_id, min(evse_id) as evse_id from there
     where evse_id not in (select unnest($3::text[]))
@@ -99,7 +92,7 @@ with there as materialized (
     group by operator_no, location_id
 )
 select touched.operator_no, touched.location_id, evse_id, {_PLACE}
-from {_TOUCHED} join location using (list_no, location_id)
+from {_TOUCHED} join location using (operator_no, location_id)
 left join staying on staying.operator_no = touched.operator_no and staying.location_id = touched.location_id
 """
 
@@ -118,8 +111,8 @@ _MOVE_ALONG: Final = f"""
 update evse set {", ".join(f"{name} = moved.{name}" for name in PLACE_COLUMNS)}, content_hash = '', updated_at = $11
 from unnest(
     $1::int[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
-) as moved (operator_no, location_id, {_PLACE}) join operator on operator.no = operator_no
-where evse.list_no = operator.list_no and evse.location_id = moved.location_id and evse.source = $10
+) as moved (operator_no, location_id, {_PLACE})
+where evse.operator_no = moved.operator_no and evse.location_id = moved.location_id and evse.source = $10
 returning evse_id
 """
 
@@ -139,16 +132,16 @@ _MERGE_LOCATIONS: Final = merge_statement(
     f"""
     with there as materialized (
         select {", ".join(f"evse.{column.name}" for column in _WORDS)}, updated_at as said_at, evse_id
-        from {_TOUCHED} join evse using (list_no, location_id)
+        from {_TOUCHED} join evse using (operator_no, location_id)
     )
-    select distinct on (list_no, location_id) {", ".join(column.name for column in _WORDS)}, $3::timestamptz
+    select distinct on (operator_no, location_id) {", ".join(column.name for column in _WORDS)}, $3::timestamptz
     from (
         select * from there where evse_id not in (select evse_id from {STAGED_EVSES.name})
         union all
         select {", ".join(unstaged(column, "staged") for column in _WORDS)}, updated_at, evse_id
         from {_STAGED}
     ) as said
-    order by list_no, location_id, said_at desc, evse_id""",
+    order by operator_no, location_id, said_at desc, evse_id""",
     differing("location", "excluded"),
 )
 
@@ -156,24 +149,30 @@ _MERGE_EVSES: Final = merge_statement(evse, staged_rows(), "evse.content_hash is
 
 _DELETE_EMPTY_LOCATIONS: Final = f"""
 delete from location using {_TOUCHED}
-where location.list_no = touched.list_no and location.location_id = touched.location_id
-and not exists (select from evse where evse.list_no = location.list_no and evse.location_id = location.location_id)
+where location.operator_no = touched.operator_no and location.location_id = touched.location_id
+and not exists (
+    select from evse where evse.operator_no = location.operator_no and evse.location_id = location.location_id
+)
 """
 
 
-def _touched_by(statement: str, touched: str) -> str:
-    """Let a statement take the touched locations from a table; parameters behind them move up."""
-    return statement.replace(_TOUCHED, touched).replace("$3", "$1")
+# ---------------------------------------------------------------- written
 
+#: EVSEs of this transaction whose links may lead to other spots, or that moved and link spots.
+CREATE_MOVED: Final = """
+create temporary table if not exists moved_evse (evse_id text collate "C") on commit delete rows
+"""
 
-async def merge_staged(connection: Connection, touched: str, now: datetime) -> int:
-    """Write the staged EVSE rows, however many, and bring the locations in the table `touched` up to date."""
-    await connection.execute(_touched_by(_MERGE_LOCATIONS, touched), now)
-    written = rows_of(await connection.execute(_MERGE_EVSES))
-    await relink(connection, f"select evse_id from {STAGED_EVSES.name}")
-    await connection.execute(_touched_by(_DELETE_EMPTY_LOCATIONS, touched))
-    return written
+MOVED_EVSES: Final = "select distinct evse_id from moved_evse"
 
+_LINKS: Final = "parking_ids, operator_no, longitude, latitude"
+
+_NOTE_MOVED: Final = f"""
+insert into moved_evse select staged.evse_id from {_STAGED} left join evse using (evse_id)
+where (cardinality(staged.parking_ids) > 0 or cardinality(evse.parking_ids) > 0)
+and ({", ".join(f"staged.{name}" for name in _LINKS.split(", "))})
+    is distinct from ({", ".join(f"evse.{name}" for name in _LINKS.split(", "))})
+"""
 
 _values_but_time: Final = itemgetter(*(name for name in STAGED_EVSES.columns if name != "updated_at"))
 
@@ -181,27 +180,57 @@ _values_but_time: Final = itemgetter(*(name for name in STAGED_EVSES.columns if 
 async def merge(
     connection: Connection, rows: Sequence[Mapping[str, Any]], touched: Collection[LocationKey], now: datetime
 ) -> int:
-    """Write EVSE rows, and bring up to date the locations `touched`: where they are or were. Gives how many changed."""
+    """Write EVSE rows, and bring up to date the locations `touched`: where they are or were. Return how many changed.
+
+    Their links are left to `relink_moved`, which must follow in this transaction.
+    """
     await stage(connection, STAGED_EVSES, [(*_values_but_time(row), now) for row in rows])
+    return await merge_staged(connection, _TOUCHED, now, *_columns(touched))
+
+
+async def merge_staged(connection: Connection, touched: str, now: datetime, *args: Any) -> int:
+    """Write the staged EVSE rows; return how many changed.
+
+    `touched` is what names the locations to bring up to date in a FROM, `args` are its two parameters, if any.
+    """
+
+    def over(statement: str) -> str:
+        return statement if args else statement.replace(_TOUCHED, touched).replace("$3", "$1")
+
+    await connection.execute(CREATE_MOVED)
+    await connection.execute(_NOTE_MOVED)
     # Locations first: an EVSE refers to its own.
-    await connection.execute(_MERGE_LOCATIONS, *_columns(touched), now)
+    await connection.execute(over(_MERGE_LOCATIONS), *args, now)
     written = rows_of(await connection.execute(_MERGE_EVSES))
-    if rows:
-        await relink(connection, f"select evse_id from {STAGED_EVSES.name}")
-    await connection.execute(_DELETE_EMPTY_LOCATIONS, *_columns(touched))
+    await connection.execute(over(_DELETE_EMPTY_LOCATIONS), *args)
     return written
 
 
-_OF_OPERATORS: Final = """
-select evse_id from evse join operator using (list_no) where evse_id = any($1) and operator_no = any($2)
-"""
+async def relink_moved(connection: Connection) -> None:
+    """Bring the links of the EVSEs that this transaction merged, and the spots they lead to, up to date.
+
+    It comes last, for it locks rows of live status.
+    """
+    await connection.execute(CREATE_MOVED)
+    if await touch_links(connection, MOVED_EVSES):
+        await connection.execute(lock_statuses(MOVED_EVSES))
+        await link_moved(connection)
+        await refresh_touched(connection)
+
+
+async def link_moved(connection: Connection) -> None:
+    """Bring the links of the merged EVSEs, whose spots are locked, to what their rows say."""
+    await link(connection, MOVED_EVSES)
+
 
 _DELETE_EVSES: Final = """
 delete from evse using operator
-where evse_id = any($1) and evse.list_no = operator.list_no and operator_no = any($2)
+where evse_id = any($1) and operator_no = operator.no and operator_no = any($2)
 and ($3::text is null or (evse.source = $3 and operator.role_id is null))
 returning evse_id, operator_no, location_id
 """
+
+_OF_OPERATORS: Final = "select evse_id from evse where evse_id = any($1) and operator_no = any($2)"
 
 
 async def delete(
@@ -211,15 +240,21 @@ async def delete(
     now: datetime,
     source: str | None = None,
 ) -> set[str]:
-    """Delete EVSEs of these operators and give their ids; with a `source` only its own, where no partner holds them."""
+    """Delete EVSEs of these operators and return their ids; with a `source` only its own that no partner holds."""
     named = sorted(evse_ids)
     linked = await touch_links(connection, _OF_OPERATORS, named, list(operator_nos))
+    await connection.execute(lock_statuses(_OF_OPERATORS), named, list(operator_nos))
     rows = await connection.fetch(_DELETE_EVSES, named, list(operator_nos), source)
     if linked:
         await refresh_touched(connection)
     if rows:
         await merge(connection, [], {LocationKey(row["operator_no"], row["location_id"]) for row in rows}, now)
     return {row["evse_id"] for row in rows}
+
+
+def lock_statuses(evses: str) -> str:
+    """Compose the statement that locks the statuses of EVSEs, a SELECT of `evse_id`s, in the order of everybody."""
+    return f"select from evse_status where evse_id in ({evses}) order by evse_id for no key update"
 
 
 def _place(row: asyncpg.Record) -> Place:

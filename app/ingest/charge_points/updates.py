@@ -1,15 +1,15 @@
-"""What becomes of uploaded charge points: who may write them, which go in, and what is said of the others.
+"""What becomes of uploaded charge points: who may write them, which go in, and why the others do not.
 
-A small upload is one short transaction, a big one several, location after location. What needs no database is computed
-before. The operator is locked, so that the agreement of locations is judged on a state that nobody else changes.
+An upload is one transaction of bounded statements. What needs no database is computed before. The operator is locked,
+so that the agreement of locations is judged on a state that nobody else changes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from app.db.engine import Connection, Database, Session
+from app.db.engine import Connection, Database
 from app.ids import separated_party_id
 from app.ingest.charge_points import tables as evse_tables
 from app.ingest.charge_points.location_agreement import LocationKey, Spot, Standing, describe_mismatch, find_mismatches
@@ -17,14 +17,14 @@ from app.ingest.charge_points.rows import content_of, hash_of, place_of
 from app.ingest.charge_points.tables import StoredEvse, StoredLocation
 from app.ingest.nouns import CHARGE_POINTS
 from app.records.charge_point import ChargePoint, Read
-from app.uploads.batch_sizes import Pace
-from app.uploads.checks import Refusal, RefusalCode
+from app.uploads.batches import batches
+from app.uploads.checks import RefusalCode
 from app.uploads.items import NotItsOperator, Owner, Reason, Report, by_index, read_ids, sort_out
 from app.uploads.locks import OPERATOR, holding, lock_operators, share
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
 from app.uploads.yielding import sliced
 
-#: How many EVSEs one transaction takes.
+#: How many EVSEs one statement writes.
 AT_ONCE: Final = 400
 
 
@@ -63,7 +63,9 @@ async def update_charge_points(
     own, refused = sort_out(items, owner, CHARGE_POINTS)
     wanted = {each.evse_id: item_of(each, index, operator_no) async for index, each in sliced(own.items())}
 
-    async def finish(connection: Connection, outcome: Outcome) -> Report:
+    async def work(connection: Connection) -> Report:
+        await begin(connection, operator_no, owner, now)
+        outcome = await put(connection, wanted, now)
         late = [
             CHARGE_POINTS.refusal(wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()
         ]
@@ -71,33 +73,7 @@ async def update_charge_points(
         await keep_refusals(connection, owner.partner_id, "updateChargePointList", ordered, now, refusals_kept)
         return Report(outcome.accepted, outcome.unchanged, 0, ordered)
 
-    async def work(connection: Connection) -> Report:
-        await begin(connection, operator_no, owner, now)
-        return await finish(connection, await put(connection, wanted, now))
-
-    if len(wanted) <= AT_ONCE:
-        return await database.write(work, owner.partner_id)
-    async with holding(database, OPERATOR, operator_no, owner.partner_id) as session:
-        await session.write(lambda connection: begin(connection, operator_no, owner, now))
-        outcome = await _put_much(session, wanted, now)
-        return await session.write(lambda connection: finish(connection, outcome))
-
-
-async def _put_much(session: Session, wanted: Mapping[str, Item], now: datetime) -> Outcome:
-    """Write EVSEs of an operator that is held: decide about all by reading, then write location after location."""
-    before, reasons = await decide(session.connection, wanted)
-    accepted = [evse_id for evse_id in wanted if evse_id not in reasons]
-    changed = [evse_id for evse_id in accepted if _says_something_new(wanted[evse_id], before.get(evse_id))]
-    changed.sort(key=lambda evse_id: wanted[evse_id].spot.location)
-    written, pace = 0, Pace()
-    for piece in pace.slices(changed, group=lambda evse_id: wanted[evse_id].spot.location):
-        some = {evse_id: wanted[evse_id] for evse_id in piece}
-        with pace.timing(len(piece)):
-            outcome = await session.write(
-                lambda connection, some=some: write_changed(connection, some, before, {}, now)
-            )
-        written += outcome.accepted
-    return Outcome(written, len(accepted) - written, reasons)
+    return await _write(database, operator_no, owner, len(wanted), work)
 
 
 async def remove_charge_points(
@@ -114,24 +90,26 @@ async def remove_charge_points(
     """
     operator_no = await operator_no_of(database, owner)
     named, malformed = read_ids(evse_ids, CHARGE_POINTS)
-    removed: set[str] = set()
-    refused: tuple[Refusal, ...] = ()
-    for ids in Pace(AT_ONCE).slices(sorted(set(named.values()))):
 
-        async def work(connection: Connection, ids: Sequence[str] = ids) -> set[str]:
-            await begin(connection, operator_no, owner, now)
-            return await evse_tables.delete(connection, ids, [operator_no], now)
-
-        removed |= await database.write(work, owner.partner_id)
-
-    async def finish(connection: Connection) -> None:
+    async def work(connection: Connection) -> Report:
         await begin(connection, operator_no, owner, now)
+        removed = await evse_tables.delete(connection, set(named.values()), [operator_no], now)
+        absent = [CHARGE_POINTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+        refused = by_index((*malformed, *absent))
         await keep_refusals(connection, owner.partner_id, "removeChargePoints", refused, now, refusals_kept)
+        return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), refused)
 
-    absent = [CHARGE_POINTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
-    refused = by_index((*malformed, *absent))
-    await database.write(finish, owner.partner_id)
-    return Report(0, len(evse_ids) - len(refused) - len(removed), len(removed), refused)
+    return await _write(database, operator_no, owner, len(named), work)
+
+
+async def _write(
+    database: Database, operator_no: int, owner: Owner, size: int, work: Callable[[Connection], Awaitable[Report]]
+) -> Report:
+    """Run an upload's transaction; other uploads of its operator wait for a big one without a connection."""
+    if size <= AT_ONCE:
+        return await database.write(work, owner.partner_id)
+    async with holding(database, OPERATOR, operator_no, owner.partner_id) as session:
+        return await session.write(work)
 
 
 def item_of(charge_point: ChargePoint, index: int, operator_no: int, source: str | None = None) -> Item:
@@ -195,10 +173,22 @@ async def write_changed(
     changed = [evse_id for evse_id in accepted if _says_something_new(wanted[evse_id], before.get(evse_id))]
     if not changed:
         return Outcome(0, len(accepted), refused)
-    touched = {wanted[evse_id].spot.location for evse_id in changed}
-    touched |= {before[evse_id].spot.location for evse_id in changed if evse_id in before}
-    written = await evse_tables.merge(connection, [wanted[evse_id].row for evse_id in changed], touched, now)
+    changed.sort(key=lambda evse_id: wanted[evse_id].spot.location)
+    written = 0
+    for some in batches(changed, AT_ONCE):
+        written += await evse_tables.merge(
+            connection, [wanted[evse_id].row for evse_id in some], _touched(some, wanted, before), now
+        )
+    await evse_tables.relink_moved(connection)
     return Outcome(written, len(accepted) - written, refused)
+
+
+def _touched(
+    evse_ids: Collection[str], wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]
+) -> set[LocationKey]:
+    """Return the locations where these EVSEs are, or were."""
+    there = {wanted[evse_id].spot.location for evse_id in evse_ids}
+    return there | {before[evse_id].spot.location for evse_id in evse_ids if evse_id in before}
 
 
 def _says_something_new(item: Item, before: StoredEvse | None) -> bool:

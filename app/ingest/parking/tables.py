@@ -1,9 +1,8 @@
 """The tables of parking spots, written as sets from both sides: by those who link them, and by those who run them.
 
-Whoever changes a spot or its links locks it first, by the row of its status: all spots of a transaction in the order of
-their ids and after any operator, so that nobody waits in a circle. A spot lasts while its PSO publishes it or an EVSE
-links it. A PSO writes the version in force, or with a whole list the next one (`app.ingest.spot_versions`). Links are
-not of lists: both versions are brought up to date with them, but for one that ended: what it was is still to be told.
+Whoever changes a spot's links, or makes or removes a spot, locks it first, by the row of its status: all spots of a
+transaction in the order of their ids and after any operator, so that nobody waits in a circle. Rows of spots come after
+that, in the same order, and statuses of EVSEs last. A spot lasts while its PSO publishes it or an EVSE links it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,48 +12,52 @@ from typing import Any, Final
 from app.db.engine import Connection
 from app.db.staging import rows_of
 
-#: A set of EVSEs as SQL with one parameter, and one that stands in a staging table.
+#: A set of EVSEs as SQL with one parameter.
 NAMED_EVSES: Final = "select unnest($1::text[]) as evse_id"
 
+#: Spots of this transaction: by links that are there, and with the linking EVSE by those that are to come.
 _CREATE: Final = """
-create temporary table if not exists touched_spot (parking_id text collate "C", operator_no integer)
-on commit delete rows
+create temporary table if not exists touched_spot (
+    parking_id text collate "C", evse_id text collate "C", operator_no integer, longitude float8, latitude float8
+) on commit delete rows
 """
 
 # ---------------------------------------------------------------- from the side of the EVSEs
 
 
 async def touch_links(connection: Connection, evses: str, *args: Any) -> bool:
-    """Lock the spots that these EVSEs link by now or will link by their rows; say whether there are any.
+    """Lock the spots that these EVSEs link by now or will link by their rows; return whether there are any.
 
     A spot that is new is made. `evses` is a SELECT of `evse_id`s, `args` are its parameters.
     """
-    linking = f"""
-        select parking_id, operator.no as operator_no from ({evses}) as chosen join evse_parking_spot using (evse_id)
-        join operator using (list_no)
-        union all
-        select unnest(parking_ids), operator.no from ({evses}) as chosen join evse using (evse_id)
-        join operator using (list_no)
-    """
-    return await touch_spots(connection, linking, *args)
-
-
-async def touch_spots(connection: Connection, linking: str, *args: Any) -> bool:
-    """Lock spots, making those that are new; say whether there are any. `linking`: SELECT parking_id, operator_no."""
-    if not await connection.fetchval(f"select exists ({linking})", *args):
-        return False
-    await connection.execute(_CREATE)
-    await connection.execute(
-        f"insert into touched_spot select parking_id, min(operator_no) from ({linking}) as linking group by parking_id",
+    await connection.execute(f"{_CREATE}; delete from touched_spot")
+    touched = await connection.execute(
+        f"""
+        insert into touched_spot
+        select parking_id from ({evses}) as chosen join evse_parking_spot using (evse_id)
+        """,
         *args,
     )
-    await connection.execute(_lock("select parking_id from touched_spot"))
+    coming = await connection.execute(
+        f"""
+        insert into touched_spot
+        select distinct unnest(parking_ids), evse_id, operator_no, longitude, latitude
+        from ({evses}) as chosen join evse using (evse_id)
+        """,
+        *args,
+    )
+    if not rows_of(touched) + rows_of(coming):
+        return False
+    await connection.execute(lock_spots_of("select parking_id from touched_spot"))
     await connection.execute(_MAKE)
     return True
 
 
-#: An update of nothing still locks its row. A plain SELECT could miss a spot that somebody else is removing.
-def _lock(named: str) -> str:
+def lock_spots_of(named: str) -> str:
+    """Compose the statement that locks spots, a SELECT of `parking_id`s, and makes the status of a new one.
+
+    An update of nothing still locks its row. A plain SELECT could miss a spot that somebody else is removing.
+    """
     return f"""
     insert into parking_status (parking_id) select distinct parking_id from ({named}) as named order by parking_id
     on conflict (parking_id) do update set status = excluded.status where false
@@ -62,101 +65,86 @@ def _lock(named: str) -> str:
 
 
 async def make_and_lock(connection: Connection, parking_ids: Sequence[str]) -> None:
-    """Lock a PSO's spots, those too that are new."""
-    await connection.execute(_lock('select unnest($1::text[]) collate "C" as parking_id'), parking_ids)
+    """Lock a PSO's spots, new ones too."""
+    await connection.execute(lock_spots_of('select unnest($1::text[]) collate "C" as parking_id'), parking_ids)
 
 
-# A spot needs a version to show now, and one for the day a list that is being written is in force: that may be about to
-# end the one shown, or have brought the only one there is. Where none is shown the number of a list in force is free.
+# Nobody else links a spot that is not there, so the links to come are all there are.
 _MAKE: Final = """
-with pending as (select no from spot_list where in_force_at is null), linking as (
-    select parking_id, array[min(operator_no)] as operator_nos from touched_spot group by parking_id
-)
-insert into parking_spot_version (parking_id, list_no, until_no, operator_nos)
-select linking.parking_id, coalesce(flipped.no, 0), coming.list_no, linking.operator_nos
-from linking
-left join spot_list as flipped
-on flipped.party_id = substr(linking.parking_id, 1, 5) and flipped.in_force_at is not null
-left join parking_spot_version as coming
-on coming.parking_id = linking.parking_id and coming.list_no in (select no from pending)
-where not exists (select from parking_spot where parking_spot.parking_id = linking.parking_id)
-union all
-select linking.parking_id, ending.until_no, null, linking.operator_nos
-from linking cross join lateral (
-    select until_no from parking_spot_version as version
-    where version.parking_id = linking.parking_id and until_no in (select no from pending) limit 1
-) as ending
-where not exists (
-    select from parking_spot_version as next
-    where next.parking_id = linking.parking_id and next.list_no = ending.until_no
-)
-order by 1
+insert into parking_spot (parking_id, operator_nos, link_longitudes, link_latitudes)
+select parking_id, array_agg(operator_no order by evse_id), array_agg(longitude order by evse_id),
+    array_agg(latitude order by evse_id)
+from touched_spot as touched
+where evse_id is not null
+and not exists (select from parking_spot where parking_spot.parking_id = touched.parking_id)
+group by parking_id order by parking_id
+on conflict (parking_id) do nothing
 """
 
 
 async def relink(connection: Connection, evses: str, *args: Any) -> None:
     """Bring the links of these EVSEs, and the spots they lead to, to what the EVSEs' rows say."""
     if await touch_links(connection, evses, *args):
-        await connection.execute(_unlink(evses), *args)
-        await connection.execute(_link(evses), *args)
+        await link(connection, evses, *args)
         await refresh_touched(connection)
+
+
+async def link(connection: Connection, evses: str, *args: Any) -> None:
+    """Bring the links of these EVSEs, whose spots are locked, to what their rows say."""
+    await connection.execute(_unlink(evses), *args)
+    await connection.execute(_link(evses), *args)
 
 
 def _unlink(evses: str) -> str:
     return f"""
-    delete from evse_parking_spot as link using ({evses}) as chosen, evse, operator
-    where chosen.evse_id = link.evse_id and evse.evse_id = chosen.evse_id and evse.list_no = link.list_no
-    and operator.list_no = link.list_no and parking_id <> all(parking_ids)
+    delete from evse_parking_spot as link using ({evses}) as chosen, evse
+    where chosen.evse_id = link.evse_id and evse.evse_id = chosen.evse_id and parking_id <> all(parking_ids)
     """
 
 
 def _link(evses: str) -> str:
     return f"""
-    insert into evse_parking_spot (evse_id, list_no, parking_id)
-    select evse_id, list_no, unnest(parking_ids) from ({evses}) as chosen join evse using (evse_id)
-    join operator using (list_no)
+    insert into evse_parking_spot (evse_id, parking_id)
+    select evse_id, unnest(parking_ids) from ({evses}) as chosen join evse using (evse_id)
     on conflict do nothing
     """
 
 
-# Links of lists that are not yet in force count: what they name is there before they are, and visible when they are. Of
-# several rows the one of a list in force says where the spot is. The operator that locates it goes on doing so while it
-# links it: nobody moves a spot of others by linking it too.
-_FIRST: Final = "operator.no is null, evse.operator_no is distinct from spot.located_by, evse.evse_id, evse.list_no"
-_NOT_ENDED: Final = """
-(spot.until_no is null or spot.until_no in (select no from spot_list where in_force_at is null))
-"""
-_LINKED: Final = f"""
-select spot.parking_id, spot.list_no,
-    coalesce(array_agg(distinct evse.operator_no) filter (where evse.operator_no is not null), '{{}}') as nos,
-    case when own_longitude is null then (array_agg(evse.operator_no order by {_FIRST}))[1] end as operator_no,
-    coalesce(own_longitude, (array_agg(evse.longitude order by {_FIRST}))[1]) as longitude,
-    coalesce(own_latitude, (array_agg(evse.latitude order by {_FIRST}))[1]) as latitude
-from (select distinct parking_id from touched_spot) as touched join parking_spot_version as spot using (parking_id)
-left join evse_parking_spot as link using (parking_id)
-left join evse on (evse.evse_id, evse.list_no) = (link.evse_id, link.list_no)
-left join operator on operator.list_no = evse.list_no
-where {_NOT_ENDED} group by spot.parking_id, spot.list_no
+_LOCK_ROWS: Final = """
+select from parking_spot where parking_id in (select parking_id from touched_spot)
+order by parking_id for no key update
 """
 
-_FORGET: Final = f"""
-delete from parking_spot_version as spot using (select distinct parking_id from touched_spot) as touched
-where spot.parking_id = touched.parking_id and content_hash is null and {_NOT_ENDED}
+_FORGET: Final = """
+delete from parking_spot as spot using (select distinct parking_id from touched_spot) as touched
+where spot.parking_id = touched.parking_id and content_hash is null
 and not exists (select from evse_parking_spot where evse_parking_spot.parking_id = spot.parking_id)
 """
 
+_LINKED: Final = """
+select touched.parking_id, coalesce(array_agg(operator_no order by evse_id) filter (where found), '{}') as nos,
+    coalesce(array_agg(longitude order by evse_id) filter (where found), '{}') as longitudes,
+    coalesce(array_agg(latitude order by evse_id) filter (where found), '{}') as latitudes
+from (select distinct parking_id from touched_spot) as touched
+left join (
+    select parking_id, evse_id, operator_no, longitude, latitude, true as found
+    from evse_parking_spot join evse using (evse_id)
+) as link using (parking_id)
+group by touched.parking_id
+"""
+
 _REFRESH: Final = f"""
-update parking_spot_version as spot set operator_nos = linked.nos, located_by = linked.operator_no,
-    longitude = linked.longitude, latitude = linked.latitude
+update parking_spot as spot
+set operator_nos = linked.nos, link_longitudes = linked.longitudes, link_latitudes = linked.latitudes
 from ({_LINKED}) as linked
-where (spot.parking_id, spot.list_no) = (linked.parking_id, linked.list_no)
-and (spot.operator_nos, spot.located_by, spot.longitude, spot.latitude)
-    is distinct from (linked.nos, linked.operator_no, linked.longitude, linked.latitude)
+where spot.parking_id = linked.parking_id and (spot.operator_nos, spot.link_longitudes, spot.link_latitudes)
+    is distinct from (linked.nos, linked.longitudes, linked.latitudes)
 """
 
 
 async def refresh_touched(connection: Connection) -> None:
-    """Bring touched spots up to date with their links; what nobody speaks of any more goes."""
+    """Bring touched spots up to date with their links; a spot that neither links nor its PSO speak of goes."""
+    await connection.execute(_LOCK_ROWS)
     await connection.execute(_FORGET)
     await connection.execute(_REFRESH)
 
@@ -165,8 +153,8 @@ async def refresh_touched(connection: Connection) -> None:
 
 SPOT_COLUMNS: Final = (
     "parking_id",
-    "own_longitude",
-    "own_latitude",
+    "longitude",
+    "latitude",
     "restrictions",
     "floor_level",
     "number",
@@ -181,82 +169,53 @@ as said ({", ".join(SPOT_COLUMNS)})
 
 
 def columns_of(rows: Collection[Mapping[str, Any]]) -> list[list[Any]]:
-    """Turn rows into the arguments of NAMED_SPOTS."""
+    """Return rows as the arguments of NAMED_SPOTS."""
     return [[row[name] for row in rows] for name in SPOT_COLUMNS]
 
 
-#: Where a spot is by an EVSE, before a PSO's word about that comes or goes.
-_LINKED_LONGITUDE, _LINKED_LATITUDE = (
-    f"case when spot.located_by is not null then spot.{name} end" for name in ("longitude", "latitude")
-)
-
-
-async def merge_spots(connection: Connection, parking_ids: Sequence[str], now: datetime, spots: str, *args: Any) -> int:
-    """Write what a PSO says of these spots; gives how many are new or changed.
+async def merge_spots(connection: Connection, now: datetime, spots: str, *args: Any) -> int:
+    """Write what a PSO says of these spots; return how many are new or changed.
 
     `spots` is a SELECT of SPOT_COLUMNS. Its first parameter, $1, is `now`; `args` are the others.
     """
-    await make_and_lock(connection, parking_ids)
     status = await connection.execute(
         f"""
-        insert into parking_spot_version as spot ({", ".join(SPOT_COLUMNS)}, list_no, longitude, latitude, updated_at)
-        select {", ".join(f"said.{name}" for name in SPOT_COLUMNS)}, coalesce(shown.list_no, flipped.no, 0),
-            said.own_longitude, said.own_latitude, $1::timestamptz
-        from ({spots}) as said left join parking_spot as shown using (parking_id)
-        left join spot_list as flipped
-        on flipped.party_id = substr(parking_id, 1, 5) and flipped.in_force_at is not null
+        insert into parking_spot as spot ({", ".join(SPOT_COLUMNS)}, updated_at)
+        select {", ".join(f"said.{name}" for name in SPOT_COLUMNS)}, $1::timestamptz from ({spots}) as said
         order by parking_id
-        on conflict (parking_id, list_no) do update set
-            {", ".join(f"{name} = excluded.{name}" for name in SPOT_COLUMNS[1:])}, updated_at = excluded.updated_at,
-            located_by = case when excluded.own_longitude is null then spot.located_by end,
-            longitude = coalesce(excluded.own_longitude, {_LINKED_LONGITUDE}),
-            latitude = coalesce(excluded.own_latitude, {_LINKED_LATITUDE})
+        on conflict (parking_id) do update set
+            {", ".join(f"{name} = excluded.{name}" for name in SPOT_COLUMNS[1:])}, updated_at = excluded.updated_at
         where spot.content_hash is distinct from excluded.content_hash
         """,
         now,
         *args,
     )
-    written = rows_of(status)
-    if written:
-        await refresh_spots(connection, parking_ids)
-    return written
-
-
-_TOUCH: Final = """
-insert into touched_spot
-select parking_id from parking_spot_version where parking_id = any($1::text[]) and own_longitude is null
-"""
-
-
-async def refresh_spots(connection: Connection, parking_ids: Sequence[str]) -> None:
-    """Let spots without a position of their own be found at their EVSEs; what nobody speaks of any more goes."""
-    await connection.execute(_CREATE)
-    await connection.execute(_TOUCH, parking_ids)
-    await refresh_touched(connection)
+    return rows_of(status)
 
 
 _LOCK_KNOWN: Final = """
 select from parking_status where parking_id = any($1) order by parking_id for no key update
 """
 
-_PUBLISHED: Final = "select parking_id from parking_spot where parking_id = any($1) and content_hash is not null"
+_PUBLISHED: Final = """
+select parking_id from parking_spot where parking_id = any($1) and content_hash is not null
+order by parking_id for no key update
+"""
 
 _DELETE_UNLINKED: Final = "delete from parking_spot where parking_id = any($1) and cardinality(operator_nos) = 0"
 
-_UNPUBLISH: Final = f"""
-update parking_spot as spot set own_longitude = null, own_latitude = null, restrictions = 0, floor_level = null,
-    number = null, content_hash = null, updated_at = null,
-    longitude = {_LINKED_LONGITUDE}, latitude = {_LINKED_LATITUDE}
+_UNPUBLISH: Final = """
+update parking_spot set longitude = null, latitude = null, restrictions = 0, floor_level = null, number = null,
+    content_hash = null, updated_at = null
 where parking_id = any($1)
 """
 
 
 async def unpublish(connection: Connection, parking_ids: Sequence[str]) -> set[str]:
-    """Take a PSO's word about spots away and give their ids; those that EVSEs link wait for their PSO again."""
+    """Take a PSO's word about spots away and return their ids; those that EVSEs link wait for their PSO again."""
     await connection.execute(_LOCK_KNOWN, parking_ids)
     published = [row["parking_id"] for row in await connection.fetch(_PUBLISHED, parking_ids)]
     if published:
         await connection.execute(_DELETE_UNLINKED, published)
         await connection.execute(_UNPUBLISH, published)
-        await refresh_spots(connection, published)
     return set(published)

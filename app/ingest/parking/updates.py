@@ -1,6 +1,6 @@
-"""What becomes of uploaded parking spots. A small upload is one short transaction, a big one several."""
+"""What becomes of uploaded parking spots; an upload is one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -11,12 +11,13 @@ import orjson
 from app.db.engine import Connection, Database
 from app.ids import separated_party_id
 from app.ingest.nouns import PARKING_SPOTS
-from app.ingest.parking.tables import NAMED_SPOTS, columns_of, merge_spots, unpublish
+from app.ingest.parking.tables import NAMED_SPOTS, columns_of, make_and_lock, merge_spots, unpublish
 from app.records.parking_spot import ParkingSpot
-from app.uploads.batch_sizes import Pace
+from app.uploads.batches import batches
 from app.uploads.checks import Refusal
+from app.uploads.content import without_defaults
 from app.uploads.items import NotItsOperator, Owner, Report, by_index, read_ids, sort_out
-from app.uploads.locks import PARKING_OPERATOR, parking_operator_number, share
+from app.uploads.locks import PARKING_OPERATOR, holding, parking_operator_number, share
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
 from app.uploads.yielding import sliced
 from app.vocabulary import Restriction, mask_of
@@ -26,7 +27,7 @@ ReadSpot = ParkingSpot | Refusal
 #: Count up when the same spot must be written again because its row came to mean something else.
 LAYOUT: Final = 1
 
-#: How many spots one transaction takes.
+#: How many spots one statement takes.
 AT_ONCE: Final = 1_000
 
 
@@ -46,36 +47,30 @@ async def update_parking_spots(
     own, refused = sort_out(items, owner, PARKING_SPOTS)
     rows = [row_of(spot) async for spot in sliced(own.values())]
     rows.sort(key=lambda row: row["parking_id"])
-    written = 0
-    for some in Pace(AT_ONCE).slices(rows):
-
-        async def work(connection: Connection, some: Sequence[dict[str, Any]] = some) -> int:
-            await begin(connection, owner, now)
-            columns = columns_of(some)
-            return await merge_spots(connection, columns[0], now, NAMED_SPOTS, *columns)
-
-        written += await database.write(work, partner=owner.partner_id)
-    return await _finish(
-        database,
-        "updateParkingSpotList",
-        owner,
-        Report(written, len(rows) - written, 0, by_index(refused)),
-        now,
-        refusals_kept,
-    )
-
-
-async def _finish(
-    database: Database, operation: str, owner: Owner, report: Report, now: datetime, refusals_kept: int
-) -> Report:
-    """Note an upload and what was refused of it. Raises: NotItsOperator."""
 
     async def work(connection: Connection) -> Report:
         await begin(connection, owner, now)
-        await keep_refusals(connection, owner.partner_id, operation, report.refused, now, refusals_kept)
+        await make_and_lock(connection, [row["parking_id"] for row in rows])
+        written = 0
+        for some in batches(rows, AT_ONCE):
+            written += await merge_spots(connection, now, NAMED_SPOTS, *columns_of(some))
+        report = Report(written, len(rows) - written, 0, by_index(refused))
+        await keep_refusals(connection, owner.partner_id, "updateParkingSpotList", report.refused, now, refusals_kept)
         return report
 
-    return await database.write(work, partner=owner.partner_id)
+    return await _write(database, owner, len(rows), work)
+
+
+async def _write(
+    database: Database, owner: Owner, size: int, work: Callable[[Connection], Awaitable[Report]]
+) -> Report:
+    """Run an upload's transaction; other uploads of its PSO wait for a big one without a connection."""
+    if size <= AT_ONCE:
+        return await database.write(work, partner=owner.partner_id)
+    async with holding(
+        database, PARKING_OPERATOR, parking_operator_number(owner.party_id), owner.partner_id
+    ) as session:
+        return await session.write(work)
 
 
 async def remove_parking_spots(
@@ -93,32 +88,30 @@ async def remove_parking_spots(
     """
     named, malformed = read_ids(parking_ids, PARKING_SPOTS)
     own = sorted({parking_id for parking_id in named.values() if parking_id.startswith(owner.party_id)})
-    removed: set[str] = set()
-    for some in Pace(AT_ONCE).slices(own):
 
-        async def work(connection: Connection, some: Sequence[str] = some) -> set[str]:
-            await begin(connection, owner, now)
-            return await unpublish(connection, some)
+    async def work(connection: Connection) -> Report:
+        await begin(connection, owner, now)
+        removed = await unpublish(connection, own)
+        absent = [PARKING_SPOTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
+        refused = by_index((*malformed, *absent))
+        await keep_refusals(connection, owner.partner_id, "removeParkingSpots", refused, now, refusals_kept)
+        return Report(0, len(parking_ids) - len(refused) - len(removed), len(removed), refused)
 
-        removed |= await database.write(work, partner=owner.partner_id)
-    absent = [PARKING_SPOTS.absent(index, id_, owner) for index, id_ in named.items() if id_ not in removed]
-    refused = by_index((*malformed, *absent))
-    report = Report(0, len(parking_ids) - len(refused) - len(removed), len(removed), refused)
-    return await _finish(database, "removeParkingSpots", owner, report, now, refusals_kept)
+    return await _write(database, owner, len(own), work)
 
 
 def row_of(spot: ParkingSpot) -> dict[str, Any]:
-    """Give what the PSO says of a spot as columns, with a hash over it."""
+    """Return what the PSO says of a spot as columns, with a hash over it; what is absent is not part of the hash."""
     at = spot.position
     content: dict[str, Any] = {
         "parking_id": spot.parking_id,
-        "own_longitude": None if at is None else _degrees(at.longitude),
-        "own_latitude": None if at is None else _degrees(at.latitude),
+        "longitude": None if at is None else _degrees(at.longitude),
+        "latitude": None if at is None else _degrees(at.latitude),
         "restrictions": _restrictions(spot.restrictions),
         "floor_level": spot.floor_level,
         "number": spot.number,
     }
-    said = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    said = orjson.dumps(without_defaults(content), option=orjson.OPT_SORT_KEYS)
     return {**content, "content_hash": blake2b(bytes([LAYOUT]) + said, digest_size=16).digest()}
 
 

@@ -206,7 +206,7 @@ select array_agg(evse_id) filter (where free) as free, array_agg(evse_id) filter
 from (
     select evse_id, source is not null and role_id is null as free
     from evse_status join (
-        select evse_id, evse.source, operator.role_id from evse join operator using (list_no)
+        select evse_id, evse.source, operator.role_id from evse join operator on operator.no = operator_no
     ) as evse using (evse_id)
     where evse_id = any($1::text[]) order by evse_id for no key update of evse_status
 ) as locked

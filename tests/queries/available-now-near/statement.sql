@@ -1,7 +1,7 @@
 SELECT found.distance_m, found.evse_id, combined_status_1.major
 FROM (SELECT evse.evse_id AS evse_id, evse.geog <-> (SELECT geography(ST_SetSRID(ST_MakePoint($1::FLOAT(53), $2::FLOAT(53)), 4326)) AS geography_1) AS distance_m
 FROM evse
-WHERE coalesce(evse.list_no IN (SELECT operator.list_no
+WHERE coalesce(evse.operator_no IN (SELECT operator.no
 FROM operator
 WHERE operator.open AND NOT operator.suspended), false) AND coalesce(evse.regular_minutes IS NOT NULL AND (EXISTS (SELECT 1
 FROM evse_status

@@ -1,14 +1,14 @@
 SELECT found.evse_id, found.connector_standards
 FROM (SELECT evse.evse_id AS evse_id, evse.connector_standards AS connector_standards
 FROM evse
-WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
-FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no = anon_1.no))), false) AND evse.evse_id = $2::VARCHAR COLLATE "C") AS found;
+WHERE coalesce(evse.operator_no = any(array((SELECT anon_1
+FROM visible_operators($1::INTEGER) AS anon_1))), false) AND evse.evse_id = $2::VARCHAR COLLATE "C") AS found;
 
 SELECT found.evse_id
 FROM (SELECT evse.evse_id AS evse_id
 FROM evse
-WHERE coalesce(evse.list_no IN (SELECT operator.list_no
-FROM operator JOIN visible_operators($1::INTEGER) AS anon_1(no) ON operator.no = anon_1.no), false) ORDER BY evse.evse_id
+WHERE coalesce(evse.operator_no IN (SELECT anon_1
+FROM visible_operators($1::INTEGER) AS anon_1), false) ORDER BY evse.evse_id
  LIMIT $2::BIGINT) AS found ORDER BY found.evse_id
  LIMIT $2::BIGINT;
 

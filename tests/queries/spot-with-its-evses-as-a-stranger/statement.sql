@@ -1,15 +1,13 @@
-SELECT found.parking_id, found.restrictions, found.floor_level, found.number, CASE WHEN (found.located_by IS NULL OR found.located_by = any(array((SELECT operator.no
-FROM operator
-WHERE operator.open AND NOT operator.suspended)))) THEN found.longitude END AS anon_1, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id, location_1.location_name, (SELECT coalesce(json_agg(json_build_array(parking_spot_1.parking_id, parking_spot_1.number) ORDER BY parking_spot_1.parking_id), '[]') AS coalesce_2
+SELECT found.parking_id, found.restrictions, found.floor_level, found.number, found.longitude, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id, location_1.location_name, (SELECT coalesce(json_agg(json_build_array(parking_spot_1.parking_id, parking_spot_1.number) ORDER BY parking_spot_1.parking_id), '[]') AS coalesce_2
 FROM parking_spot AS parking_spot_1
 WHERE parking_spot_1.parking_id = ANY (evse_1.parking_ids)), evse_1.parking_ids, evse_1.parking_numbers) ORDER BY evse_1.evse_id), '[]') AS coalesce_1
-FROM evse AS evse_1 JOIN location AS location_1 ON evse_1.list_no = location_1.list_no AND evse_1.location_id = location_1.location_id
-WHERE (evse_1.evse_id, evse_1.list_no) IN (SELECT evse_parking_spot.evse_id, evse_parking_spot.list_no
+FROM evse AS evse_1 JOIN location AS location_1 ON evse_1.operator_no = location_1.operator_no AND evse_1.location_id = location_1.location_id
+WHERE evse_1.evse_id IN (SELECT evse_parking_spot.evse_id
 FROM evse_parking_spot
-WHERE evse_parking_spot.parking_id = found.parking_id) AND coalesce(evse_1.list_no = any(array((SELECT operator.list_no
+WHERE evse_parking_spot.parking_id = found.parking_id) AND coalesce(evse_1.operator_no = any(array((SELECT operator.no
 FROM operator
-WHERE operator.open AND NOT operator.suspended))), false)) AS anon_2
-FROM (SELECT parking_spot.parking_id AS parking_id, parking_spot.restrictions AS restrictions, parking_spot.floor_level AS floor_level, parking_spot.number AS number, parking_spot.longitude AS longitude, parking_spot.located_by AS located_by
+WHERE operator.open AND NOT operator.suspended))), false)) AS anon_1
+FROM (SELECT parking_spot.parking_id AS parking_id, parking_spot.restrictions AS restrictions, parking_spot.floor_level AS floor_level, parking_spot.number AS number, parking_spot.longitude AS longitude
 FROM parking_spot
 WHERE coalesce(parking_spot.operator_nos && array((SELECT operator.no
 FROM operator

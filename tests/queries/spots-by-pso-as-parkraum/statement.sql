@@ -1,9 +1,9 @@
 SELECT found.parking_id, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id) ORDER BY evse_1.evse_id), '[]') AS coalesce_1
 FROM evse AS evse_1
-WHERE (evse_1.evse_id, evse_1.list_no) IN (SELECT evse_parking_spot.evse_id, evse_parking_spot.list_no
+WHERE evse_1.evse_id IN (SELECT evse_parking_spot.evse_id
 FROM evse_parking_spot
-WHERE evse_parking_spot.parking_id = found.parking_id) AND coalesce(evse_1.list_no = any(array((SELECT operator.list_no
-FROM operator JOIN visible_operators($1::INTEGER) AS anon_2(no) ON operator.no = anon_2.no))), false)) AS anon_1
+WHERE evse_parking_spot.parking_id = found.parking_id) AND coalesce(evse_1.operator_no = any(array((SELECT anon_2
+FROM visible_operators($1::INTEGER) AS anon_2))), false)) AS anon_1
 FROM (SELECT parking_spot.parking_id AS parking_id
 FROM parking_spot
 WHERE coalesce(parking_spot.operator_nos && array((SELECT anon_3

@@ -1,19 +1,15 @@
-SELECT found.evse_id, (SELECT coalesce(json_agg(json_build_array(parking_spot_1.parking_id, CASE WHEN (parking_spot_1.located_by IS NULL OR parking_spot_1.located_by = any(array((SELECT operator.no
-FROM operator
-WHERE operator.open AND NOT operator.suspended)))) THEN parking_spot_1.latitude END, CASE WHEN (parking_spot_1.located_by IS NULL OR parking_spot_1.located_by = any(array((SELECT operator.no
-FROM operator
-WHERE operator.open AND NOT operator.suspended)))) THEN parking_spot_1.longitude END, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id) ORDER BY evse_1.evse_id), '[]') AS coalesce_2
+SELECT found.evse_id, (SELECT coalesce(json_agg(json_build_array(parking_spot_1.parking_id, parking_spot_1.latitude, parking_spot_1.longitude, (SELECT coalesce(json_agg(json_build_array(evse_1.evse_id) ORDER BY evse_1.evse_id), '[]') AS coalesce_2
 FROM evse AS evse_1
-WHERE (evse_1.evse_id, evse_1.list_no) IN (SELECT evse_parking_spot.evse_id, evse_parking_spot.list_no
+WHERE evse_1.evse_id IN (SELECT evse_parking_spot.evse_id
 FROM evse_parking_spot
-WHERE evse_parking_spot.parking_id = parking_spot_1.parking_id) AND coalesce(evse_1.list_no = any(array((SELECT operator.list_no
+WHERE evse_parking_spot.parking_id = parking_spot_1.parking_id) AND coalesce(evse_1.operator_no = any(array((SELECT operator.no
 FROM operator
 WHERE operator.open AND NOT operator.suspended))), false)), parking_spot_1.number) ORDER BY parking_spot_1.parking_id), '[]') AS coalesce_1
 FROM parking_spot AS parking_spot_1
 WHERE parking_spot_1.parking_id = ANY (found.parking_ids)) AS anon_1, found.parking_ids, found.parking_restrictions, found.parking_numbers
 FROM (SELECT evse.parking_ids AS parking_ids, evse.parking_restrictions AS parking_restrictions, evse.parking_numbers AS parking_numbers, evse.evse_id AS evse_id
 FROM evse
-WHERE coalesce(evse.list_no IN (SELECT operator.list_no
+WHERE coalesce(evse.operator_no IN (SELECT operator.no
 FROM operator
 WHERE operator.open AND NOT operator.suspended), false) AND evse.evse_id = ANY ($1::TEXT[]) ORDER BY evse.evse_id
  LIMIT $2::BIGINT) AS found ORDER BY found.evse_id

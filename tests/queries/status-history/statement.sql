@@ -9,6 +9,6 @@ WHERE status_history_2.evse_id = found.evse_id AND status_history_2.at >= $3::TI
  LIMIT 1000) AS anon_4) AS anon_3
 FROM (SELECT evse.evse_id AS evse_id
 FROM evse
-WHERE coalesce(evse.list_no = any(array((SELECT operator.list_no
+WHERE coalesce(evse.operator_no = any(array((SELECT operator.no
 FROM operator
 WHERE operator.open AND NOT operator.suspended))), false) AND evse.evse_id = $5::VARCHAR COLLATE "C") AS found;
