@@ -73,6 +73,7 @@ from tests.ingest.world import (
     rows_by_id,
     waiting_behind,
 )
+from tests.length import rounds
 
 
 @pytest.fixture
@@ -615,7 +616,10 @@ async def _empty(connection: Any) -> None:
     await connection.execute("delete from location")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=rounds(15, full=60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(sequence=steps)
 async def test_keeps_every_location_in_agreement_whatever_comes(world: World, sequence: list[Any]) -> None:
     twins = Twins(world)
@@ -624,7 +628,7 @@ async def test_keeps_every_location_in_agreement_whatever_comes(world: World, se
         await twins.take(step, MONDAY + timedelta(days=day))
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=rounds(300, full=2_000))
 @given(before=st.lists(stated, max_size=8), upload_=uploads)
 def test_refuses_what_the_rule_refuses(before: list[Stated], upload_: list[Stated]) -> None:
     state = consistent(before)

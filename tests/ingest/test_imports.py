@@ -43,6 +43,7 @@ from tests.ingest.world import (
     rows_by_id,
     waiting_behind,
 )
+from tests.length import rounds
 
 SOURCE = "register"
 
@@ -426,7 +427,10 @@ def records_of(said: Sequence[tuple[str, int, str]], at: Sequence[Point]) -> lis
     return [charge_point(f"{party}E{n}", location_id=where, position=position[where]) for party, n, where in said]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=rounds(10, full=40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(history=st.lists(st.one_of(files, files, partner_uploads), min_size=1, max_size=5))
 async def test_keeps_registers_and_partners_apart_whatever_comes(world: World, history: list[Any]) -> None:
     database = world.database

@@ -35,6 +35,7 @@ from tests.ingest.world import (
     make_world,
     rows_by_id,
 )
+from tests.length import rounds
 
 
 @pytest.fixture
@@ -317,7 +318,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=rounds(8, full=25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_agrees_with_a_slow_model(world: World, steps: list[Any]):
     owner = await make_owner(world.database, f"ZZ{next(NAMES):03}")

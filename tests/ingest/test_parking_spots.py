@@ -20,6 +20,7 @@ from app.uploads.items import NotItsOperator, Owner, Report
 from app.vocabulary import Restriction
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
 from tests.ingest.world import LYON, MONDAY, TUESDAY, ULM, World, charge_point, make_owner, make_world
+from tests.length import rounds
 
 PLACE = Point(latitude=48.5, longitude=9.5)
 
@@ -182,7 +183,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=rounds(5, full=15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_keeps_spots_and_links_consistent_whatever_happens(world: World, pso: Owner, steps: list[Any]):
     for what, which, ids in steps:
@@ -223,7 +224,7 @@ async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(
             await set_parking_spots(world.database, list(spots), pso, None, True, MONDAY)
         await remove_parking_spots(world.database, list(reversed(ids[::3])), pso, MONDAY)
 
-    for turn in range(6):
+    for turn in range(rounds(2, full=6)):
         await asyncio.gather(*(link(owner, turn) for owner in owners), publish(turn))
     assert await spot_contradictions(world.database) == []
     assert await deadlocks(world.database) == 0

@@ -28,6 +28,7 @@ from tests.ingest.status_world import (
     shown_by_rule,
     spot,
 )
+from tests.length import rounds
 from tests.waiting import until_locked_out
 
 EVSES = ["DE8ACE1", "DE8ACE2", "DE8ACE3"]
@@ -119,7 +120,10 @@ def _times(ttl: int | None, at: float | None, now: datetime) -> dict[str, dateti
     return {name: value for name, value in given.items() if value is not None}
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=rounds(10, full=40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=steps)
 async def test_rows_log_and_history_agree_with_the_rule(world: StatusWorld, database_url: str, steps: list[Any]):
     await start_over(database_url)

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from app.db.engine import Database
+from tests.length import rounds
 from tests.live.streams import DE, FR, Client, Moving, listed, running, until
 
 BOX = {"bounds": {"minimumLatitude": 48.2, "minimumLongitude": 10.0, "maximumLatitude": 49.0, "maximumLongitude": 11.0}}
@@ -56,12 +57,12 @@ async def differences(world: Moving, client: Client) -> list[str]:
 async def settle(world: Moving, client: Client) -> None:
     """Wait until a client holds what the lists show."""
     found: list[str] = []
-    for _ in range(300):
+    for _ in range(1_500):
         client.look()
         found = await differences(world, client)
         if not found and client.cursor is not None:
             return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.02)
     raise AssertionError((client.variables, found))
 
 
@@ -80,7 +81,7 @@ async def test_ends_with_what_the_lists_show(database: Database, seed: int, at_o
             await settle(world, client)
             assert client.cursor is not None
             client.cut()
-        for number in range(120):
+        for number in range(rounds(30, full=120)):
             await asyncio.gather(*(world.step() for _ in range(at_once)))
             client = world.chance.choice(clients)
             if client.subscription is not None:
