@@ -12,6 +12,7 @@ from tests.benchmarks.measure import AnswersDiffer
 ITEMS, PART = 700, 300
 
 
+@pytest.mark.process
 def test_uploads_leave_the_same_rows_whoever_wrote_them(cluster: Cluster) -> None:
     told: list[None] = []
     figures = uploads.run(cluster.dsn, lambda: told.append(None), ITEMS, PART)
