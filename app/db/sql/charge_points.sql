@@ -7,7 +7,8 @@ begin
 end
 $$;
 
-create or replace function evse_updated() returns trigger language plpgsql as $$
+-- The plan is kept from the first call, which mostly has one row: a nested loop would compare a thousand with a thousand.
+create or replace function evse_updated() returns trigger language plpgsql set enable_nestloop = off as $$
 begin
     insert into change (kind, entity_id, operator_nos, longitudes, latitudes)
     select 'EVSE', evse_id, array[stale.operator_no], array[stale.longitude], array[stale.latitude]

@@ -28,7 +28,8 @@ end
 $$;
 
 -- The log names the places through which a spot was seen: those of linking EVSEs, then the PSO's own word as operator 0.
-create or replace function parking_spot_updated() returns trigger language plpgsql as $$
+-- Without nested loops, as `evse_updated`.
+create or replace function parking_spot_updated() returns trigger language plpgsql set enable_nestloop = off as $$
 begin
     perform place_spots(array(
         select fresh.parking_id from fresh join stale using (parking_id)

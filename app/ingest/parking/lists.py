@@ -67,10 +67,12 @@ from list_changed join {listed_parking_spot.name} as listed using (part_no, plac
 _REMOVED: Final = "select array_agg(id order by id) from list_removed"
 
 
-#: New spots, and those that go: others may make or forget them by their links.
+#: Spots that are new to the PSO, and those that go: others may make or forget them by their links.
 _NEW_AND_GONE: Final = """
 select id as parking_id from list_changed
-where not exists (select from parking_spot where parking_spot.parking_id = list_changed.id)
+where not exists (
+    select from parking_spot where parking_spot.parking_id = list_changed.id and content_hash is not null
+)
 union all select id from list_removed
 """
 
