@@ -1,11 +1,11 @@
 """The one place where the hub is put together: settings, pools, schema, web application."""
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, cast
 
@@ -26,11 +26,12 @@ from app.guides.site import guide_routes
 from app.http.admission import Admission
 from app.http.open_streams import OpenStreams
 from app.ingest.housekeeping import make_rounds
-from app.live.bus import Bus
-from app.live.expiry import sweep
-from app.live.fanout import Fanout
-from app.live.keeper import keep
-from app.live.log import LogHealth, read_health
+from app.ingest.status.expiry import sweep
+from app.live.feeds.evse import EVSES
+from app.live.feeds.parking import SPOTS
+from app.live.log.leader import lead
+from app.live.log.wake_up import Bus
+from app.live.stream.fanout import Fanout
 from app.settings import Settings
 from schema import build
 from schema.endpoint import Endpoint, Source
@@ -42,6 +43,8 @@ from schema.ws import SocketRoute
 READY_WITHIN_S = 2.0
 LOOKED_EVERY_S = 1.0
 GRAPHQL = "/graphql"
+#: What can be followed.
+FEEDS = (EVSES, SPOTS)
 PREFLIGHT_KEPT_S = 86_400
 
 
@@ -90,7 +93,8 @@ def create_app(
         database = await Database.open(dsn, settings)
         app.state.database, app.state.watch = database, Watch(database)
         keys = Keys(database, settings.key_cache_s)
-        fanout = Fanout(database, shown, most=settings.max_subscriptions)
+        kept = timedelta(days=settings.change_days)
+        fanout = Fanout(database, FEEDS, shown, settings.max_subscriptions, kept)
         admission = Admission(keys, Budgets(settings), settings)
         endpoint = Endpoint(schema, database, admission, profile is Profile.DEVELOPMENT, source)
         if source is None:
@@ -103,11 +107,12 @@ def create_app(
         try:
             async with (
                 Bus.open(dsn, settings) as bus,
-                _running(keep(dsn, settings, bus, [sweep])),
+                _running(lead(dsn, settings, bus, [sweep])),
                 _running(fanout.run(bus.wait)),
                 _running(make_rounds(database)),
             ):
                 app.state.bus, app.state.fanout = bus, fanout
+                database.committed = bus.announce
                 yield
         finally:
             watching.cancel()
@@ -126,10 +131,10 @@ def create_app(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How the database was found: what /readyz says of it, and how the log stands, if it could be read."""
+    """How the database was found, as /readyz shows it."""
 
     body: Mapping[str, Any]
-    health: LogHealth | None = None
+    is_ready: bool = False
 
 
 class Watch:
@@ -153,14 +158,11 @@ async def _look(database: Database) -> Look:
         async with asyncio.timeout(READY_WITHIN_S):
             rows = await database.fetch("select version_num from alembic_version")
             found, expected = (rows[0][0] if rows else None), newest_revision()
-            health = await read_health(database) if found == expected else None
     except Exception as error:
         return Look({"status": "unavailable", "database": type(error).__name__})
     schema = {"schema": found, "expectedSchema": expected}
-    if health is None:
-        return Look({"status": "schema behind", **schema})
-    log = {"lagS": round(health.lag_s, 3), "oldestWriterS": round(health.oldest_writer_s, 3)}
-    return Look({"status": "ok", **schema, "log": log}, health)
+    is_current = found == expected
+    return Look({"status": "ok" if is_current else "schema behind", **schema}, is_current)
 
 
 @asynccontextmanager
@@ -204,7 +206,7 @@ async def readyz(request: Request) -> Response:
     """Say whether the database answers and has this version's schema; 503 when not."""
     watch: Watch = request.app.state.watch
     look = await watch.look()
-    return JSONResponse(look.body, 503 if look.health is None else 200)
+    return JSONResponse(look.body, 200 if look.is_ready else 503)
 
 
 async def metrics_page(request: Request) -> Response:
@@ -213,7 +215,4 @@ async def metrics_page(request: Request) -> Response:
     for name, pool in database.pools.items():
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
         metrics.CONNECTIONS.labels(name, "open").set(pool.get_size())
-    health = (await request.app.state.watch.look()).health
-    metrics.LOG_LAG.set(math.nan if health is None else health.lag_s)
-    metrics.OLDEST_WRITER.set(math.nan if health is None else health.oldest_writer_s)
     return PlainTextResponse(metrics.rendered(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -40,12 +40,8 @@ SUBSCRIPTIONS = _gauge("ochub_subscriptions", "Running subscriptions.")
 CLOSED = Counter("ochub_sockets_closed", "WebSockets that the hub closed, by close code.", ["code"], registry=REGISTRY)
 UPLOADED = Counter("ochub_upload_items", "Uploaded items by outcome.", ["outcome"], registry=REGISTRY)
 CONNECTIONS = _gauge("ochub_database_connections", "Database connections.", ["pool", "state"])
-KEEPER = _gauge("ochub_keeper", "1 in the process that is the leader.")
-LOG_LAG = _gauge("ochub_log_lag_seconds", "Age of the oldest change that readers cannot have yet.", mode=LATEST)
+LEADER = _gauge("ochub_leader", "1 in the process that is the leader.")
 STREAM_LAG = _gauge("ochub_stream_lag_seconds", "Age of the oldest change that a process is delivering.", mode=LARGEST)
-OLDEST_WRITER = _gauge(
-    "ochub_oldest_writer_seconds", "Age of the oldest open transaction that holds readers back.", mode=LATEST
-)
 
 
 @cache

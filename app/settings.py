@@ -105,7 +105,6 @@ class Settings:
         "NATS server that wakes the readers of the change log, e.g. nats://host:4222; none: the database does",
         secret=True,
     )
-    relay_interval_s: float = _setting(0.03, "seconds between two looks for changes that are complete")
     change_days: int = _setting(7, "days that the change log is kept; cursors older than that expire; at least 1")
     status_history_days: int = _setting(90, "days that the history of statuses is kept; at least 1")
     refusals_kept: int = _setting(1_000, "refusals of uploads kept per partner")

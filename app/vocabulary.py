@@ -157,14 +157,14 @@ class ChangeKind(StrEnum):
 
 
 class LogKind(StrEnum):
-    """What the change log speaks of: a kind of change, or who sees whom."""
+    """What a row of the change log is about: a kind of change, or what roles may see."""
 
     EVSE = "EVSE"
     EVSE_STATUS = "EVSE_STATUS"
     PARKING_SPOT = "PARKING_SPOT"
     PARKING_STATUS = "PARKING_STATUS"
     TARIFF = "TARIFF"
-    SIGHT = "SIGHT"
+    VIEWER_SCOPE = "VIEWER_SCOPE"
 
 
 class ChangeAction(StrEnum):

@@ -16,10 +16,10 @@ import orjson
 from graphql.execution.values import VariableValues
 
 from app.auth import Caller
-from app.db.engine import Database
+from app.db.engine import Database, Reader
 from app.ids import separated_evse_id, separated_parking_id
-from app.live.interest import EVSE_KINDS
-from app.live.matching import Told
+from app.live.feeds.evse import EVSES
+from app.live.stream.matching import Change
 from app.read.areas import GIVEN, AreaKind, AreaSearch
 from app.read.evses import EvseSearch
 from app.read.execute import read
@@ -43,7 +43,7 @@ from app.read.plan import (
 )
 from app.read.search import Request
 from app.read.statements import STATEMENTS
-from app.visibility import Sight
+from app.visibility.rules import Sight
 from app.vocabulary import ChangeAction, Role
 from schema.areas import Asked
 from schema.root_fields import encode
@@ -145,18 +145,22 @@ class Rendering:
 
     # ---------------------------------------------------------------- changes
 
-    async def render(self, told: Sequence[Told]) -> list[Rendered]:
-        """Show changes, each as it is now; what is not there any more as removed."""
+    async def render(self, changes: Sequence[Change], reader: Reader) -> list[Rendered]:
+        """Write changes, each with its entity as the reader's snapshot has it; as removed where it is not there."""
         now = datetime.now(UTC)
         selection, nested = self.selected.bind(self.variables, now)
         plan = _plan_of(selection)
-        there = [each for each in told if each.action is ChangeAction.UPSERTED]
-        evses = await self._shown(plan.evses, [each.id for each in there if each.kind in EVSE_KINDS], now, nested)
-        spots = await self._shown(plan.spots, [each.id for each in there if each.kind not in EVSE_KINDS], now, nested)
-        return [_rendered(plan, each, evses, spots) for each in told]
+        there = [each for each in changes if each.action is ChangeAction.UPSERTED]
+        evses = await self._shown(
+            reader, plan.evses, [each.id for each in there if each.kind in EVSES.kinds], now, nested
+        )
+        spots = await self._shown(
+            reader, plan.spots, [each.id for each in there if each.kind not in EVSES.kinds], now, nested
+        )
+        return [_rendered(plan, each, evses, spots) for each in changes]
 
     async def _shown(
-        self, rows: _Rows, ids: Iterable[str], now: datetime, nested: Mapping[str, Any]
+        self, reader: Reader, rows: _Rows, ids: Iterable[str], now: datetime, nested: Mapping[str, Any]
     ) -> Mapping[str, Shown] | None:
         """Read what is asked of these; None when nothing is."""
         if not rows.asks:
@@ -166,27 +170,27 @@ class Rendering:
         for start in range(0, len(listed), IDS_AT_ONCE):
             some = listed[start : start + IDS_AT_ONCE]
             request = Request(rows.by_id(self.area), {**self.area[1], f"{rows.key}s": some}, len(some))
-            answer = await read(self.database, self.caller, rows.selection, request, now, nested)
+            answer = await read(reader, self.caller, rows.selection, request, now, nested)
             shown |= {node["id"]: node for node in answer["nodes"]}
         return shown
 
     async def listed(
-        self, request: Request, caller: Caller | None, of_evses: bool
+        self, request: Request, caller: Caller | None, of_evses: bool, reader: Reader
     ) -> tuple[list[tuple[str, Shown]], str | None]:
         """Read a page of a list: ids with what is asked of them, and where the next page begins, if there is one."""
         now = datetime.now(UTC)
         selection, nested = self.selected.bind(self.variables, now)
         plan = _plan_of(selection)
         rows = plan.evses if of_evses else plan.spots
-        answer = await read(self.database, caller, rows.selection, request, now, nested)
+        answer = await read(reader, caller, rows.selection, request, now, nested)
         page = answer["page"]
         return [(node["id"], node) for node in answer["nodes"]], page["end"] if page["more"] else None
 
-    def rendered(self, told: Told, shown: Shown) -> Rendered:
+    def rendered(self, change: Change, shown: Shown) -> Rendered:
         """Show a change of which everything asked was read."""
         plan = _plan_of(self.selected.bind(self.variables, ANY_TIME)[0])
-        evses, spots = ({told.id: shown}, None) if told.kind in EVSE_KINDS else (None, {told.id: shown})
-        return _rendered(plan, told, evses, spots)
+        evses, spots = ({change.id: shown}, None) if change.kind in EVSES.kinds else (None, {change.id: shown})
+        return _rendered(plan, change, evses, spots)
 
     # ---------------------------------------------------------------- pages
 
@@ -214,13 +218,13 @@ def _page_members(plan: _Plan, cursor: str, more: bool, changes: Sequence[Render
 
 
 def _rendered(
-    plan: _Plan, told: Told, evses: Mapping[str, Shown] | None, spots: Mapping[str, Shown] | None
+    plan: _Plan, change: Change, evses: Mapping[str, Shown] | None, spots: Mapping[str, Shown] | None
 ) -> Rendered:
-    of_evse = told.kind in EVSE_KINDS
+    of_evse = change.kind in EVSES.kinds
     shown = evses if of_evse else spots
-    if told.action is ChangeAction.UPSERTED and shown is not None and told.id not in shown:
-        told = told.removed()
-    it = shown.get(told.id) if shown is not None and told.action is ChangeAction.UPSERTED else None
+    if change.action is ChangeAction.UPSERTED and shown is not None and change.id not in shown:
+        change = change.removed()
+    it = shown.get(change.id) if shown is not None and change.action is ChangeAction.UPSERTED else None
     texts: list[str] = []
     numbers = {"evse": 0, "parkingSpot": 0}
     for fields in plan.changes:
@@ -232,21 +236,21 @@ def _rendered(
                 members[asked.key] = it[str(numbers[name])] if it is not None and mine else None
                 numbers[name] += 1
             else:
-                members[asked.key] = _leaf(asked, name, told)
+                members[asked.key] = _leaf(asked, name, change)
         texts.append(encode(members).decode())
     return tuple(texts)
 
 
-def _leaf(asked: Field, name: str | None, told: Told) -> Any:
+def _leaf(asked: Field, name: str | None, change: Change) -> Any:
     match name:
         case "kind":
-            return told.kind.value
+            return change.kind.value
         case "action":
-            return told.action.value
+            return change.action.value
         case "id":
-            return separated_evse_id(told.id) if told.kind in EVSE_KINDS else separated_parking_id(told.id)
+            return separated_evse_id(change.id) if change.kind in EVSES.kinds else separated_parking_id(change.id)
         case "at":
-            return told.at
+            return change.at
         case _:
             return _constant(asked)
 

@@ -1,8 +1,8 @@
-"""Changes as they are asked for: arguments to an interest, a cursor to a place in the log, a page to text."""
+"""Changes as they are asked for: arguments to a filter, a cursor to a place in the log, a page to text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 import orjson
@@ -10,19 +10,20 @@ from graphql import FieldNode, GraphQLField
 from graphql.execution.values import get_argument_values
 
 from app.auth import Caller
-from app.db.engine import Database
+from app.db.engine import Database, Reading
 from app.errors import BadInput
-from app.live.catch_up import changes_after
-from app.live.cursor import Position, decode_cursor, encode_cursor
-from app.live.facts import fetch_facts
-from app.live.interest import EVSE_KINDS, SPOT_KINDS, Interest
-from app.live.log import position_since, read_state
-from app.live.matching import Told
-from app.live.sight import Viewer
+from app.live.feeds.evse import EVSES, EvseFilter, EvseState
+from app.live.feeds.parking import SPOTS, SpotFilter
+from app.live.log.cursor import Cursor, Position, decode_cursor, encode_cursor
+from app.live.log.rows import check_cursor, position_since, read_position
+from app.live.stream.feed import FeedFilter, SubscriptionFilter
+from app.live.stream.matching import Change
+from app.live.stream.pages import changes_after
 from app.read.evses import TESTS, EvseSearch
 from app.read.paging import check_first
 from app.read.parking import SpotSearch
 from app.read.search import Request
+from app.visibility.viewer_scope import Viewer, ViewerScope, read_scope_rows
 from app.vocabulary import ChangeAction, ChangeKind
 from app.worker_thread import beside
 from schema.areas import Asked, area_of, region_of, takes_long
@@ -34,8 +35,8 @@ from schema.select import Selected, Selector, details_of
 MAXIMUM_FIRST = 1_000
 LISTED_AT_ONCE = 500
 
-#: In a position's `entity`: the present list is being read, and how far it was.
-LIST: Final = "list "
+#: In a cursor's `place`: the present list is being read, of which feed, and how far it was.
+LIST: Final = "list"
 
 Arguments = Mapping[str, Any]
 
@@ -46,8 +47,8 @@ class NotLive(BadFilter):
     code = "FILTER_NOT_LIVE"
 
 
-def interest_of(arguments: Arguments, caller: Caller | None) -> Interest:
-    """Read what somebody wants to hear of. Raises: BadArea, BadFilter, NotLive."""
+def filter_of(arguments: Arguments, caller: Caller | None) -> SubscriptionFilter:
+    """Read which changes are asked for. Raises: BadArea, BadFilter, NotLive."""
     given = dict(_filter(arguments))
     if given.get("usableAt") is not None:
         raise NotLive(
@@ -57,22 +58,26 @@ def interest_of(arguments: Arguments, caller: Caller | None) -> Interest:
     available_now = given.pop("availableNow", None)
     filters = evse_filters(given)
     evse_ids = filters.pop("evse_ids", None)
-    return Interest.of(
-        Viewer.of(caller, filters.pop("provider_id", None)),
-        _kinds(arguments),
-        region=region_of(arguments.get("within")),
-        evse_ids=None if evse_ids is None else frozenset(evse_ids),
-        tests=tuple((TESTS[name], _held(value)) for name, value in sorted(filters.items())),
-        available_now=available_now is True,
+    viewer = Viewer.of(caller, filters.pop("provider_id", None))
+    region, kinds = region_of(arguments.get("within")), _kinds(arguments)
+    evses = EvseFilter(
+        tuple(kind for kind in EVSES.kinds if kind in kinds),
+        region,
+        None if evse_ids is None else frozenset(evse_ids),
+        tuple((TESTS[name], _held(value)) for name, value in sorted(filters.items())),
+        available_now is True,
     )
+    spots = SpotFilter(tuple(kind for kind in SPOTS.kinds if kind in kinds), region)
+    asked: tuple[FeedFilter, ...] = (evses, spots)
+    return SubscriptionFilter(viewer, tuple(each for each in asked if each.kinds))
 
 
 def _kinds(arguments: Arguments) -> frozenset[ChangeKind]:
-    """Give the kinds asked for; those of spots, which no filter is about, not by themselves where there is one."""
+    """Return the kinds asked for. Filters are about EVSEs: with one, spots come only where their kinds are named."""
     if arguments.get("kinds") is not None:
         return frozenset(arguments["kinds"])
     filtered = any(value is not None for value in _filter(arguments).values())
-    return frozenset(EVSE_KINDS if filtered else (*EVSE_KINDS, *SPOT_KINDS))
+    return frozenset(EVSES.kinds if filtered else (*EVSES.kinds, *SPOTS.kinds))
 
 
 def _filter(arguments: Arguments) -> Arguments:
@@ -88,64 +93,92 @@ def _held(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of changes as text, without its cursor, and the place where the next one begins.
-
-    `keys`: the kinds and ids that it shows of the present list, if it is of that.
-    """
+    """A page of changes as text, without its cursor. `scope`: what the viewer sees in its snapshot."""
 
     changes: list[Rendered]
-    position: Position
+    cursor: Cursor
     more: bool
-    keys: tuple[tuple[ChangeKind, str], ...] = ()
+    scope: ViewerScope
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What somebody asked for, ready to be read: from the present list, then from the log."""
+    """Changes that are asked for, ready to be read: from the present list, then from the log."""
 
     database: Database
     caller: Caller | None
     arguments: Arguments
-    interest: Interest
+    wanted: SubscriptionFilter
     rendering: Rendering
+    kept: timedelta
 
-    async def page(self, after: Position, first: int, until: Position | None = None) -> Page:
-        """Give the next page behind a position: of the list where it was not read to its end, else of the log."""
-        if after.entity.startswith(LIST):
-            return await self._list_page(after)
-        page = await changes_after(self.database, self.interest, after, first, until)
-        return Page(await self.rendering.render(page.told), page.position, page.more)
+    async def page(self, cursor: Cursor, first: int) -> Page:
+        """Read the next page since a cursor, in one snapshot. Raises: CursorExpired."""
+        async with self.database.reading() as reader:
+            present = await read_position(reader)
+            await check_cursor(reader, cursor, present, self.kept)
+            if cursor.place.startswith(LIST):
+                return await self._list_page(reader, cursor, present)
+            page = await changes_after(reader, self.wanted, cursor, first, present)
+            return Page(await self.rendering.render(page.changes, reader), page.cursor, page.more, page.scope)
 
-    def beginning(self, at: Position) -> Position:
-        """Give the place from which first the list is read, and then what changed since `at`."""
-        return Position(at.transaction, at.row, LIST)
+    async def start(self, initial: bool = False) -> Cursor:
+        """Return the cursor from which arguments ask to go on. `initial`: without one, the present list comes first.
 
-    async def _list_page(self, after: Position) -> Page:
-        """Give a page of the list: EVSEs first, then spots, as far as they are wanted."""
-        families = [kinds for kinds in (self.interest.evse_kinds, self.interest.spot_kinds) if kinds]
-        name, _, place = after.entity.removeprefix(LIST).partition(" ")
-        at = next((index for index, kinds in enumerate(families) if kinds[0].value == name), 0)
-        if not families:
-            return Page([], Position(after.transaction, after.row), more=True)
-        kinds = families[at]
-        listed, end = await self._listed(kinds[0], place or None)
-        if end is not None:
-            going_on = f"{LIST}{kinds[0].value} {end}"
+        Raises: BadInput, CursorExpired.
+        """
+        cursor, since = self.arguments.get("cursor"), self.arguments.get("since")
+        if cursor is not None and since is not None:
+            raise BadInput(
+                "cursor and since are both given; possible: one of them, or none for what happens from now on"
+            )
+        if cursor is not None:
+            found = decode_cursor(cursor)
         else:
-            going_on = f"{LIST}{families[at + 1][0].value} " if at + 1 < len(families) else ""
-        keys = tuple((kind, id_) for id_ in listed for kind in kinds)
-        return Page(list(listed.values()), Position(after.transaction, after.row, going_on), more=True, keys=keys)
+            found = Cursor(
+                await (read_position(self.database) if since is None else position_since(self.database, since))
+            )
+        if cursor is not None or since is not None:
+            async with self.database.reading() as reader:
+                await check_cursor(reader, found, await read_position(reader), self.kept)
+        return found.within(LIST) if initial else found
 
-    async def _listed(self, kind: ChangeKind, after: str | None) -> tuple[Mapping[str, Rendered], str | None]:
-        of_evses = kind in EVSE_KINDS
-        request = self._list_request(of_evses, after)
-        listed, end = await self.rendering.listed(request, self.caller, of_evses)
-        if of_evses and self.interest.available_now:
-            facts = await fetch_facts(self.database, [id_ for id_, _ in listed], ())
-            listed = [each for each in listed if each[0] in facts.evses and facts.evses[each[0]].available]
+    async def _list_page(self, reader: Reading, cursor: Cursor, present: Position) -> Page:
+        """Read a page of the list: EVSEs first, then spots, as far as they are wanted.
+
+        Changes after it go on from the snapshot of its first page.
+        """
+        base = present if cursor.place == LIST else cursor.base
+        feeds = self.wanted.feeds
+        name, _, after = cursor.place.removeprefix(LIST).strip().partition(":")
+        at = next((index for index, each in enumerate(feeds) if each.feed.name == name), 0)
+        changes: list[Rendered] = []
+        place = ""
+        if feeds:
+            changes, end = await self._listed(reader, feeds[at], after or None)
+            if end is not None:
+                place = f"{LIST} {feeds[at].feed.name}:{end}"
+            elif at + 1 < len(feeds):
+                place = f"{LIST} {feeds[at + 1].feed.name}:"
+        viewer = self.wanted.viewer
+        scope = (await read_scope_rows(reader, [viewer], present.at)).present(viewer)
+        more = bool(place) or base.snapshot != present.snapshot
+        return Page(changes, Cursor(base, place=place), more, scope)
+
+    async def _listed(
+        self, reader: Reading, wanted: FeedFilter, after: str | None
+    ) -> tuple[list[Rendered], str | None]:
+        of_evses = wanted.feed is EVSES
+        listed, end = await self.rendering.listed(self._list_request(of_evses, after), self.caller, of_evses, reader)
+        if isinstance(wanted, EvseFilter) and wanted.available_now:
+            rows = await reader.fetch(EVSES.by_ids, [id_ for id_, _ in listed])
+            states = (cast(EvseState, EVSES.state_of(row)) for row in rows)
+            available = {state.evse_id for state in states if state.available}
+            listed = [each for each in listed if each[0] in available]
         now = datetime.now(UTC)
-        told = ((Told(kind, ChangeAction.UPSERTED, id_, now, None), shown) for id_, shown in listed)
-        return {each.id: self.rendering.rendered(each, shown) for each, shown in told}, end
+        kind = wanted.kinds[0]
+        changes = ((Change(kind, ChangeAction.UPSERTED, id_, now, None), shown) for id_, shown in listed)
+        return [self.rendering.rendered(each, shown) for each, shown in changes], end
 
     def _list_request(self, of_evses: bool, after: str | None) -> Request:
         area, place = area_of(self.arguments.get("within"))
@@ -168,13 +201,14 @@ async def following(
     arguments = get_argument_values(field, node, context.variables)
     within = arguments.get("within")
 
-    def read() -> tuple[Interest, Asked]:
-        return interest_of(arguments, context.caller), area_of(within)
+    def read() -> tuple[SubscriptionFilter, Asked]:
+        return filter_of(arguments, context.caller), area_of(within)
 
-    interest, area = await beside(read) if takes_long(within) else read()
+    wanted, area = await beside(read) if takes_long(within) else read()
     rendering = Rendering(context.database, context.caller, selected, context.variables, area, root_key)
     await rendering.prepare()
-    return Following(context.database, context.caller, arguments, interest, rendering)
+    kept = timedelta(days=context.settings.change_days)
+    return Following(context.database, context.caller, arguments, wanted, rendering, kept)
 
 
 # ---------------------------------------------------------------- the query
@@ -188,20 +222,5 @@ async def answer_changes(info: Info) -> Any:
     nodes = list(raw.field_nodes)
     asked = await following(context, field, nodes[0], selector.select(field.type, details_of(nodes)))
     first = check_first(asked.arguments["first"], MAXIMUM_FIRST)
-    state = await read_state(context.database)
-    position = await start_of(context.database, asked.arguments, state.epoch)
-    page = Page([], state.head, more=False)
-    if position is not None:
-        page = await asked.page(position, first)
-    cursor = encode_cursor(state.epoch, page.position)
-    return orjson.Fragment(asked.rendering.page(cursor, page.more, page.changes).encode())
-
-
-async def start_of(database: Database, arguments: Arguments, epoch: str) -> Position | None:
-    """Give the position to go on from; None: from now. Raises: BadInput, CursorExpired."""
-    cursor, since = arguments.get("cursor"), arguments.get("since")
-    if cursor is not None and since is not None:
-        raise BadInput("cursor and since are both given; possible: one of them, or none for what happens from now on")
-    if cursor is not None:
-        return decode_cursor(cursor, epoch)
-    return None if since is None else await position_since(database, since)
+    page = await asked.page(await asked.start(), first)
+    return orjson.Fragment(asked.rendering.page(encode_cursor(page.cursor), page.more, page.changes).encode())

@@ -29,7 +29,7 @@ from app.errors import HubError
 from app.http.admission import Admission
 from app.http.answers import Answer
 from app.http.refusals import BadRequest, headers_of, status_of
-from app.live.outlet import Outlet, Subscription
+from app.live.stream.sink import Sink, Subscription
 from app.worker_thread import beside
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
 from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
@@ -50,7 +50,7 @@ class Source(Protocol):
     """Where subscriptions get their pages from."""
 
     async def subscribe(
-        self, context: Context, operation: Operation, variables: VariableValues, outlet: Outlet
+        self, context: Context, operation: Operation, variables: VariableValues, sink: Sink
     ) -> Subscription:
         """Begin a subscription. Raises: HubError or GraphQLError, and then nothing was begun."""
         ...
@@ -147,11 +147,11 @@ class Endpoint:
             # graphql-core's execution is a cycle, which would keep what was uploaded until the next garbage collection.
             accepted.incoming.request.variables.clear()
 
-    async def subscribe(self, accepted: Accepted, outlet: Outlet) -> Subscription:
+    async def subscribe(self, accepted: Accepted, sink: Sink) -> Subscription:
         """Begin a subscription. Raises: HubError, Invalid, GraphQLError."""
         assert self.source is not None, "a schema with subscriptions has a source of them"
         variables = self._coerced(accepted)
-        return await self.source.subscribe(self._context(accepted, variables), accepted.operation, variables, outlet)
+        return await self.source.subscribe(self._context(accepted, variables), accepted.operation, variables, sink)
 
     # ---------------------------------------------------------------- from a request to its context
 

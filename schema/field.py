@@ -122,8 +122,8 @@ def counted(
     return declared(Counted(rows, names, count), description)
 
 
-def log_cursor(shape: Callable[[str, int], str], description: str) -> Any:
-    """Read the position in the change log below which everything is in the list."""
+def log_cursor(shape: Callable[[str], str], description: str) -> Any:
+    """Read the position in the change log of the snapshot that a list was read in."""
     return declared(LogCursor(shape), description)
 
 

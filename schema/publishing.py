@@ -15,8 +15,8 @@ from app.ingest.charge_points.updates import remove_charge_points, update_charge
 from app.ingest.parking.lists import set_parking_spots
 from app.ingest.parking.updates import ReadSpot, remove_parking_spots, update_parking_spots
 from app.ingest.status.updates import update_status
-from app.live.cursor import encode_cursor
-from app.live.log import read_state
+from app.live.log.cursor import Cursor, encode_cursor
+from app.live.log.rows import read_position
 from app.records.charge_point import ChargePoint, Read
 from app.records.charge_point_input import read_charge_point
 from app.records.parking_spot import ParkingSpot
@@ -161,9 +161,9 @@ class Publishing:
 async def _published(info: Info, upload: Callable[..., Awaitable[Report]], *arguments: Any) -> UploadReport:
     """Run an upload, and report it with the place in the change log before it."""
     context = info.context
-    before = await read_state(context.database)
+    before = await read_position(context.database)
     report = await upload(context.database, *arguments, now=context.now, refusals_kept=context.settings.refusals_kept)
-    return upload_report(report, encode_cursor(before.epoch, before.head))
+    return upload_report(report, encode_cursor(Cursor(before)))
 
 
 def _operator(info: Info) -> Owner:

@@ -14,7 +14,7 @@ from app.errors import Unauthenticated
 from app.http.answers import ALWAYS, Answer, content_type
 from app.http.open_streams import FORBIDDEN, OpenStreams
 from app.http.send_queue import SendQueue
-from app.live.outlet import Subscription
+from app.live.stream.sink import Subscription
 from app.settings import Settings
 from schema.endpoint import Accepted, Endpoint, shown_errors
 from schema.graphql_request import EVENT_STREAM

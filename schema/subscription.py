@@ -8,11 +8,9 @@ from graphql import GraphQLError, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from app.errors import BadInput
-from app.live.cursor import Position, decode_cursor
-from app.live.fanout import Fanout
-from app.live.log import read_log, read_state
-from app.live.outlet import Outlet
-from app.live.outlet import Subscription as Running
+from app.live.stream.fanout import Fanout
+from app.live.stream.sink import Sink
+from app.live.stream.sink import Subscription as Running
 from schema.changes import following
 from schema.documents import Operation
 from schema.errors import formatted
@@ -54,31 +52,19 @@ class ChangeSource:
         self.schema = schema
         self.fanout = fanout
 
-    async def subscribe(
-        self, context: Context, operation: Operation, variables: VariableValues, outlet: Outlet
-    ) -> Running:
+    async def subscribe(self, context: Context, operation: Operation, variables: VariableValues, sink: Sink) -> Running:
         """Begin a subscription. Raises: HubError or GraphQLError, and then nothing was begun."""
         context.variables = variables
         asked = operation.subscribed(self.schema, variables)
         assert asked.field is not None
         assert asked.selected is not None
-        feed = await following(context, asked.field, asked.node, asked.selected, asked.key)
-        given, initial = feed.arguments.get("cursor"), feed.arguments["initial"]
-        if given is not None and initial:
+        query = await following(context, asked.field, asked.node, asked.selected, asked.key)
+        initial = query.arguments["initial"]
+        if initial and query.arguments.get("cursor") is not None:
             raise BadInput(
                 "cursor and initial are both given; possible: one of them, or none for what happens from now on"
             )
-        state = await read_state(context.database)
-        cursor = None if given is None else decode_cursor(given, state.epoch)
-        if cursor is not None:
-            await read_log(context.database, cursor, 1, state.epoch)  # raises where it cannot be resumed from
-
-        def begin(head: Position) -> Position:
-            if cursor is not None:
-                return cursor
-            return feed.beginning(head) if initial else head
-
-        return await self.fanout.follow(feed, outlet, begin)
+        return self.fanout.follow(query, sink, await query.start(initial))
 
 
 def shown(error: Exception) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from app.http.admission import address_of
 from app.http.open_streams import FORBIDDEN, OpenStreams, Subject, stranger
 from app.http.refusals import TooManyOpen
 from app.http.send_queue import SendQueue
-from app.live.outlet import Subscription
+from app.live.stream.sink import Subscription
 from schema.endpoint import Accepted, Endpoint, Incoming, shown_errors
 from schema.root_fields import encode
 from schema.ws_messages import (

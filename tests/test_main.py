@@ -61,14 +61,14 @@ def test_is_not_ready_while_the_database_is_away(cluster: Cluster, template: str
         assert hub.client.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/readyz", "/metrics"])
-def test_asks_the_database_how_it_is_once_a_second_however_many_ask(hub: Hub, path: str) -> None:
+@pytest.mark.parametrize(("path", "least"), [("/readyz", 1), ("/metrics", 0)])
+def test_asks_the_database_how_it_is_once_a_second_however_many_ask(hub: Hub, path: str, least: int) -> None:
     began = time.monotonic()
     with hub.recording() as statements:
         assert {hub.client.get(path).status_code for _ in range(50)} == {200}
     seconds = time.monotonic() - began
-    asked = sum("log_health()" in statement for statement in statements)
-    assert 1 <= asked <= seconds + 1
+    asked = sum("alembic_version" in statement for statement in statements)
+    assert least <= asked <= seconds + 1
 
 
 def test_counts_what_it_does(hub: Hub, world: World) -> None:

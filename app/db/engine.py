@@ -82,6 +82,33 @@ class Session:
                 attempt += 1
 
 
+class Reading:
+    """Several reading statements of one snapshot; read like `Database`."""
+
+    __slots__ = ("_connection", "database")
+
+    def __init__(self, connection: Connection, database: "Database") -> None:
+        self._connection = connection
+        self.database = database
+
+    async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:
+        """Run one reading statement in the transaction, as `Database.fetch`."""
+        if not planned:
+            return await self._connection.fetch(sql, *args)
+        await self._connection.execute("set local plan_cache_mode = force_custom_plan")
+        try:
+            return await self._connection.fetch(sql, *args)
+        finally:
+            await self._connection.execute("set local plan_cache_mode = force_generic_plan")
+
+    async def fetch_private(
+        self, partner: UUID | None, administrator: bool, sql: str, *args: Any, role: int | None = None
+    ) -> list[asyncpg.Record]:
+        """Run one reading statement on private tables, as `Database.fetch_private`."""
+        await identify(self._connection, partner, administrator, role)
+        return await self._connection.fetch(sql, *args)
+
+
 class _Connection:
     """A connection of a pool for the length of a block. Raises: Overloaded when none is free in time.
 
@@ -117,6 +144,8 @@ class Database:
         self.planned = planned
         self.writes = writes
         self.sessions = sessions
+        #: Called after each transaction that was committed.
+        self.committed: Callable[[], None] = _nothing
 
     @classmethod
     async def open(cls, dsn: str, settings: Settings) -> "Database":
@@ -132,6 +161,11 @@ class Database:
     def pools(self) -> Mapping[str, asyncpg.Pool]:
         """The pools by name."""
         return {"reads": self.reads, "planned": self.planned, "writes": self.writes, "sessions": self.sessions}
+
+    @property
+    def database(self) -> "Database":
+        """Return itself: a `Reading` has one too."""
+        return self
 
     async def close(self) -> None:
         """Close the pools once their connections are released."""
@@ -157,6 +191,15 @@ class Database:
         async with _Connection(self.planned, READS_WAIT_S) as connection, connection.transaction(readonly=True):
             await connection.execute("set local enable_indexscan = off")
             return await connection.fetch(sql, *args)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Reading]:
+        """Open a transaction in which every statement reads the same snapshot. Raises: Overloaded."""
+        async with (
+            _Connection(self.reads, READS_WAIT_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Reading(connection, self)
 
     async def fetch_private(
         self, partner: UUID | None, administrator: bool, sql: str, *args: Any, role: int | None = None
@@ -185,7 +228,9 @@ class Database:
             try:
                 async with _Connection(self.writes, WRITES_WAIT_S) as connection, connection.transaction():
                     await identify(connection, partner, administrator, role)
-                    return await work(connection)
+                    result = await work(connection)
+                self.committed()
+                return result
             except (SerializationError, DeadlockDetectedError):
                 if attempt == WRITE_ATTEMPTS:
                     raise
@@ -200,7 +245,18 @@ class Database:
         From a pool of its own: what takes long must not keep short writes waiting. Raises: Overloaded.
         """
         async with _Connection(self.sessions, PATIENCE_S) as connection:
-            yield Session(connection, partner, role)
+            try:
+                yield Session(connection, partner, role)
+            finally:
+                self.committed()
+
+
+def _nothing() -> None:
+    pass
+
+
+#: What runs reading statements: each in a snapshot of its own, or all in one.
+Reader = Database | Reading
 
 
 async def look_again(until: float, reason: Later) -> None:

@@ -24,9 +24,9 @@ SCRIPTS = Path(__file__).parents[2] / "migrations"
 SQL_FILES = (
     "callers",
     "visibility",
+    "viewer_scope",
     "log",
     "partitions",
-    "viewer_scope",
     "status",
     "charge_points",
     "parking",
@@ -60,6 +60,8 @@ async def migrate(dsn: str, settings: Settings) -> None:
             async with engine.connect() as connection:
                 await connection.run_sync(_upgrade, settings.runtime_role)
                 await _install_sql(connection, settings.runtime_role)
+                await connection.execute(text("select renew_log()"))
+                await connection.commit()
     finally:
         await engine.dispose()
 

@@ -9,7 +9,7 @@ folder, one line each in these files:
 
 - `app/db/tables/__init__.py`: its table, which also goes into the migration
 - `app/db/migrate.py`: its file in `app/db/sql`, with row-level security and grants
-- `app/visibility.py`: the rule for its table, `of_two_roles`, and its table's name in `PRIVATE`
+- `app/visibility/rules.py`: the rule for its table, `of_two_roles`, and its table's name in `PRIVATE`
 - `schema/query.py`: its root field
 - `schema/subscription.py`: its subscription
 - `app/main.py`: its feed

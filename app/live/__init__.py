@@ -1,1 +1,1 @@
-"""What changes: the log of it, and those who are told at once."""
+"""What changes: the log of it, and the subscribers that it is published to."""

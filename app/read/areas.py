@@ -31,7 +31,7 @@ from app.read.corridors import page_along
 from app.read.nearest import walk_or_find
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
-from app.visibility import Sight, seen, visible_of_many
+from app.visibility.rules import Sight, seen, visible_of_many
 
 Value = ColumnElement[Any]
 

@@ -12,7 +12,7 @@ from app.read.areas import AreaSearch
 from app.read.live import available_now
 from app.read.plan import Arguments
 from app.read.usable import USABLE_COLUMNS, Instant, surely_usable
-from app.visibility import ROLE_ID
+from app.visibility.rules import ROLE_ID
 
 TEXTS = ARRAY(Text)
 ZERO: ColumnElement[Any] = literal_column("0")

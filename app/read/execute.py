@@ -5,18 +5,18 @@ from datetime import datetime
 from typing import Any
 
 from app.auth import Caller
-from app.db.engine import Database
+from app.db.engine import Reader
 from app.read.frequencies import prepare_nearest
-from app.read.paging import decode_cursor, page_info
+from app.read.paging import BadCursor, decode_cursor, page_info
 from app.read.plan import Selection
 from app.read.search import Request, Search, order_name
 from app.read.statement import Statement
 from app.read.statements import STATEMENTS
-from app.visibility import caller_arguments, sight_of
+from app.visibility.rules import caller_arguments, sight_of
 
 
 async def read(
-    database: Database,
+    database: Reader,
     caller: Caller | None,
     selection: Selection,
     request: Request,
@@ -29,29 +29,42 @@ async def read(
     caller's to see.
     """
     sight = sight_of(caller)
-    request = await prepare_nearest(database, request, sight)
+    request = await prepare_nearest(database.database, request, sight)
     statement = await STATEMENTS.get(selection, request.search, sight)
+    page_arguments, position = _page_arguments(request)
     arguments = {
         "now": now,
         **request.arguments,
         **caller_arguments(caller),
-        **_page_arguments(request),
+        **page_arguments,
         **(nested or {}),
     }
     rows = await _fetch(database, caller, statement, statement.bind(arguments))
     if request.first is None:
         return statement.build(rows, {})
-    log: Mapping[str, Any] = {}
     if statement.logged:
-        *_, is_row, epoch, head = rows[0]
-        rows, log = (rows if is_row else []), {"epoch": epoch, "head": head}
+        *_, is_row, present = rows[0]
+        rows = rows if is_row else []
+        position = _first_position(request, position, present)
     shown = rows[: request.first]
     ends = [statement.places(row) for row in (shown[0], shown[-1])] if shown else []
-    page = page_info(order_name(request.search), ends, len(rows) > len(shown), request.after)
-    return statement.build(shown, {**page, **log})
+    page = page_info(order_name(request.search), ends, len(rows) > len(shown), request.after, position)
+    return statement.build(shown, page)
 
 
-async def _fetch(database: Database, caller: Caller | None, statement: Statement, values: list[Any]) -> list[Any]:
+def _first_position(request: Request, position: str | None, present: str) -> str:
+    """Return the position of a list's first page: what changed on it while later pages are read comes afterwards."""
+    if request.after is None:
+        return present
+    if position is None:
+        raise BadCursor(
+            "`after` is of a list that was begun without `cursor`, so changes of its first pages would be lost",
+            "ask for `cursor` from the first page on",
+        )
+    return position
+
+
+async def _fetch(database: Reader, caller: Caller | None, statement: Statement, values: list[Any]) -> list[Any]:
     if not statement.private:
         return await database.fetch(statement.sql, *values, planned=statement.planned)
     if caller is None:
@@ -61,16 +74,17 @@ async def _fetch(database: Database, caller: Caller | None, statement: Statement
     )
 
 
-def _page_arguments(request: Request) -> Mapping[str, Any]:
-    """Return the arguments of a page; its limit has one row more, which shows whether there is a next page."""
+def _page_arguments(request: Request) -> tuple[Mapping[str, Any], str | None]:
+    """Return what binds a page, and the position of its list. One row more than asked for shows whether there is a next page."""
     if request.first is None:
-        return {}
+        return {}, None
     arguments: dict[str, Any] = {"limit": request.first + 1}
-    if request.after is not None:
-        search = request.search
-        values = decode_cursor(request.after, order_name(search), [_type(search, name) for name in search.order])
-        arguments |= {f"after_{name}": value for name, value in zip(search.order, values, strict=True)}
-    return arguments
+    if request.after is None:
+        return arguments, None
+    search = request.search
+    values, position = decode_cursor(request.after, order_name(search), [_type(search, name) for name in search.order])
+    bound = {f"after_{name}": value for name, value in zip(search.order, values, strict=True)}
+    return {**arguments, **bound}, position
 
 
 def _type(search: Search, name: str) -> type:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from app.db.engine import Database
 from app.read.areas import SEEN, AreaKind, AreaSearch
 from app.read.search import Request
-from app.visibility import Sight
+from app.visibility.rules import Sight
 from app.vocabulary import standards_of
 
 KEPT_S = 600

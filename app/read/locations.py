@@ -12,7 +12,7 @@ from app.read.areas import AreaSearch
 from app.read.evses import filter_conditions
 from app.read.live import available_now
 from app.read.plan import Arguments
-from app.visibility import Sight, visible
+from app.visibility.rules import Sight, visible
 
 KEY = ("operator_no", "location_id")
 

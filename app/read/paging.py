@@ -36,18 +36,23 @@ def check_first(first: int, maximum: int = MAXIMUM_FIRST) -> int:
     return first
 
 
-def encode_cursor(order: str, *values: Any) -> str:
-    """Return the cursor of a row whose order columns have these values."""
-    return urlsafe_b64encode(orjson.dumps([order, *values], default=str)).decode().rstrip("=")
+def encode_cursor(order: str, *values: Any, position: str | None = None) -> str:
+    """Return the cursor of a row whose order columns have these values.
+
+    `position`: of the first page in the change log, which its other pages go on with.
+    """
+    named = [order, *values] if position is None else [order, *values, position]
+    return urlsafe_b64encode(orjson.dumps(named, default=str)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> list[Any]:
-    """Return the values in a cursor. Raises: BadCursor when it is not one of this order."""
+def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> tuple[list[Any], str | None]:
+    """Return the values in a cursor and the position of the first page. Raises: BadCursor for one of another order."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         name, *values = orjson.loads(urlsafe_b64decode(padded))
+        position = _restore(values.pop(), str) if len(values) == len(types) + 1 else None
         if name == order and len(values) == len(types):
-            return [_restore(value, type_) for value, type_ in zip(values, types, strict=True)]
+            return [_restore(value, type_) for value, type_ in zip(values, types, strict=True)], position
     except (ValueError, TypeError, OverflowError):
         pass
     raise BadCursor(
@@ -80,11 +85,14 @@ def _storable(value: Any) -> bool:
     return not isinstance(value, int) or abs(value) < 1 << 63
 
 
-def page_info(order: str, places: Sequence[Sequence[Any]], more: bool, after: str | None) -> Mapping[str, Any]:
-    """Return the four Relay values for a page of rows whose places these are."""
+def page_info(
+    order: str, places: Sequence[Sequence[Any]], more: bool, after: str | None, position: str | None
+) -> Mapping[str, Any]:
+    """Return the four Relay values for a page of rows whose places these are, and its position in the change log."""
     return {
         "hasNextPage": more,
         "hasPreviousPage": after is not None,
-        "startCursor": encode_cursor(order, *places[0]) if places else None,
-        "endCursor": encode_cursor(order, *places[-1]) if places else None,
+        "startCursor": encode_cursor(order, *places[0], position=position) if places else None,
+        "endCursor": encode_cursor(order, *places[-1], position=position) if places else None,
+        "position": position,
     }

@@ -160,9 +160,9 @@ class EdgeCursor:
 
 @dataclass(frozen=True, slots=True)
 class LogCursor:
-    """The position in the change log below which everything is in this list, made of the log's epoch and head."""
+    """The position in the change log of the snapshot that the list was read in; `shape` makes a cursor of its text."""
 
-    shape: Callable[[str, int], str]
+    shape: Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from app.read.plan import (
 )
 from app.read.search import Search, order_name
 from app.read.select_builder import Array, Expression, Level, Path, Place, may_be_missing
-from app.visibility import table_name
+from app.visibility.rules import table_name
 
 
 @dataclass(slots=True)
@@ -235,10 +235,10 @@ class Code:
                 return self.object(asked.fields, row)
             case EdgeCursor():
                 places = ", ".join(row.column(name) for name in self.search.order)
-                return f"{self.shape(encode_cursor)}({order_name(self.search)!r}, {places})"
+                return f"{self.shape(encode_cursor)}({order_name(self.search)!r}, {places}, position=page['position'])"
             case LogCursor(shape):
                 self.logged = True
-                return f"{self.shape(shape)}(page['epoch'], page['head'])"
+                return f"{self.shape(shape)}(page['position'])"
             case PageInfo():
                 return self.object(asked.fields, row)
             case _:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.visibility import Sight, visible
+from app.visibility.rules import Sight, visible
 
 LIMIT = bindparam("limit", type_=BigInteger)
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, 
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.read.plan import Arguments, Computed, ToMany, ToOne
-from app.visibility import Sight, visible
+from app.visibility.rules import Sight, visible
 
 UTC: ColumnElement[Any] = literal_column("'UTC'")
 RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")

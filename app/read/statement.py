@@ -15,7 +15,7 @@ from app.read.plan import Selection
 from app.read.row_builder import Code, Row
 from app.read.search import LIMIT, Search
 from app.read.select_builder import Level
-from app.visibility import PRIVATE, Sight, table_name
+from app.visibility.rules import PRIVATE, Sight, table_name
 
 DIALECT = dialect()
 TRUE: ColumnElement[Any] = literal_column("true")
@@ -27,7 +27,7 @@ class Statement:
 
     `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
     security must know the caller. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
-    one, the log's epoch and its head; there is always a row.
+    one, and the position of the statement in the change log; there is always a row.
     """
 
     sql: str
@@ -83,9 +83,10 @@ def _root_select(level: Level, search: Search, sight: Sight) -> Select[Any]:
 
 
 def _with_position(listed: Select[Any], order: Sequence[int], descending: bool) -> Select[Any]:
-    """Add the position in the change log below which this statement sees everything, even where it finds no row."""
+    """Add the position of the statement's snapshot in the change log, even where it finds no row."""
     rows = listed.add_columns(TRUE.label("is_row")).subquery("listed")
-    log = select(func.log_epoch().label("epoch"), func.log_head().label("head")).subquery("log")
+    # In FROM, where it runs once.
+    log = func.log_position().table_valued("position", name="log").render_derived()
     columns = list(rows.c)
     places = [columns[index].desc() if descending else columns[index] for index in order]
-    return select(*columns, log.c.epoch, log.c.head).select_from(log.outerjoin(rows, true())).order_by(*places)
+    return select(*columns, log.c.position).select_from(log.outerjoin(rows, true())).order_by(*places)

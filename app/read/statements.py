@@ -7,7 +7,7 @@ from cachetools import LRUCache
 from app.read.plan import Selection
 from app.read.search import Search
 from app.read.statement import Statement, compile_statement
-from app.visibility import Sight
+from app.visibility.rules import Sight
 from app.worker_thread import beside
 
 #: Bounded by the length of their texts: garbage collection looks through what is cached while every request waits.

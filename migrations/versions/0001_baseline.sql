@@ -8,17 +8,15 @@ create table change (
     entity_id TEXT COLLATE "C" NOT NULL,
     existed BOOLEAN DEFAULT true NOT NULL,
     operator_nos INTEGER[],
-    longitudes FLOAT(53)[],
-    latitudes FLOAT(53)[],
+    longitudes DOUBLE PRECISION[],
+    latitudes DOUBLE PRECISION[],
     was_available BOOLEAN,
-    role_id INTEGER,
-    CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'SIGHT'))
+    role_ids INTEGER[],
+    CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'VIEWER_SCOPE'))
 )
  PARTITION BY RANGE (at);
 
-CREATE INDEX change_sight_idx ON change (transaction, id) WHERE kind = 'SIGHT';
-
-CREATE INDEX change_static_idx ON change (kind, entity_id, transaction, id) WHERE kind in ('EVSE', 'PARKING_SPOT');
+CREATE INDEX change_entity_idx ON change (kind, entity_id, id) WHERE kind in ('EVSE', 'PARKING_SPOT');
 
 CREATE INDEX change_transaction_id_idx ON change (transaction, id);
 
@@ -29,26 +27,15 @@ create table installed_sql (
 
 create table log_mark (
     at TIMESTAMP WITH TIME ZONE NOT NULL,
-    transaction BIGINT NOT NULL,
+    position TEXT NOT NULL,
     CONSTRAINT log_mark_pkey PRIMARY KEY (at)
 );
 
 create table log_state (
-    salt UUID DEFAULT gen_random_uuid() NOT NULL,
+    epoch TEXT DEFAULT right(gen_random_uuid()::text, 12) NOT NULL,
     floor BIGINT NOT NULL,
-    CONSTRAINT log_state_pkey PRIMARY KEY (salt)
-);
-
-create table operator_sight (
-    role_id INTEGER NOT NULL,
-    operator_no INTEGER NOT NULL,
-    CONSTRAINT operator_sight_pkey PRIMARY KEY (role_id, operator_no)
-);
-
-create table parking_sight (
-    role_id INTEGER NOT NULL,
-    party_id TEXT COLLATE "C" NOT NULL,
-    CONSTRAINT parking_sight_pkey PRIMARY KEY (role_id, party_id)
+    written_by TEXT NOT NULL,
+    CONSTRAINT log_state_pkey PRIMARY KEY (epoch)
 );
 
 create table parking_spot (
@@ -102,11 +89,6 @@ create table partner (
     CONSTRAINT partner_name_check CHECK (length(trim(name)) between 1 and 200)
 );
 
-create unlogged table sight_due (
-    role_id INTEGER NOT NULL,
-    wide BOOLEAN NOT NULL
-);
-
 create table status_expiry (
     due TIMESTAMP WITH TIME ZONE NOT NULL,
     kind TEXT NOT NULL,
@@ -126,6 +108,27 @@ create table status_history (
  PARTITION BY RANGE (recorded_at);
 
 CREATE INDEX status_history_evse_id_at_idx ON status_history (evse_id, at);
+
+create table viewer_scope (
+    role_id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    subject INTEGER NOT NULL,
+    valid_until TIMESTAMP WITH TIME ZONE,
+    began BIGINT NOT NULL,
+    ended BIGINT,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT viewer_scope_kind_check CHECK (kind in ('OPERATOR', 'PSO', 'EVSP')),
+    CONSTRAINT viewer_scope_ended_check CHECK ((ended is null) = (ended_at is null))
+);
+
+CREATE INDEX viewer_scope_ended_idx ON viewer_scope (role_id, ended) WHERE ended is not null;
+
+CREATE UNIQUE INDEX viewer_scope_present_key ON viewer_scope (role_id, kind, subject) WHERE ended is null;
+
+create unlogged table viewer_scope_due (
+    role_id INTEGER NOT NULL,
+    wide BOOLEAN NOT NULL
+);
 
 create table workflow_chain (
     first_partner_id UUID NOT NULL,
@@ -527,6 +530,3 @@ create table evse_status (
 
 create table change_default partition of change default;
 create table status_history_default partition of status_history default;
-
-insert into log_state (floor) select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-insert into log_mark select now(), pg_snapshot_xmin(pg_current_snapshot())::text::bigint;

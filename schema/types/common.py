@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
-from app.live.cursor import Position, encode_cursor
+from app.live.log.cursor import cursor_of
 from app.vocabulary import (
     AuthMethod,
     ChangeAction,
@@ -180,15 +180,11 @@ class Connection(Generic[Row]):
     page_info: PageInfo = page("What lies before and behind this page.")
 
 
-def _position_below(epoch: str, head: int) -> str:
-    return encode_cursor(epoch, Position(head))
-
-
 def log_position() -> Any:
     return log_cursor(
-        _position_below,
-        "The position in the change log before this list was read: changes from there on lead from the list to the "
-        "present without a gap.",
+        cursor_of,
+        "Where the list stands in the change log: changes from there on are those that the list does not show, and no "
+        "others. Of a list of several pages the place of the first one; ask for it from the first page on.",
     )
 
 

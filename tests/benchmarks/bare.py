@@ -19,7 +19,7 @@ from app.read.plan import Selection
 from app.read.search import Request
 from app.read.statement import Statement, compile_statement
 from app.settings import Settings
-from app.visibility import Sight
+from app.visibility.rules import Sight
 from app.vocabulary import AuthMethod, words_of
 from schema.areas import area_of
 from schema.build import schema

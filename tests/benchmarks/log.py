@@ -1,10 +1,9 @@
-"""What the change log costs who writes, how fast it is read, and what the relay costs while nothing happens.
+"""What the change log costs writers, how fast it is read, and what an idle stream costs.
 
 Alone: `python -m tests.benchmarks.log`. In a database of its own, made and dropped.
 """
 
 import asyncio
-import resource
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,14 +18,13 @@ import click
 
 from app.db import cluster
 from app.db.cluster import DATABASE
-from app.db.engine import Database, connect
+from app.db.engine import Database
 from app.db.migrate import migrate
 from app.ingest.charge_points.updates import Owner, update_charge_points
-from app.live.bus import Bus
-from app.live.cursor import Position
-from app.live.keeper import relay
-from app.live.log import read_log, read_state
+from app.live.log.cursor import Position
+from app.live.log.rows import read_position, read_rows
 from app.settings import Settings
+from app.vocabulary import LogKind
 from tests.ingest.world import MONDAY, charge_point, make_owner
 
 NAME = "ochub_bench_log"
@@ -34,19 +32,17 @@ ITEMS = 1_000
 UPLOADS = 8
 PAGE = 500
 READ_S = 3.0
-IDLE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogFigures:
-    """`with_log`, `without_log`: items per second of uploads that change each EVSE. `relay_*`: share of a core."""
+    """`with_log`, `without_log`: items per second of uploads that change each EVSE. `looks_per_s`: of idle rounds."""
 
     with_log: Sequence[float]
     without_log: Sequence[float]
     pages_per_s: float
     rows_per_s: float
-    relay_process: float
-    relay_database: float
+    looks_per_s: float
 
     @property
     def log_costs(self) -> float:
@@ -60,13 +56,13 @@ async def measure_log(server_dsn: str, rounds: int) -> LogFigures:
         settings = Settings(database_url=dsn)
         database = await Database.open(dsn, settings)
         try:
-            start = (await read_state(database)).head
+            start = await read_position(database)
             with_log, without_log = await _upload(database, dsn, rounds)
             pages_per_s, rows_per_s = await _read(database, start)
-            process, backend = await _idle(dsn, settings)
+            looks_per_s = await _look(database)
         finally:
             await database.close()
-    return LogFigures(with_log, without_log, pages_per_s, rows_per_s, process, backend)
+    return LogFigures(with_log, without_log, pages_per_s, rows_per_s, looks_per_s)
 
 
 async def _upload(database: Database, dsn: str, rounds: int) -> tuple[list[float], list[float]]:
@@ -103,42 +99,27 @@ async def _switch_triggers(dsn: str, switch: str) -> None:
 async def _read(database: Database, start: Position) -> tuple[float, float]:
     """Read the log from its beginning, page by page, again and again. Shape: pages and rows per second."""
     pages = rows = 0
-    begin, after = time.perf_counter(), start
+    kinds = [kind.value for kind in LogKind]
+    begin, after = time.perf_counter(), (0, 0)
     while time.perf_counter() - begin < READ_S:
-        batch = await read_log(database, after, PAGE)
-        pages, rows = pages + 1, rows + len(batch.rows)
-        after = batch.upto if batch.more else start
+        async with database.reading() as reader:
+            target = await read_position(reader)
+            batch = await read_rows(reader, start.snapshot, target.snapshot, after, kinds, PAGE)
+        pages, rows, after = pages + 1, rows + len(batch.rows), batch.upto or (0, 0)
     took_s = time.perf_counter() - begin
     return pages / took_s, rows / took_s
 
 
-async def _idle(dsn: str, settings: Settings) -> tuple[float, float]:
-    """Let the relay look for changes where there are none. Shape: shares of a core, of this process and its backend."""
-    connection = await connect(dsn, settings, "ochub keeper")
-    try:
-        backend = Path(f"/proc/{connection.get_server_pid()}/stat")
-        async with Bus.open(dsn, settings) as bus:
-            task = asyncio.create_task(relay(connection, bus, settings.relay_interval_s))
-            await asyncio.sleep(0.5)
-            before, begin = (_own_cpu_s(), _cpu_s(backend)), time.perf_counter()
-            await asyncio.sleep(IDLE_S)
-            took_s = time.perf_counter() - begin
-            shares = (_own_cpu_s() - before[0]) / took_s, (_cpu_s(backend) - before[1]) / took_s
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        return shares
-    finally:
-        connection.terminate()
-
-
-def _own_cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _cpu_s(stat: Path) -> float:
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+async def _look(database: Database) -> float:
+    """Look at the log where nothing is new, as a round of the stream does. Shape: looks per second."""
+    looks, begin, kinds = 0, time.perf_counter(), [kind.value for kind in LogKind]
+    last = await read_position(database)
+    while time.perf_counter() - begin < READ_S:
+        async with database.reading() as reader:
+            present = await read_position(reader)
+            await read_rows(reader, last.snapshot, present.snapshot, (0, 0), kinds, PAGE)
+        looks += 1
+    return looks / (time.perf_counter() - begin)
 
 
 @asynccontextmanager
@@ -162,7 +143,7 @@ def told(figures: LogFigures) -> Iterator[str]:
         f"{median(figures.without_log):,.0f} without: {figures.log_costs:+.0%}"
     )
     yield f"change log: {figures.pages_per_s:,.0f} pages/s of {PAGE}, {figures.rows_per_s:,.0f} rows/s, one reader"
-    yield f"change log: idle relay: {figures.relay_process:.1%} of a core, {figures.relay_database:.1%} in PostgreSQL"
+    yield f"change log: {figures.looks_per_s:,.0f} looks/s where nothing is new"
 
 
 @click.command(context_settings={"show_default": True})

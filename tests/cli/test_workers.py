@@ -89,7 +89,7 @@ def test_serves_and_counts_as_one_replaces_a_worker_that_dies_and_stops_in_peace
     with running(database_url, tmp_path, 2) as hub:
         hub.ask(20)
         assert {hub.metric(ASKED) for _ in range(6)} == {20.0}
-        hub.wait(lambda: hub.metric("ochub_keeper") == 1)
+        hub.wait(lambda: hub.metric("ochub_leader") == 1)
         before = children(hub.process.pid)
         assert len(before) == 2
         os.kill(min(before), signal.SIGKILL)
@@ -98,7 +98,7 @@ def test_serves_and_counts_as_one_replaces_a_worker_that_dies_and_stops_in_peace
         assert len(children(hub.process.pid) - before) == 1
         hub.ask(10)
         assert hub.metric(ASKED) >= 39  # what a dead worker has counted stays, but for what it had in hand
-        hub.wait(lambda: hub.metric("ochub_keeper") == 1)
+        hub.wait(lambda: hub.metric("ochub_leader") == 1)
         workers = children(hub.process.pid)
         hub.process.send_signal(signal.SIGTERM)
         check_peace(hub, workers)

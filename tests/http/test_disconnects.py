@@ -21,7 +21,7 @@ from app.db.cluster import Cluster
 from app.db.engine import Database
 from app.http import disconnects
 from app.http.disconnects import SCOPE_KEY, Client, ClientLeft, WhileConnected
-from app.live.outlet import Outlet
+from app.live.stream.sink import Sink
 from app.read import frequencies
 from schema.documents import Operation
 from schema.root_fields import Context
@@ -53,7 +53,7 @@ class Slow(Counter):
     """A source whose subscriptions begin with a slow statement."""
 
     async def subscribe(
-        self, context: Context, operation: Operation, variables: VariableValues, outlet: Outlet
+        self, context: Context, operation: Operation, variables: VariableValues, sink: Sink
     ) -> Counting:
         await context.database.fetch("select pg_sleep(60)")
         raise AssertionError("it was not cancelled")

@@ -18,8 +18,9 @@ from app.exchange.contracts import end_contract, set_contract
 from app.exchange.operators import set_operator_open
 from app.ingest.charge_points.updates import Owner, remove_charge_points, update_charge_points
 from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
-from app.live.fanout import Fanout
-from app.live.outlet import Subscription
+from app.live.stream.fanout import Fanout
+from app.live.stream.sink import Subscription
+from app.main import FEEDS
 from app.records.base import Point
 from app.records.charge_point import EvseParkingSpot, Ratings
 from app.records.parking_spot import ParkingSpot
@@ -78,7 +79,7 @@ class Collecting:
 @asynccontextmanager
 async def running(database: Database) -> AsyncIterator[ChangeSource]:
     """Run a fan-out."""
-    fanout = Fanout(database, shown)
+    fanout = Fanout(database, FEEDS, shown)
     task = asyncio.create_task(fanout.run())
     try:
         yield ChangeSource(CORE, fanout)

@@ -7,7 +7,7 @@ import pytest
 
 from app.db.engine import Database
 from app.ingest.charge_points.updates import remove_charge_points
-from app.live.expiry import sweep
+from app.ingest.status.expiry import sweep
 from tests.ingest.status_world import (
     StatusWorld,
     evse,

@@ -13,7 +13,6 @@ from app.ingest.parking.updates import update_parking_spots
 from app.records.charge_point import EvseParkingSpot
 from schema.subscription import ChangeSource
 from tests.ingest.parking_world import spot
-from tests.live.log_world import complete
 from tests.live.streams import DE, FR, Client, Moving, listed, running, until
 
 HERE, THERE = (10.1, 48.3), (1.0, 40.0)
@@ -63,7 +62,6 @@ class Followers:
                 await each.connect(self.source)
                 await until(lambda each=each: each.look() or each.cursor, "the beginning")
                 continue
-            await complete(self.world.database)
             await each.ask_on(self.world.database)
             _, spots = await listed(self.world.database, each)
             each.held = {("PARKING_SPOT", id_): node for id_, node in spots.items()}
@@ -71,7 +69,6 @@ class Followers:
     async def hear(self, here: bool, there: bool, place: Any) -> None:
         """Wait until this is what is held."""
         if self.source is None:
-            await complete(self.world.database)
             for each in self.all:
                 await each.ask_on(self.world.database)
             assert self.held == (here, there, place)

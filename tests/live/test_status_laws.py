@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from app.combined_status import PAIRS, Shown
 from app.db.engine import Database
-from app.live.expiry import sweep
+from app.ingest.status.expiry import sweep
 from tests.ingest.status_world import (
     StatusWorld,
     differing,

@@ -25,12 +25,17 @@ PLACES = st.lists(
 )
 
 
-@given(place=PLACES, order=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_gives_back_the_place_it_was_made_of(place: list[tuple[type, Any]], order: str) -> None:
-    cursor = encode_cursor(order, *(value for _, value in place))
+@given(
+    place=PLACES,
+    order=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    position=st.sampled_from([None, "0123456789ab 1 2 3 4 5 "]),
+)
+def test_gives_back_the_place_it_was_made_of(place: list[tuple[type, Any]], order: str, position: str | None) -> None:
+    cursor = encode_cursor(order, *(value for _, value in place), position=position)
     assert cursor.isascii()
     assert not set(cursor) & set("+/=")
-    assert decode_cursor(cursor, order, [type_ for type_, _ in place]) == [value for _, value in place]
+    found = decode_cursor(cursor, order, [type_ for type_, _ in place])
+    assert found == ([value for _, value in place], position)
 
 
 @given(place=PLACES, order=st.sampled_from(["a", "b"]))

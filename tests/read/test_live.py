@@ -1,6 +1,5 @@
 """Live status as readers see it: after its ttl UNKNOWN, blocked by taken spots, counted, found and as it was."""
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -283,17 +282,3 @@ def test_lists_in_order_with_a_position_too(ground: Ground):
     with_position = ground.hub.ask(f"{{ evses({near}) {{ cursor nodes {{ evseId }} }} }}")["evses"]["nodes"]
     assert len(plain) == 9
     assert plain == with_position
-
-
-def test_gives_a_position_before_what_is_not_committed(ground: Ground):
-    """A change that was under way while a list was read must come behind the list's cursor."""
-    ground.put([evse("DE*TST*EOPEN", "OPEN", 50, 10, T2)])
-
-    async def work(database: Database) -> tuple[int, int]:
-        async with database.writes.acquire() as writer, writer.transaction():
-            number = await writer.fetchval("select pg_current_xact_id()::text::bigint")
-            [row] = await asyncio.wait_for(database.fetch("select log_horizon() as horizon"), 10)
-            return number, row["horizon"]
-
-    number, horizon = ground.run(work)
-    assert horizon <= number

@@ -16,7 +16,7 @@ from app.read.areas import SEEN, AreaKind
 from app.read.evses import EvseSearch
 from app.read.frequencies import Column, Frequencies, choose, read_frequencies
 from app.read.search import Request
-from app.visibility import Sight
+from app.visibility.rules import Sight
 from app.vocabulary import ConnectorFormat, ConnectorStandard, connector_mask, standards_of
 from tests.length import rounds
 from tests.read.ground import Ground, make_ground, make_owner

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import true
 
-from app import visibility
 from app.auth import Caller
 from app.db.engine import Database
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import set_contract
 from app.ingest.parking.updates import update_parking_spots
 from app.read.statements import STATEMENTS
+from app.visibility import rules as visibility
 from app.vocabulary import Role
 from geo.polyline import encode_polyline
 from tests.exchange.world import administrator, enrol, nsp, operator, utc_now

@@ -13,7 +13,7 @@ from app.read import statements
 from app.read.plan import Constant, Field, Selection
 from app.read.search import ById
 from app.read.statements import LEAST_CHARACTERS, Statements
-from app.visibility import Sight
+from app.visibility.rules import Sight
 from geo.polyline import encode_polyline
 from schema import areas, documents, endpoint
 from schema.documents import CACHED_CHARACTERS, CACHED_CHARACTERS_IN_ALL, Documents, Operation

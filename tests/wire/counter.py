@@ -11,7 +11,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.schema.config import StrawberryConfig
 
 from app.errors import HubError
-from app.live.outlet import Outlet
+from app.live.stream.sink import Sink
 from schema.documents import Operation
 from schema.mutation import Mutation
 from schema.query import Query
@@ -80,13 +80,13 @@ COUNTING = strawberry.Schema(
 class Counting:
     """A subscription that runs."""
 
-    def __init__(self, outlet: Outlet, work: Callable[["Counting"], Any]) -> None:
-        self.outlet = outlet
+    def __init__(self, sink: Sink, work: Callable[["Counting"], Any]) -> None:
+        self.sink = sink
         self.resumed = asyncio.Event()
         self.task = asyncio.create_task(work(self))
 
     def give(self, **data: Any) -> None:
-        self.outlet.page(orjson.dumps({"data": data}).decode())
+        self.sink.page(orjson.dumps({"data": data}).decode())
 
     def resume(self) -> None:
         self.resumed.set()
@@ -96,7 +96,7 @@ class Counting:
             self.task.cancel()
 
     async def readiness(self) -> None:
-        while not self.outlet.ready:
+        while not self.sink.ready:
             self.resumed.clear()
             await self.resumed.wait()
 
@@ -109,7 +109,7 @@ class Counter:
         self.running: list[Counting] = []
 
     async def subscribe(
-        self, context: Context, operation: Operation, variables: VariableValues, outlet: Outlet
+        self, context: Context, operation: Operation, variables: VariableValues, sink: Sink
     ) -> Counting:
         node = operation.node.selection_set.selections[0]
         assert isinstance(node, FieldNode)
@@ -124,7 +124,7 @@ class Counter:
         if name == "waits":
             await asyncio.Event().wait()
         work = getattr(self, f"_{name}")
-        counting = Counting(outlet, lambda counting: work(counting, key, context, **arguments))
+        counting = Counting(sink, lambda counting: work(counting, key, context, **arguments))
         self.running = [each for each in self.running if not each.task.done()] + [counting]
         return counting
 
@@ -132,7 +132,7 @@ class Counter:
         for number in range(after + 1, to + 1):
             await counting.readiness()
             counting.give(**{key: number})
-        counting.outlet.complete()
+        counting.sink.complete()
 
     async def _ticks(self, counting: Counting, key: str, context: Context, after: int) -> None:
         while True:
@@ -143,7 +143,7 @@ class Counter:
 
     async def _role(self, counting: Counting, key: str, context: Context) -> None:
         counting.give(**{key: context.caller.role.value if context.caller else None})
-        counting.outlet.complete()
+        counting.sink.complete()
 
     async def _flood(self, counting: Counting, key: str, context: Context, size: int) -> None:
         while True:
@@ -154,4 +154,4 @@ class Counter:
 
     async def _fails(self, counting: Counting, key: str, context: Context) -> None:
         counting.give(**{key: 1})
-        counting.outlet.fail([{"message": "no more of this", "extensions": {"code": "NOT_POSSIBLE"}}])
+        counting.sink.fail([{"message": "no more of this", "extensions": {"code": "NOT_POSSIBLE"}}])

@@ -52,6 +52,8 @@ begin
 end
 $$;
 
--- Partitions to begin with; the keeper makes the next ones.
+-- A log of its own, partitions and a mark to begin with; the leader makes the next ones.
+select renew_log();
 select make_partition('change', 1, n) from generate_series(0, 3) as n;
 select make_partition('status_history', 7, n) from generate_series(0, 1) as n;
+insert into log_mark select clock_timestamp(), log_position() where not exists (select from log_mark);

@@ -8,7 +8,7 @@ from app.db.tables.live import evse_status, parking_status, status_expiry, statu
 from app.db.tables.log import change, log_mark, log_state
 from app.db.tables.parking import evse_parking_spot, parking_place, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
-from app.db.tables.sight import operator_sight, parking_sight, sight_due
+from app.db.tables.viewer_scope import viewer_scope, viewer_scope_due
 from app.db.tables.workflow import workflow_chain, workflow_history
 
 __all__ = [
@@ -28,18 +28,17 @@ __all__ = [
     "log_state",
     "metadata",
     "operator",
-    "operator_sight",
     "parking_place",
-    "parking_sight",
     "parking_spot",
     "parking_status",
     "partner",
     "partner_role",
     "refusal",
-    "sight_due",
     "status_expiry",
     "status_history",
     "upload_list",
+    "viewer_scope",
+    "viewer_scope_due",
     "workflow_chain",
     "workflow_history",
 ]

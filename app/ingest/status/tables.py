@@ -4,8 +4,8 @@ Locks are taken in one order by everybody: statuses of spots by id, then statuse
 writes reads what stood before from the locked rows, so that it knows what a reader saw and what it sees from now on.
 
 - A word without a ttl stands for as long as the hub trusts it. One that ran out is UNKNOWN for readers, from that
-  instant, whether or not the sweeper (`app.live.expiry`) announced it already; until it did, the row's `due` is set,
-  and whoever writes over it announces it instead.
+  instant, whether or not the sweeper (`app.ingest.status.expiry`) announced it already; until it did, the row's `due`
+  is set, and whoever writes over it announces it instead.
 - A row is written for every word that is heard; it counts as changed when readers see something new, or its history
   does. Only then `updated_at` moves.
 """

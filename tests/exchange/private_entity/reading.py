@@ -2,7 +2,7 @@
 
 from app.read.plan import Column, Field, Nodes, Selection
 from app.read.search import ById, Listing
-from app.visibility import of_two_roles
+from app.visibility.rules import of_two_roles
 from tests.exchange.private_entity.tables import reservation
 
 RULE = of_two_roles("provider_role_id", "operator_role_id")

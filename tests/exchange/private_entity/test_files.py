@@ -22,7 +22,7 @@ FOLDER = {"tables.py", "reservation.sql", "workflow.py", "reading.py"}
 LINES = {
     "app/db/tables/__init__.py": '"workflow_history",',
     "app/db/migrate.py": '"workflow",',
-    "app/visibility.py": 'workflow_history.name: of_two_roles("first_role_id", "second_role_id"),',
+    "app/visibility/rules.py": 'workflow_history.name: of_two_roles("first_role_id", "second_role_id"),',
     "schema/query.py": "async def contracts(",
     "schema/subscription.py": "async def changes(",
     "app/main.py": "Fanout",

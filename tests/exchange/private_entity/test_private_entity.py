@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 from sqlalchemy import true
 
-from app import visibility
 from app.exchange.workflow import Move
 from app.read.statements import STATEMENTS
+from app.visibility import rules as visibility
 from tests.exchange.private_entity.tables import Status, reservation
 from tests.exchange.private_entity.workflow import (
     OPERATOR,

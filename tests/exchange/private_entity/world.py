@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from app import visibility
 from app.auth import Caller
 from app.db.engine import Database
 from app.read import statement
 from app.read.execute import read
 from app.read.search import Request
 from app.read.statements import STATEMENTS
+from app.visibility import rules
 from app.vocabulary import Role
 from tests.exchange.private_entity.reading import ALL, ALL_SELECTION, ONE, ONE_SELECTION, RULE
 from tests.exchange.private_entity.tables import reservation
@@ -53,8 +53,8 @@ async def install(database_url: str) -> None:
 @contextmanager
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Add the entity's two lines to `app.visibility`."""
-    monkeypatch.setitem(visibility.RULES, reservation.name, RULE)  # type: ignore[arg-type]
-    monkeypatch.setattr(statement, "PRIVATE", visibility.PRIVATE | {reservation.name})
+    monkeypatch.setitem(rules.RULES, reservation.name, RULE)  # type: ignore[arg-type]
+    monkeypatch.setattr(statement, "PRIVATE", rules.PRIVATE | {reservation.name})
     STATEMENTS.clear()
     yield
     STATEMENTS.clear()

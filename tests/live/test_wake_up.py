@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.live.bus import CHANNEL, Bus
-from app.live.cursor import Position
+from app.live.log.wake_up import CHANNEL, Bus
 from app.settings import Settings
 from tests.exchange.world import owner
 
@@ -41,8 +40,8 @@ def nats_server(port: int) -> Iterator[None]:
 
 async def wakes(sender: Bus, listener: Bus) -> bool:
     """Say whether a wake-up arrives in the end."""
-    for number in range(60):
-        await sender.wake(Position(number))
+    for _ in range(60):
+        sender.announce()
         if await listener.wait(0.5):
             return True
     return False
@@ -54,7 +53,7 @@ async def drained(bus: Bus) -> None:
         pass
 
 
-async def test_wakes_others_and_oneself(database_url: str):
+async def test_wakes_other_processes_and_its_own(database_url: str):
     settings = Settings()
     async with Bus.open(database_url, settings) as one, Bus.open(database_url, settings) as other:
         await asyncio.gather(drained(one), drained(other))
@@ -62,10 +61,33 @@ async def test_wakes_others_and_oneself(database_url: str):
         assert await one.wait(30)
 
 
-async def test_wakes_oneself_where_there_is_no_connection():
+async def test_announces_commits_of_a_moment_together(database_url: str):
+    heard: list[object] = []
+    async with owner(database_url) as connection, Bus.open(database_url, Settings()) as bus:
+        await connection.add_listener(CHANNEL, lambda *notified: heard.append(notified[-1]))
+        await once_connected(bus)
+        for _ in range(1_000):
+            bus.announce()
+        async with asyncio.timeout(60):
+            while not heard:
+                await connection.execute("select pg_sleep(0.05)")
+        await connection.execute("select pg_sleep(0.2)")
+    assert len(heard) <= 2
+
+
+async def test_does_not_wake_itself_by_its_own_notification(database_url: str):
+    async with Bus.open(database_url, Settings()) as one, Bus.open(database_url, Settings()) as other:
+        await asyncio.gather(drained(one), drained(other))
+        one.announce()
+        assert await other.wait(30)
+        assert await one.wait(30)
+        assert not await one.wait(0.3)
+
+
+async def test_wakes_its_own_reader_without_a_connection():
     async with Bus.open("postgresql://ochub@/nowhere?host=/nowhere", Settings()) as bus:
         await drained_within_reason(bus)
-        await bus.wake(Position(1))
+        bus.announce()
         assert await bus.wait(30)
 
 
@@ -93,15 +115,14 @@ async def test_comes_back_when_its_connection_was_cut(database_url: str):
 
 
 async def test_wakes_while_it_asks_whether_its_connection_is_there(database_url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("app.live.bus.SILENCE_S", 0)
+    monkeypatch.setattr("app.live.log.wake_up.SILENCE_S", 0)
     heard: list[object] = []
     async with owner(database_url) as connection, Bus.open(database_url, Settings()) as bus:
         await connection.add_listener(CHANNEL, lambda *notified: heard.append(notified[-1]))
         await once_connected(bus)
-        for number in range(200):
-            await bus.wake(Position(number))
         async with asyncio.timeout(60):
-            while len(heard) < 200:  # noqa: ASYNC110
+            while len(heard) < 20:
+                bus.announce()
                 await asyncio.sleep(0.01)
 
 
@@ -125,5 +146,5 @@ async def once_connected(bus: Bus) -> None:
 @pytest.mark.parametrize("url", ["nats://127.0.0.1:1", "nonsense"])
 async def test_does_without_a_nats_server_that_is_not_there(url: str):
     async with Bus.open("unused", Settings(nats_url=url)) as bus:
-        await bus.wake(Position(1))
+        bus.announce()
         assert await bus.wait(30)

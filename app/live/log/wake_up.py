@@ -1,4 +1,4 @@
-"""The bus: one process says that the log has new complete rows, and the others look at once instead of a second later.
+"""Wake-up: a process that committed says so, and the readers of all processes look at once instead of a second later.
 
 It wakes, it never carries truth: readers look once a second besides, so that losing the bus costs that second and no
 change. LISTEN/NOTIFY of the database by default; NATS where OCHUB_NATS_URL is set.
@@ -14,14 +14,15 @@ import asyncpg
 import structlog
 
 from app.db.engine import connect
-from app.live.cursor import Position
 from app.settings import Settings
 
 CHANNEL = "ochub_log"
 SUBJECT = "ochub.log"
 RETRY_S = 1.0
-#: A connection that says nothing for so long is asked whether it is there.
+#: A connection that was silent for so long is checked.
 SILENCE_S = 10.0
+#: Commits of one process are announced together: notifying transactions queue for one lock of the server.
+ANNOUNCED_EVERY_S = 0.02
 
 log = structlog.get_logger("ochub.bus")
 
@@ -31,6 +32,7 @@ class Bus(ABC):
 
     def __init__(self) -> None:
         self._woken = asyncio.Event()
+        self._committed = asyncio.Event()
         #: Whether wake-ups of other processes arrive here.
         self.connected = False
 
@@ -39,28 +41,35 @@ class Bus(ABC):
     async def open(dsn: str, settings: Settings) -> "AsyncGenerator[Bus]":
         """Connect, in the background and again whenever the connection is lost, until the end of the block."""
         bus = NatsBus(settings.nats_url) if settings.nats_url else PostgresBus(dsn, settings)
-        task = asyncio.create_task(bus.stay_connected())
+        tasks = [asyncio.create_task(bus.stay_connected()), asyncio.create_task(bus.keep_announcing())]
         try:
             yield bus
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def wait(self, timeout_s: float) -> bool:
-        """Return once somebody woke the readers since the last wait, or after so long; say which it was."""
+        """Return once the readers were woken since the last wait, or after so long; return whether they were."""
         woken = await _is_set(self._woken, timeout_s)
         if woken:
             self._woken.clear()
         return woken
 
-    async def wake(self, position: Position) -> None:
-        """Say to all processes, this one included, that the log is complete up to a position. It may get lost."""
-        sent = False
-        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            sent = await self._send(f"{position.transaction}:{position.row}")
-        if not sent:
-            self.hear()
+    def announce(self) -> None:
+        """Wake the readers of all processes: this one committed a transaction. It may get lost."""
+        self.hear()
+        self._committed.set()
+
+    async def keep_announcing(self) -> None:
+        """Announce commits to other processes, those of a moment together. Ends when it is cancelled."""
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._send()
+            await asyncio.sleep(ANNOUNCED_EVERY_S)
 
     def hear(self) -> None:
         """Wake the reader of this process."""
@@ -88,8 +97,8 @@ class Bus(ABC):
         """Connect, and hear until the connection ends."""
 
     @abstractmethod
-    async def _send(self, text: str) -> bool:
-        """Send to all who listen, the sender too; say whether there was a connection for it."""
+    async def _send(self) -> None:
+        """Wake the other processes, if there is a connection."""
 
 
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:
@@ -127,15 +136,14 @@ class PostgresBus(Bus):
             self._connection = None
             connection.terminate()
 
-    def _hear_notification(self, *_: object) -> None:
-        self.hear()
+    def _hear_notification(self, connection: Any, sender: int, *_: object) -> None:
+        if sender != connection.get_server_pid():
+            self.hear()
 
-    async def _send(self, text: str) -> bool:
+    async def _send(self) -> None:
         async with self._speaking:
-            if self._connection is None:
-                return False
-            await self._connection.execute("select pg_notify($1, $2)", CHANNEL, text)
-        return True
+            if self._connection is not None:
+                await self._connection.execute("select pg_notify($1, '')", CHANNEL)
 
 
 class NatsBus(Bus):
@@ -158,7 +166,12 @@ class NatsBus(Bus):
             ended.set()
 
         client: Any = await nats.connect(  # pyright: ignore[reportUnknownMemberType]
-            self._url, allow_reconnect=False, connect_timeout=5, ping_interval=int(SILENCE_S), closed_cb=end
+            self._url,
+            allow_reconnect=False,
+            connect_timeout=5,
+            no_echo=True,
+            ping_interval=int(SILENCE_S),
+            closed_cb=end,
         )
         try:
             await client.subscribe(SUBJECT, cb=hear)
@@ -172,11 +185,8 @@ class NatsBus(Bus):
             with suppress(Exception):
                 await client.close()
 
-    async def _send(self, text: str) -> bool:
-        if self._client is None:
-            return False
-        with suppress(Exception):
-            await self._client.publish(SUBJECT, text.encode())
-            await self._client.flush(timeout=1)
-            return True
-        return False
+    async def _send(self) -> None:
+        if self._client is not None:
+            with suppress(Exception):
+                await self._client.publish(SUBJECT, b"")
+                await self._client.flush(timeout=1)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -24,35 +23,25 @@ from app.exchange.contracts import (
 )
 from app.exchange.operators import set_operator_open
 from app.exchange.partners import grant_role, resume_partner, revoke_role, suspend_partner
-from app.live.cursor import Position
+from app.live.log.cursor import Position
+from app.live.log.rows import read_position
+from app.visibility.viewer_scope import Viewer, read_scope_rows
 from app.vocabulary import LogKind, Role
 from tests.exchange.world import Member, add_evse, administrator, enrol, nsp, operator, owner, provider, utc_now
-from tests.live.log_world import head, read_complete
+from tests.live.log_world import read_since
 from tests.waiting import until_locked_out
 
-EVERYBODY = 0
-Seen = set[tuple[int, str]]
+Seen = set[tuple[int, str, int]]
+PRESENT = "select role_id, kind, subject from viewer_scope where ended is null"
 
 
-async def sights_by_right(connection: asyncpg.Connection) -> tuple[Seen, Seen]:
-    """Operators and PSOs by the functions that reads ask, for every role but the administrator's."""
-    roles = "(select id from partner_role where role <> 'ADMINISTRATOR') as viewer"
-    operators = await connection.fetch(
-        f"select id, party_id from {roles} cross join lateral visible_operators(id) as no join operator using (no)"
-        " union select 0, party_id from operator where open and not suspended"
-    )
-    psos = await connection.fetch(
-        f"select id, pso from {roles} cross join lateral visible_parking_operators(id) as pso"
-    )
-    return {(*row,) for row in operators}, {(*row,) for row in psos}
+async def by_right(connection: asyncpg.Connection) -> Seen:
+    """What roles see by contracts, roles and operators as they are: the view that the table follows."""
+    return {(*row,) for row in await connection.fetch("select role_id, kind, subject from viewer_scope_in_force")}
 
 
-async def sights_kept(connection: asyncpg.Connection) -> tuple[Seen, Seen]:
-    operators = await connection.fetch(
-        "select sight.role_id, party_id from operator_sight as sight join operator on no = operator_no"
-    )
-    psos = await connection.fetch("select role_id, party_id from parking_sight")
-    return {(*row,) for row in operators}, {(*row,) for row in psos}
+async def kept(connection: asyncpg.Connection) -> Seen:
+    return {(*row,) for row in await connection.fetch(PRESENT)}
 
 
 async def party_ids(database: Database) -> dict[int, str]:
@@ -60,46 +49,29 @@ async def party_ids(database: Database) -> dict[int, str]:
 
 
 class Replay:
-    """Who sees whom as a reader of the log knows it, beginning with an empty hub.
+    """What roles saw at positions on the way, as the hub would know it from cursors made there."""
 
-    Of two transactions at once the one that began to write later may have settled first: rows are counted, not obeyed.
-    """
+    def __init__(self) -> None:
+        self.past: list[tuple[Position, Seen]] = []
 
-    def __init__(self, start: Position) -> None:
-        self.after = start
-        self.rows = 0
-        self._operators, self._psos = Counter[tuple[int, str]](), Counter[tuple[int, str]]()
+    async def note(self, database: Database) -> None:
+        async with database.reading() as reader:
+            position = await read_position(reader)
+            rows = await reader.fetch(PRESENT)
+        self.past.append((position, {(*row,) for row in rows}))
 
-    async def catch_up(self, database: Database) -> tuple[Seen, Seen]:
-        rows = await read_complete(database, self.after)
-        parties = await party_ids(database)
-        for row in rows:
-            self.after = row.position
-            if row.kind is LogKind.SIGHT:
-                seen = self._psos if row.operator_nos is None else self._operators
-                role = EVERYBODY if row.role_id is None else row.role_id
-                listed = [row.entity_id] if row.operator_nos is None else [parties[no] for no in row.operator_nos]
-                for party in listed:
-                    seen[role, party] += -1 if row.existed else 1
-                self.rows += 1
-        assert {*self._operators.values(), *self._psos.values()} <= {0, 1}
-        return set(self._operators.elements()), set(self._psos.elements())
-
-
-def with_open(seen: Seen, roles: set[int]) -> Seen:
-    """What each role sees in the end: by right, or because everybody does."""
-    for_all = {party for role, party in seen if role == EVERYBODY}
-    return seen | {(role, party) for role in roles for party in for_all}
+    async def check(self, connection: asyncpg.Connection) -> None:
+        rows = await connection.fetch("select role_id, kind, subject, began, ended from viewer_scope")
+        for position, seen in self.past:
+            sees = position.snapshot.sees
+            then = {(*row[:3],) for row in rows if sees(row[3]) and not (row[4] is not None and sees(row[4]))}
+            assert then == seen
 
 
 async def check(database: Database, connection: asyncpg.Connection, replay: Replay) -> None:
-    replayed = await replay.catch_up(database)
-    roles = {row[0] for row in await connection.fetch("select id from partner_role where role <> 'ADMINISTRATOR'")}
-    operators, psos = await sights_by_right(connection)
-    kept_operators, kept_psos = await sights_kept(connection)
-    assert (with_open(kept_operators, roles), kept_psos) == (with_open(operators, roles), psos)
-    assert replayed == (kept_operators, kept_psos)
-    assert await connection.fetchval("select count(*) from sight_due") == 0
+    assert await kept(connection) == await by_right(connection)
+    assert await connection.fetchval("select count(*) from viewer_scope_due") == 0
+    await replay.note(database)
 
 
 async def members(database: Database) -> list[Member]:
@@ -165,32 +137,34 @@ class World:
                 set session_replication_role = replica;
                 update contract set {column} = {edge} where status = 'ACTIVE' and coalesce({column} > now(), true);
                 set session_replication_role = origin;
-                select refresh_sights(now() - interval '5 minutes');
+                select refresh_viewer_scope(now() - interval '5 minutes');
                 """
             )
 
 
 async def test_follows_every_change(database: Database, database_url: str, seed: int):
-    replay = Replay(await head(database))
+    replay, start = Replay(), await read_position(database)
     world = World(database, database_url, random.Random(seed), await members(database))
     async with owner(database_url) as connection:
         await check(database, connection, replay)
         for _ in range(150):
             await world.step()
             await check(database, connection, replay)
-    assert replay.rows > 5, "hardly anything was changed"
+        await replay.check(connection)
+    assert len(await read_since(database, start)) > 5, "hardly anything was changed"
 
 
 async def test_follows_changes_made_at_once(database: Database, database_url: str, seed: int):
-    replay = Replay(await head(database))
+    replay = Replay()
     world = World(database, database_url, random.Random(seed), await members(database))
     async with owner(database_url) as connection:
         for _ in range(15):
             await asyncio.gather(*(world.step() for _ in range(6)))
             # A transaction that began before a contract ran out, and settled after that, has set back what the keeper
             # had done; it looks again.
-            await connection.execute("select refresh_sights(now() - interval '5 minutes')")
+            await connection.execute("select refresh_viewer_scope(now() - interval '5 minutes')")
             await check(database, connection, replay)
+        await replay.check(connection)
 
 
 CONTRACT = """
@@ -213,7 +187,8 @@ async def make_two_links_at_once(database: Database, database_url: str) -> bool:
             other = asyncio.create_task(second.execute(CONTRACT, b, c))
             await until_locked_out(first, task=other)
         await other
-        return (a, "DE111") in (await sights_kept(first))[0]
+        no = await first.fetchval("select no from operator where party_id = 'DE111'")
+        return (a, "OPERATOR", no) in await kept(first)
 
 
 async def test_sees_through_a_chain_whose_links_are_made_at_once(database: Database, database_url: str):
@@ -222,7 +197,7 @@ async def test_sees_through_a_chain_whose_links_are_made_at_once(database: Datab
 
 async def test_would_miss_that_chain_without_taking_turns(database: Database, database_url: str):
     async with owner(database_url) as connection:
-        await connection.execute("create or replace function lock_sights() returns void language sql as 'select'")
+        await connection.execute("create or replace function lock_viewer_scope() returns void language sql as 'select'")
     assert not await make_two_links_at_once(database, database_url)
 
 
@@ -230,20 +205,17 @@ async def test_logs_once_what_everybody_sees(database: Database):
     for number in range(3):
         await nsp(database, f"Map {number}")
     await operator(database, "DE111")
-    start = await head(database)
+    start = await read_position(database)
     for open_ in (True, True, False):
         await set_operator_open(database, CONSOLE, "DE111", open_, utc_now())
-    rows, parties = await read_complete(database, start), await party_ids(database)
-    assert [(row.role_id, [parties[no] for no in row.operator_nos or ()], row.existed) for row in rows] == [
-        (None, ["DE111"], False),
-        (None, ["DE111"], True),
-    ]
+    rows = await read_since(database, start)
+    assert [(row.kind, row.role_ids) for row in rows] == [(LogKind.VIEWER_SCOPE, (0,))] * 2
 
 
-async def test_logs_all_that_a_transaction_brings_to_one_in_one_row(database: Database, database_url: str):
-    """A register opens hundreds of operators at once; readers go through them together."""
+async def test_logs_one_row_for_all_that_a_transaction_changes(database: Database, database_url: str):
+    """A register opens hundreds of operators at once."""
     await operator(database, "DE111", open_=True)
-    start = await head(database)
+    start = await read_position(database)
     names = [f"FR{number:03}" for number in range(300)]
     async with owner(database_url) as connection, connection.transaction():
         await connection.execute(
@@ -251,23 +223,46 @@ async def test_logs_all_that_a_transaction_brings_to_one_in_one_row(database: Da
             names,
         )
         await connection.execute("update operator set open = false where party_id = 'DE111'")
-    begun, ended = await read_complete(database, start)
+    [row] = await read_since(database, start)
     parties = await party_ids(database)
-    assert [sorted(parties[no] for no in row.operator_nos or ()) for row in (begun, ended)] == [names, ["DE111"]]
-    assert [(row.role_id, row.existed) for row in (begun, ended)] == [(None, False), (None, True)]
+    async with owner(database_url) as connection:
+        seen = {parties[no] for role, kind, no in await kept(connection) if (role, kind) == (0, "OPERATOR")}
+    assert (seen, row.role_ids) == (set(names), (0,))
 
 
-async def test_logs_nothing_where_nobody_begins_or_ceases(database: Database):
+async def test_logs_nothing_where_no_scope_changes(database: Database):
     map_, seen = await nsp(database), await operator(database, "DE111")
     contract_id = await set_contract(database, CONSOLE, map_.party, seen.party, utc_now())
-    start = await head(database)
-    other = await propose_contract(database, map_.caller, map_.party, (await provider(database)).party, utc_now())
+    seller = await provider(database)
+    start = await read_position(database)
+    other = await propose_contract(database, map_.caller, map_.party, seller.party, utc_now())
     await end_contract(database, CONSOLE, other, utc_now())
-    assert await read_complete(database, start) == []
+    assert await read_since(database, start) == []
     await end_contract(database, CONSOLE, contract_id, utc_now())
-    [row] = [row for row in await read_complete(database, start) if row.role_id == map_.caller.role_id]
-    parties = await party_ids(database)
-    assert (row.kind, [parties[no] for no in row.operator_nos or ()], row.existed) == (LogKind.SIGHT, ["DE111"], True)
+    [row] = await read_since(database, start)
+    assert map_.caller.role_id in row.role_ids
+
+
+async def test_ends_with_a_contract_at_its_last_instant_before_that_is_logged(database: Database, database_url: str):
+    """Reads compare the end with their own clock; the leader only logs it."""
+    map_, seen = await nsp(database), await operator(database, "DE111")
+    viewer, no = Viewer(map_.caller.role_id), (await database.fetch("select no from operator"))[0][0]
+    now = utc_now()
+    await set_contract(database, CONSOLE, map_.party, seen.party, now)
+    async with owner(database_url) as connection:
+        await connection.execute("update contract set valid_until = $1", now + timedelta(days=1))
+    position = await read_position(database)
+    rows = await read_scope_rows(database, [viewer], now, position.snapshot.xmax, position.snapshot.xip)
+    assert rows.changes_at == now + timedelta(days=1)
+    assert rows.present(viewer).sees_evse_of(no)
+    late = await read_scope_rows(database, [viewer], now + timedelta(days=1))
+    assert not late.present(viewer).sees_evse_of(no)
+    assert rows.at(viewer, position.snapshot.sees, now).sees_evse_of(no)
+    assert not rows.at(viewer, position.snapshot.sees, now + timedelta(days=2)).sees_evse_of(no)
+    async with owner(database_url) as connection:
+        await connection.execute("update viewer_scope set valid_until = now() where valid_until is not null")
+    visible = await database.fetch("select visible_operators($1)", map_.caller.role_id)
+    assert visible == []
 
 
 async def test_looks_at_everything_where_triggers_did_not(database: Database, database_url: str):
@@ -277,6 +272,6 @@ async def test_looks_at_everything_where_triggers_did_not(database: Database, da
         await connection.execute("set session_replication_role = replica")
         await connection.execute(CONTRACT, map_.caller.role_id, seen.caller.role_id)
         await connection.execute("set session_replication_role = origin")
-        assert (map_.caller.role_id, "DE111") not in (await sights_kept(connection))[0]
-        await connection.execute("select refresh_sights(null)")
-        assert (map_.caller.role_id, "DE111") in (await sights_kept(connection))[0]
+        assert await kept(connection) != await by_right(connection)
+        await connection.execute("select refresh_viewer_scope(null)")
+        assert await kept(connection) == await by_right(connection)

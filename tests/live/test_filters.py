@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from app.db.engine import Database
 from app.ids import separated_evse_id
 from app.ingest.charge_points.updates import update_charge_points
-from app.live.facts import fetch_facts
-from app.live.index import Index
-from app.live.interest import Interest
-from app.live.sight import Viewer
+from app.live.feeds.evse import EVSES, EvseFilter
+from app.live.log.rows import Place
+from app.live.stream.index import Index
 from app.records.base import Point
 from app.records.charge_point import Connector, Ratings
+from app.visibility.viewer_scope import ViewerScope
 from app.vocabulary import (
     AuthMethod,
-    ChangeKind,
     ChargePointType,
     ConnectorFormat,
     ConnectorStandard,
@@ -28,11 +27,11 @@ from app.vocabulary import (
 from geo.areas import Bounds, Near
 from geo.polyline import encode_polyline
 from geo.regions import Circle, Rectangle, Region
-from schema.changes import interest_of
+from schema.changes import filter_of
 from tests.ingest.world import charge_point
 from tests.live.streams import CORE, DE, Moving, ask
 
-EVSES = """query ($within: AreaInput, $filter: EvseFilter) {
+LISTED = """query ($within: AreaInput, $filter: EvseFilter) {
     evses(within: $within, filter: $filter, first: 500) { nodes { evseId } } }"""
 LINES = ([(9.4, 48.0), (10.4, 48.1)], [(179.5, 48.2), (-179.5, 48.0)], [(9.5, 48.3), (9.6, 47.0)])
 COUNT = 120
@@ -123,13 +122,14 @@ async def test_agrees_with_the_lists(database: Database, seed: int):
     points = [some_charge_point(chance, number) for number in range(COUNT)]
     report = await update_charge_points(database, points, world.operators[DE], world.later())
     assert not report.refused
-    facts = await fetch_facts(database, [f"{DE}E{number}" for number in range(COUNT)], ())
+    rows = await database.fetch(EVSES.by_ids, [f"{DE}E{number}" for number in range(COUNT)])
+    states, everything = [EVSES.state_of(row) for row in rows], ViewerScope(None, None)
     caller, sizes = world.nsp.caller, set[int]()
     for _ in range(120):
         asked = {"within": some_area(chance), "filter": some_filter(chance)}
-        data = await ask(database, caller, EVSES, asked)
-        interest = interest_of(coerced(asked), caller)
-        wanted = {separated_evse_id(each.evse_id) for each in facts.evses.values() if interest.wants_evse(each)}
+        data = await ask(database, caller, LISTED, asked)
+        [evses] = [each for each in filter_of(coerced(asked), caller).feeds if each.feed is EVSES]
+        wanted = {separated_evse_id(each.id) for each in states if evses.has(each, everything)}
         assert wanted == {node["evseId"] for node in data["evses"]["nodes"]}, asked
         sizes.add(len(wanted))
     assert len(sizes) > 10
@@ -151,21 +151,22 @@ def rectangles(draw: st.DrawFn) -> Region:
 @given(st.lists(NEARS | rectangles(), min_size=1, max_size=5), st.tuples(LONGITUDES, LATITUDES))
 def test_finds_everybody_who_has_to_hear_of_a_place(regions: list[Region], place: tuple[float, float]):
     index: Index[int] = Index()
-    interests = [Interest.of(Viewer(None), list(ChangeKind), region=region) for region in regions]
+    interests = [EvseFilter(EVSES.kinds, region) for region in regions]
     for number, interest in enumerate(interests):
         index.add(number, interest)
-    found = set(index.find("DE8ACE1", [place]))
+    where = [Place(1, *place)]
+    found = set(index.find("DE8ACE1", where, ()))
     assert {number for number, region in enumerate(regions) if region.contains(*place)} <= found
     for number, interest in enumerate(interests):
         index.remove(number, interest)
-    assert set(index.find("DE8ACE1", [place])) == set()
+    assert set(index.find("DE8ACE1", where, ())) == set()
 
 
 def test_looks_at_nobody_elsewhere():
     index: Index[int] = Index()
     for number in range(1_000):
         region = Circle(Near(-170 + number % 340, -60 + number % 120, 5_000))
-        index.add(number, Interest.of(Viewer(None), list(ChangeKind), region=region))
-    looked_at = list(index.find("DE8ACE1", [(0.5, 0.5)]))
+        index.add(number, EvseFilter(EVSES.kinds, region))
+    looked_at = list(index.find("DE8ACE1", [Place(1, 0.5, 0.5)], ()))
     assert looked_at == []
-    assert len(set(index.find("DE8ACE1", [(-170.0, -60.0)]))) <= 3
+    assert len(set(index.find("DE8ACE1", [Place(1, -170.0, -60.0)], ()))) <= 3

@@ -46,18 +46,17 @@ from app.db.tables import (
     log_mark,
     log_state,
     operator,
-    operator_sight,
     parking_place,
-    parking_sight,
     parking_spot,
     parking_status,
     partner,
     partner_role,
     refusal,
-    sight_due,
     status_expiry,
     status_history,
     upload_list,
+    viewer_scope,
+    viewer_scope_due,
     workflow_chain,
     workflow_history,
 )
@@ -102,7 +101,9 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
     """
     rule = RULES.get(table_name(table))
     if rule is None:
-        raise NoVisibilityRule(f"no rule says who may see rows of {table_name(table)}; add one to app/visibility.py")
+        raise NoVisibilityRule(
+            f"no rule says who may see rows of {table_name(table)}; add one to app/visibility/rules.py"
+        )
     return rule(table, sight)
 
 
@@ -230,7 +231,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys((listed_evse.name, listed_parking_spot.name), _nobody),
     **dict.fromkeys((evse_status.name, parking_status.name, status_expiry.name, status_history.name), _nobody),
     **dict.fromkeys((change.name, log_mark.name, log_state.name), _nobody),
-    **dict.fromkeys((operator_sight.name, parking_sight.name, sight_due.name), _nobody),
+    **dict.fromkeys((viewer_scope.name, viewer_scope_due.name), _nobody),
     partner.name: _own("id"),
     partner_role.name: _own("partner_id"),
     api_key.name: _own("partner_id"),

@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from app.db.engine import Database
-from app.live.bus import Bus
-from app.live.keeper import clear_log, keep, mark
-from app.live.log import position_since, read_health, read_state
+from app.live.log.leader import clear_log, lead, mark
+from app.live.log.rows import position_since, read_position
+from app.live.log.wake_up import Bus
 from app.settings import Settings
 from tests.exchange.world import owner
-from tests.live.log_world import head, ids, read_complete
+from tests.live.log_world import ids, read_since
 
 INSERT = "insert into change (kind, entity_id) values ('EVSE', $1)"
 HOLDER = """
@@ -25,11 +25,11 @@ and database = (select oid from pg_database where datname = current_database())
 
 
 @asynccontextmanager
-async def keeping(dsn: str, *duties: Any) -> AsyncIterator[Bus]:
-    """Run a process's keeper, and give its bus."""
+async def leading(dsn: str, *duties: Any) -> AsyncIterator[Bus]:
+    """Run a process's leader, and yield its bus."""
     settings = Settings(database_url=dsn)
     async with Bus.open(dsn, settings) as bus:
-        task = asyncio.create_task(keep(dsn, settings, bus, duties))
+        task = asyncio.create_task(lead(dsn, settings, bus, duties))
         try:
             yield bus
         finally:
@@ -59,9 +59,9 @@ async def test_is_one_of_several_and_another_when_that_is_gone(database_url: str
     async def did(name: str) -> bool:
         return name in done
 
-    async with owner(database_url) as connection, keeping(database_url, duty("first")):
+    async with owner(database_url) as connection, leading(database_url, duty("first")):
         await until(lambda: did("first"))
-        async with keeping(database_url, duty("second")):
+        async with leading(database_url, duty("second")):
             assert len(await connection.fetch(HOLDER)) == 1
             # Its connection is cut: whoever asks next has it.
             before = await until(lambda: connection.fetchval(HOLDER))
@@ -87,21 +87,23 @@ async def test_goes_on_after_a_duty_that_failed(database_url: str):
     async def enough() -> bool:
         return len(done) > 1
 
-    async with keeping(database_url, fail, count):
+    async with leading(database_url, fail, count):
         await until(enough)
 
 
-async def test_wakes_readers_of_other_processes(database: Database, database_url: str):
+async def test_wakes_readers_of_other_processes_after_its_own_commits(database_url: str):
+    """A mark, say, or a status that expired: readers need not wait for their next look."""
+
+    async def write(database: Database, now: datetime) -> None:
+        await mark(database, now)
+
     settings = Settings(database_url=database_url)
-    async with keeping(database_url), Bus.open(database_url, settings) as other, owner(database_url) as connection:
-
-        async def woken() -> bool:
-            await connection.execute(INSERT, "ONE")
-            return await other.wait(1)
-
-        while await other.wait(2):
+    async with leading(database_url, write), Bus.open(database_url, settings) as other:
+        async with asyncio.timeout(60):
+            while not other.connected:
+                await other.wait(0.1)
+        while not await other.wait(5):
             pass
-        await until(woken)
 
 
 async def test_makes_partitions_ahead_and_drops_old_ones(database: Database, database_url: str):
@@ -117,16 +119,16 @@ async def test_makes_partitions_ahead_and_drops_old_ones(database: Database, dat
             insert into change (kind, entity_id, at) values ('EVSE', 'OLD, NOWHERE', '2000-01-01 12:00Z');
             """
         )
-        before = await head(database)
+        before = await read_position(database)
         await connection.execute(INSERT, "NEW")
         await clear_log(database, settings)
         await clear_log(database, settings)
         assert await connection.fetchval(parts, "change") == 5  # today, three days ahead, the one by default
         assert await connection.fetchval(parts, "status_history") == 3
-        rows = await read_complete(database, before)
+        rows = await read_since(database, before)
         assert ids(rows) == ["NEW"]
         assert await connection.fetchval("select count(*) from change") == 1
-        assert (await read_state(database)).floor == before.transaction
+        assert (await read_position(database)).floor == before.snapshot.xmax
 
 
 async def test_makes_a_partition_that_readers_cannot_tell_from_the_others(database: Database, database_url: str):
@@ -168,37 +170,42 @@ async def test_gives_up_soon_where_a_lock_is_held(database: Database, database_u
 async def test_marks_how_far_the_log_was(database: Database, database_url: str):
     async with owner(database_url) as connection:
         await connection.execute(INSERT, "ONE")
-        await head(database)
         await mark(database, datetime.now(UTC))
         instant = await connection.fetchval("select clock_timestamp()")
         await connection.execute(INSERT, "TWO")
-        assert ids(await read_complete(database, await position_since(database, instant))) == ["TWO"]
+        assert ids(await read_since(database, await position_since(database, instant))) == ["TWO"]
 
 
 async def test_begins_a_log_anew_whose_numbers_are_another_clusters(database: Database, database_url: str):
+    """A restored dump: numbers and scopes of transactions that have yet to come here."""
     async with owner(database_url) as connection:
         await connection.execute(
             "insert into change (transaction, kind, entity_id)"
             " select pg_current_xact_id()::text::bigint + 1000000, 'EVSE', 'FOREIGN'"
         )
-        await connection.execute("update log_state set floor = log_horizon() + 1000000")
-        async with keeping(database_url):
-            renewed = "select floor <= log_horizon() from log_state"
-            await until(lambda: connection.fetchval(renewed))
-        start = await head(database)
+        await connection.execute("insert into operator (party_id, name, open) values ('DE8AC', 'Open', true)")
+        await connection.execute("update viewer_scope set began = began + 1000000")
+        await connection.execute("update log_state set floor = floor + 1000000, written_by = 'another'")
+        before = await read_position(database)
+        async with leading(database_url):
+            await until(lambda: connection.fetchval("select written_by <> 'another' from log_state"))
+        start = await read_position(database)
+        assert start.epoch != before.epoch
         await connection.execute(INSERT, "OURS")
-        assert ids(await read_complete(database, start)) == ["OURS"]
+        assert ids(await read_since(database, start)) == ["OURS"]
         assert not await connection.fetchval("select renew_log()")
+        assert [row[0] for row in await database.fetch("select visible_operators(null)")] == [
+            await connection.fetchval("select no from operator")
+        ]
 
 
-async def test_tells_what_holds_readers_back(database: Database, database_url: str):
-    async with owner(database_url) as slow, owner(database_url) as quick:
-        async with slow.transaction():
-            await slow.execute(INSERT, "SLOW")
-            await quick.execute(INSERT, "QUICK")
-            await quick.execute("select pg_sleep(0.2)")
-            health = await read_health(database)
-            assert health.lag_s >= 0.2
-            assert health.oldest_writer_s >= 0.2
-        await head(database)
-        assert (await read_health(database)).lag_s == 0
+async def test_keeps_what_ended_as_long_as_cursors_live(database: Database, database_url: str):
+    async with owner(database_url) as connection:
+        await connection.execute("insert into operator (party_id, name, open) values ('DE8AC', 'Open', true)")
+        await connection.execute("update operator set open = false")
+        ended = "select count(*) from viewer_scope where ended is not null"
+        await clear_log(database, Settings())
+        assert await connection.fetchval(ended) == 1
+        await connection.execute("update viewer_scope set ended_at = ended_at - interval '9 days'")
+        await clear_log(database, Settings())
+        assert await connection.fetchval(ended) == 0

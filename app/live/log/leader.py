@@ -1,7 +1,7 @@
-"""The keeper: what one process of all does for everybody.
+"""The leader: the process that does what is done once for all of them.
 
-Whoever holds the advisory lock of the database is it; the others ask for the lock once a second, and it goes with the
-holder's connection. For moments there may be two: all that a keeper does may be done twice.
+The holder of the database's advisory lock is the leader; the others ask for the lock once a second, and it goes with
+the holder's connection. For moments there may be two: every duty may be done twice.
 """
 
 import asyncio
@@ -9,63 +9,60 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import structlog
 
 from app import metrics
 from app.db.engine import Connection, Database, connect
-from app.live.bus import Bus
-from app.live.cursor import Position
+from app.live.log.wake_up import Bus
 from app.settings import Settings
 
-LOCK = 0x0C4C
-#: How often others ask for the lock, and a keeper that lost its connection tries again.
-RETRY_S = 1.0
-#: A keeper that is silent for so long has hung: the server ends its session, and another takes over.
-SILENCE_S = 10
-MARKS_EVERY_S = 10
-CLEARING_EVERY_S = 3600
-#: After a failure, such as a lock that was not given in time.
-CLEARING_AGAIN_S = 60
+LOCK: Final = 0x0C4C
+#: How often other processes ask for the lock, and a leader that lost its connection tries again.
+RETRY_S: Final = 1.0
+#: A leader that is silent for so long has hung: the server ends its session, and another process takes over.
+SILENCE_S: Final = 10
+MARKS_EVERY_S: Final = 5
+CLEARING_EVERY_S: Final = 3600
+#: After a failure, such as a lock that was not granted in time.
+CLEARING_AGAIN_S: Final = 60
 #: Longer than any transaction of ours: contracts that it made may have come into force before it ended.
-SIGHT_OVERLAP = timedelta(minutes=5)
-
-MAKE = "select make_partition($1::text::regclass, $2, $3)"
-DROP = "select drop_partition($1::text::regclass, $2, now() - make_interval(days => $3))"
+SCOPE_OVERLAP: Final = timedelta(minutes=5)
 
 Duty = Callable[[Database, datetime], Awaitable[Any]]
 
-log = structlog.get_logger("ochub.keeper")
+log = structlog.get_logger("ochub.leader")
 
 
-async def keep(dsn: str, settings: Settings, bus: Bus, duties: Sequence[Duty] = ()) -> None:
-    """Be the keeper whenever no other process is. Ends only when it is cancelled.
+async def lead(dsn: str, settings: Settings, bus: Bus, duties: Sequence[Duty] = ()) -> None:
+    """Be the leader whenever no other process is. Ends only when it is cancelled.
 
-    `duties` are done once a second, besides the keeper's own.
+    `duties` are done once a second, besides the leader's own.
     """
     while True:
         try:
-            await _keep_once(dsn, settings, bus, duties)
-        except* Exception as group:  # whatever it is: without a keeper nothing is told any more
-            log.warning("the keeper was interrupted", error=_words(group))
+            await _lead_once(dsn, settings, bus, duties)
+        except* Exception as group:  # whatever it is: without a leader nothing that expires is published
+            log.warning("the leader was interrupted", error=_words(group))
         await asyncio.sleep(RETRY_S)
 
 
-async def _keep_once(dsn: str, settings: Settings, bus: Bus, duties: Sequence[Duty]) -> None:
+async def _lead_once(dsn: str, settings: Settings, bus: Bus, duties: Sequence[Duty]) -> None:
     """Wait for the lock, then do all duties until the connection that holds it fails."""
-    connection = await connect(dsn, settings, "ochub keeper", idle_session_timeout=str(SILENCE_S * 1000))
+    connection = await connect(dsn, settings, "ochub leader", idle_session_timeout=str(SILENCE_S * 1000))
     try:
         await _win(connection)
-        log.info("this process is the keeper now")
-        metrics.KEEPER.set(1)
+        log.info("this process is the leader now")
+        metrics.LEADER.set(1)
         async with _opened(dsn, settings) as database, asyncio.TaskGroup() as tasks:
-            await _take_over(database)
-            tasks.create_task(relay(connection, bus, settings.relay_interval_s))
+            database.committed = bus.announce
+            await take_over(database)
+            tasks.create_task(_hold(connection))
             tasks.create_task(_do_duties(database, (*duties, *_own_duties(settings))))
     finally:
-        metrics.KEEPER.set(0)
+        metrics.LEADER.set(0)
         connection.terminate()
 
 
@@ -77,24 +74,15 @@ async def _win(connection: asyncpg.Connection) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def relay(connection: asyncpg.Connection, bus: Bus, interval_s: float) -> None:
-    """Look again and again whether the log has new complete rows, and wake its readers when it has."""
-    horizon, last = 0, None
+async def _hold(connection: asyncpg.Connection) -> None:
+    """Show once a second, until cancelled, that the process that holds the lock is alive."""
     while True:
-        before, horizon = horizon, await connection.fetchval("select log_horizon()")
-        if horizon != before:
-            row = await connection.fetchrow(
-                "select transaction, id from change where transaction < $1 order by transaction desc, id desc limit 1",
-                horizon,
-            )
-            if row is not None and row != last:
-                last = row
-                await bus.wake(Position(*row))
-        await asyncio.sleep(interval_s)
+        await connection.execute("select 1")
+        await asyncio.sleep(RETRY_S)
 
 
 async def _do_duties(database: Database, duties: Sequence[Duty]) -> None:
-    """Do each duty once a second; one that fails is told of, and done again the next time."""
+    """Do each duty once a second; one that fails is logged, and done again the next time."""
     while True:
         for duty in duties:
             try:
@@ -104,12 +92,12 @@ async def _do_duties(database: Database, duties: Sequence[Duty]) -> None:
         await asyncio.sleep(1)
 
 
-async def _take_over(database: Database) -> None:
-    """Look at what nobody may have looked after, or what a restore has left."""
+async def take_over(database: Database) -> None:
+    """Begin the log anew where a restore left another cluster's, and bring viewer scopes up to date."""
 
     async def work(connection: Connection) -> None:
         await connection.execute("select renew_log()")
-        await connection.execute("select refresh_sights(null)")
+        await connection.execute("select refresh_viewer_scope(null)")
 
     await database.write(work)
 
@@ -118,7 +106,7 @@ def _own_duties(settings: Settings) -> tuple[Duty, ...]:
     async def clear(database: Database, _now: datetime) -> None:
         await clear_log(database, settings)
 
-    return _refresh_sights, _Every(MARKS_EVERY_S, mark), _Every(CLEARING_EVERY_S, clear, CLEARING_AGAIN_S)
+    return _refresh_viewer_scope, _Every(MARKS_EVERY_S, mark), _Every(CLEARING_EVERY_S, clear, CLEARING_AGAIN_S)
 
 
 class _Every:
@@ -136,23 +124,25 @@ class _Every:
         self._next = now + timedelta(seconds=self._seconds)
 
 
-async def _refresh_sights(database: Database, now: datetime) -> None:
-    """Contracts come into force, and cease, by the clock."""
-    await _write(database, "select refresh_sights($1)", now - SIGHT_OVERLAP)
+async def _refresh_viewer_scope(database: Database, now: datetime) -> None:
+    """Contracts come into force, and end, by the clock."""
+    await _write(database, "select refresh_viewer_scope($1)", now - SCOPE_OVERLAP)
 
 
 async def mark(database: Database, _now: datetime) -> None:
-    """Note how far the log is complete now: for who asks for changes since an instant."""
-    await _write(database, "insert into log_mark values (clock_timestamp(), log_horizon())")
+    """Note the present position: changes since an instant begin at a mark."""
+    await _write(database, "insert into log_mark values (clock_timestamp(), log_position())")
 
 
 async def clear_log(database: Database, settings: Settings) -> None:
-    """Make partitions ahead, drop those that are old, each in a transaction of its own: their locks are short.
+    """Make partitions ahead and drop old ones, each in a transaction of its own: their locks are short.
 
-    Raises: the driver's error when a lock was not given in time; then it is to be called again.
+    Rows are kept for a day longer than cursors live. Raises: the driver's error when a lock was not granted in time;
+    then it is to be called again.
     """
+    cursors_live = max(1, settings.change_days)
     for table, days, ahead, kept in (
-        ("change", 1, 3, max(1, settings.change_days)),
+        ("change", 1, 3, cursors_live + 1),
         ("status_history", 7, 1, max(1, settings.status_history_days)),
     ):
         for number in range(ahead + 1):
@@ -165,7 +155,9 @@ async def clear_log(database: Database, settings: Settings) -> None:
             kept,
         ):
             pass
-    await _write(database, "delete from log_mark where transaction < (select floor from log_state)")
+    before = datetime.now(UTC) - timedelta(days=cursors_live + 1)
+    await _write(database, "delete from log_mark where at < $1", before)
+    await _write(database, "select forget_viewer_scope($1)", before)
 
 
 async def _write(database: Database, sql: str, *args: Any) -> Any:
@@ -177,7 +169,7 @@ async def _write(database: Database, sql: str, *args: Any) -> Any:
 
 @asynccontextmanager
 async def _opened(dsn: str, settings: Settings) -> AsyncGenerator[Database]:
-    """Give the keeper connections of its own: its work is not in the way of requests, nor they of it."""
+    """Open connections for the leader alone: its work and requests do not wait for each other."""
     database = await Database.open(dsn, replace(settings, pool_size=1))
     try:
         yield database

@@ -1,0 +1,1 @@
+"""The feeds: how each kind of entity is read, seen, matched and published."""

@@ -1,0 +1,127 @@
+"""What the stream needs to know of one family of entities. A feed is data: app.live.feeds declares them."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, Protocol
+
+from app.live.log.rows import Former, Place
+from app.visibility.viewer_scope import Difference, ViewerScope
+from app.vocabulary import ChangeKind, LogKind
+from geo.regions import Region
+
+#: Behind all ids.
+END: Final = "~"
+
+
+class State(Protocol):
+    """An entity as it is in the snapshot of a reader."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def places(self) -> Sequence[Place]: ...
+
+
+class Had(Enum):
+    """Whether a subscriber may hold an entity."""
+
+    NO = "no"
+    MAYBE = "maybe"
+    SURELY = "surely"
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How an entity was at the snapshot that a subscriber comes from.
+
+    `former`: its places then; None: they, and all of its record, are as now. `was_available`: what rows about its
+    status say of its combined status before; empty where none does.
+    """
+
+    former: Former | None = None
+    was_available: frozenset[bool | None] = frozenset()
+
+
+class FeedFilter(Protocol):
+    """What one subscriber asks of one feed. `kinds`: the first one is published when an entity comes into view.
+
+    Where changes of entities have to be looked for: `ids`, else `roles`, else `region`; all None: everywhere.
+    """
+
+    @property
+    def feed(self) -> "Feed": ...
+    @property
+    def kinds(self) -> tuple[ChangeKind, ...]: ...
+    @property
+    def region(self) -> Region | None: ...
+    @property
+    def ids(self) -> frozenset[str] | None: ...
+    @property
+    def roles(self) -> frozenset[int] | None: ...
+
+    def has(self, state: Any, scope: ViewerScope) -> bool:
+        """Return whether an entity is seen and wanted as it is now."""
+        ...
+
+    def had(self, id_: str, before: Before, state: Any, scope: ViewerScope) -> Had:
+        """Return whether it was seen and wanted before. `state`: as it is now; None: it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A family of entities that is followed.
+
+    `entity_kind`: rows of the log that say how an entity was before; `live_kinds`: its other rows. `kinds`: what
+    changes are published as. `concerns`: the part of a difference of scopes that this feed goes by.
+
+    Statements, all of which return what `state_of` reads: `by_ids`: $1 ids. `through`: seen through operators $1 or
+    PSOs $2, at most $3. `in_boxes`: likewise, behind an id $3, in one of the boxes west, south, east, north $4 to $7,
+    at most $8, by id. `in_order`: likewise, behind an id $3, at most $4, by id. The last three are None for feeds that
+    do not go by operators.
+    """
+
+    name: str
+    entity_kind: LogKind
+    live_kinds: tuple[LogKind, ...]
+    kinds: tuple[ChangeKind, ...]
+    by_ids: str
+    state_of: Callable[[Any], State]
+    concerns: Callable[[Difference], Difference]
+    was_seen_through: Callable[[str, Former, Difference], bool]
+    through: str | None = None
+    in_boxes: str | None = None
+    in_order: str | None = None
+    #: Whether an id begins with the party id of the one operator through which the entity is seen.
+    ids_by_operator: bool = False
+
+    @property
+    def log_kinds(self) -> tuple[LogKind, ...]:
+        return (self.entity_kind, *self.live_kinds)
+
+
+def nothing(_: Difference) -> Difference:
+    """Return the part of a difference that concerns a feed that goes by roles: none."""
+    return Difference()
+
+
+def seen_through_none(_: str, __: Former, ___: Difference) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionFilter:
+    """All that one subscriber asks, of one feed or several."""
+
+    viewer: Any
+    feeds: tuple[FeedFilter, ...]
+
+    def of_feed(self, feed: Feed) -> FeedFilter | None:
+        return next((each for each in self.feeds if each.feed is feed), None)
+
+    @property
+    def log_kinds(self) -> Collection[str]:
+        """Return the kinds of rows that may concern it."""
+        return [kind.value for each in self.feeds for kind in each.feed.log_kinds]

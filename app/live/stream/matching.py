@@ -1,0 +1,122 @@
+"""From rows of the log to what a subscriber is sent: decided in memory, by how entities are and how they were.
+
+An entity that comes into view is published in a kind that was asked for, one that leaves it in all of them, whatever
+the cause: a client that keeps entities by id, or by kind and id, holds what the lists show.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from app.live.log.rows import Former, LogRow
+from app.live.stream.feed import Before, Feed, FeedFilter, Had
+from app.visibility.viewer_scope import ViewerScope
+from app.vocabulary import ChangeAction, ChangeKind, LogKind
+
+
+class Change(NamedTuple):
+    """A change as it is published. `state`: of the entity as it is now, None where it is removed."""
+
+    kind: ChangeKind
+    action: ChangeAction
+    id: str
+    at: datetime
+    state: Any
+
+    @property
+    def key(self) -> tuple[ChangeKind, str]:
+        return self.kind, self.id
+
+    def removed(self) -> "Change":
+        """Return the change that takes it away again."""
+        return Change(self.kind, ChangeAction.REMOVED, self.id, self.at, None)
+
+
+@dataclass(slots=True)
+class Touched:
+    """What rows of the log say of one entity, and how it was before them.
+
+    `former`: by the first of its rows that says so; None: its record did not change. Changes are made once, for all
+    subscribers that are sent the same.
+    """
+
+    feed: Feed
+    id: str
+    at: datetime
+    record_at: datetime | None = None
+    status_at: datetime | None = None
+    former: Former | None = None
+    former_row: int | None = None
+    was_available: set[bool | None] = field(default_factory=set[bool | None])
+    role_ids: tuple[int, ...] = ()
+    _changes: dict[tuple[ChangeKind, ChangeAction], Change] = field(
+        default_factory=dict[tuple[ChangeKind, ChangeAction], Change]
+    )
+
+    def add(self, row: LogRow) -> None:
+        """Add a row. Of several the one with the lowest id says how the entity was: see app.live.log.rows."""
+        self.at = max(self.at, row.at)
+        self.role_ids = row.role_ids
+        if row.kind is not self.feed.entity_kind:
+            self.status_at = max(self.status_at or row.at, row.at)
+            self.was_available.add(row.was_available)
+            return
+        self.record_at = max(self.record_at or row.at, row.at)
+        if self.former_row is None or row.id < self.former_row:
+            self.former, self.former_row = Former(row.existed, row.places), row.id
+
+    @property
+    def before(self) -> Before:
+        return Before(self.former, frozenset(self.was_available))
+
+    def exactly(self, formers: Mapping[tuple[str, str], Former]) -> "Touched":
+        """Use how the entity was where that was read."""
+        former = formers.get((self.feed.name, self.id))
+        if former is not None:
+            self.former = former
+        return self
+
+    def changed_at(self, kind: ChangeKind) -> datetime | None:
+        """Return when this kind of change happened; None: it did not."""
+        return self.record_at if kind is self.feed.kinds[0] else self.status_at
+
+    def change(self, kind: ChangeKind, action: ChangeAction, state: Any) -> Change:
+        """Return the change that is published: the same one to all subscribers."""
+        change = self._changes.get((kind, action))
+        if change is None:
+            state = state if action is ChangeAction.UPSERTED else None
+            change = Change(kind, action, self.id, self.changed_at(kind) or self.at, state)
+            self._changes[kind, action] = change
+        return change
+
+
+def touched_by(rows: Iterable[LogRow], feeds: Mapping[LogKind, Feed]) -> list[Touched]:
+    """Gather what rows say of each entity of the feeds."""
+    by_id: dict[tuple[str, str], Touched] = {}
+    for row in rows:
+        feed = feeds.get(row.kind)
+        if feed is None:
+            continue
+        touched = by_id.get((feed.name, row.entity_id))
+        if touched is None:
+            touched = by_id[feed.name, row.entity_id] = Touched(feed, row.entity_id, row.at)
+        touched.add(row)
+    return list(by_id.values())
+
+
+def changes_of(
+    touched: Touched, state: Any, wanted: FeedFilter, scope: ViewerScope, scope_before: ViewerScope
+) -> Sequence[Change]:
+    """Decide what a subscriber is sent that sees `scope`, and saw `scope_before` at the snapshot it comes from."""
+    kinds = wanted.kinds
+    if state is not None and wanted.has(state, scope):
+        had = wanted.had(touched.id, touched.before, state, scope_before) is Had.SURELY
+        return [
+            touched.change(kind, ChangeAction.UPSERTED, state)
+            for kind in kinds
+            if touched.changed_at(kind) is not None or (not had and kind is kinds[0])
+        ]
+    if wanted.had(touched.id, touched.before, state, scope_before) is Had.NO:
+        return ()
+    return [touched.change(kind, ChangeAction.REMOVED, None) for kind in kinds]
