@@ -110,7 +110,7 @@ def import_(
     if as_json:
         click.echo(orjson.dumps(_import_row(format_, file, path, done), option=orjson.OPT_INDENT_2))
     else:
-        _print_import(done, path, f"app/ingest/{format_.replace('-', '_')}.md")
+        _print_import(done, path, f"app/formats/{format_.replace('-', '/')}.md")
 
 
 def _replay(format_: str, file: Path, report: Path, pace: Pace, now: datetime, as_json: bool) -> None:
@@ -129,7 +129,7 @@ def _replay(format_: str, file: Path, report: Path, pace: Pace, now: datetime, a
         row = {"format": format_, "file": str(file), **asdict(done), "report": str(report)}
         click.echo(orjson.dumps(row, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
     else:
-        _print_replay(done, report, f"app/ingest/{format_.replace('-', '_')}.md")
+        _print_replay(done, report, f"app/formats/{format_.replace('-', '/')}.md")
 
 
 def _print_replay(done: ReplayReport, report: Path, page: str) -> None:

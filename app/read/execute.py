@@ -75,7 +75,10 @@ async def _fetch(database: Reader, caller: Caller | None, statement: Statement, 
 
 
 def _page_arguments(request: Request) -> tuple[Mapping[str, Any], str | None]:
-    """Return what binds a page, and the position of its list. One row more than asked for shows whether there is a next page."""
+    """Return what binds a page, and the position of its list.
+
+    The limit has one row more, which shows whether there is a next page.
+    """
     if request.first is None:
         return {}, None
     arguments: dict[str, Any] = {"limit": request.first + 1}

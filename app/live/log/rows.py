@@ -59,16 +59,16 @@ from log_rows($1, $2, $3, $4, $5, $6, $7, $8)
 FIRST_ROWS: Final = """
 select entity_id, existed, operator_nos, longitudes, latitudes
 from unnest($1::text[]) as wanted (id) cross join lateral (
-    select * from change where kind = $2 and entity_id = wanted.id and (transaction >= $3 or transaction = any($4))
-    order by id limit 1
+    select * from change where kind = '{kind}' and entity_id = wanted.id
+    and (transaction >= $2 or transaction = any($3)) order by id limit 1
 ) as row
 """
 
 #: The same of all entities in a range of ids; several rows of one stand together, the first one first.
 ROWS_OF_RANGE: Final = """
 select entity_id, existed, operator_nos, longitudes, latitudes from change
-where kind = $1 and entity_id > $2 and entity_id <= $3 and (transaction >= $4 or transaction = any($5))
-order by entity_id, id limit $6
+where kind = '{kind}' and entity_id > $1 and entity_id <= $2 and (transaction >= $3 or transaction = any($4))
+order by entity_id, id limit $5
 """
 
 SINCE: Final = "select position from log_mark where at <= $1 order by at desc limit 1"
@@ -165,7 +165,7 @@ async def read_formers(reader: Reader, kind: LogKind, ids: Collection[str], base
     """Return how those of the entities were at a snapshot that changed since, by their rows of `kind`."""
     if not ids:
         return {}
-    records = await reader.fetch(FIRST_ROWS, list(ids), kind.value, base.xmax, sorted(base.xip))
+    records = await reader.fetch(FIRST_ROWS.format(kind=kind.value), list(ids), base.xmax, sorted(base.xip))
     return {record[0]: _former(record) for record in records}
 
 
@@ -173,7 +173,7 @@ async def read_formers_between(
     reader: Reader, kind: LogKind, after: str, upto: str, base: Snapshot, limit: int
 ) -> tuple[Mapping[str, Former], str]:
     """Return the same of all entities behind one id up to another, and up to which id that is, looking at few rows."""
-    records = await reader.fetch(ROWS_OF_RANGE, kind.value, after, upto, base.xmax, sorted(base.xip), limit)
+    records = await reader.fetch(ROWS_OF_RANGE.format(kind=kind.value), after, upto, base.xmax, sorted(base.xip), limit)
     formers: dict[str, Former] = {}
     for record in records:
         if record[0] not in formers:
