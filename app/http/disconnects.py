@@ -55,6 +55,6 @@ class WhileConnected:
         if client is None:
             return
         task, client.task = client.task, None
-        # One cancellation is the connection's; another is somebody's who ends the task, whether or not the client left.
+        # One cancellation is the connection's. Any other ends the task itself, whether or not the client left.
         if client.has_left and task is not None and task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientLeft from error

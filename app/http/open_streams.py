@@ -93,12 +93,12 @@ class OpenStreams:
             asyncio.get_running_loop().call_soon(stream.close, RESTART, "the hub restarts")
 
     def leave(self, stream: Stream, subject: Subject) -> None:
-        """Forget a socket that is closed."""
+        """Remove a socket that is closed."""
         self.sockets.give_back(subject)
         self._open.discard(stream)
 
     def finish(self, task: asyncio.Task[None]) -> None:
-        """Let a task outlive its socket: the event loop alone holds no reference to it."""
+        """Keep a reference to a task that outlives its socket: the event loop alone holds none."""
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 

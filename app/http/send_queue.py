@@ -40,7 +40,7 @@ class SendQueue:
         self._pending[:] = kept
 
     def close(self, now: bool = False) -> None:
-        """Let `run` end once everything is written, or right after the text that is being written."""
+        """End `run` once everything is written, or (`now`) right after the text that is being written."""
         self.closed = True
         if now:
             self._pending.clear()

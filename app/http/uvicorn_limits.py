@@ -55,7 +55,7 @@ def server_config(application: Any, settings: Settings, **options: Any) -> uvico
 
 
 def cut_off_silent_peers(listener: socket.socket, settings: Settings) -> None:
-    """Let the system close connections whose peer acknowledges nothing for `send_timeout_s`."""
+    """Set the listener's connections to be closed once a peer acknowledges nothing for `send_timeout_s`."""
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.send_timeout_s * 1000))
 
 

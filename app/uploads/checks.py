@@ -129,7 +129,7 @@ Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Weekday = Annotated[int, Meta(ge=1, le=7)]
 Instant = Annotated[datetime, Meta(tz=True)]
-#: *hub*: the reference sets no bound. No charge point has 10 MW; who sends watts hears of it.
+#: *hub*: the reference sets no bound. No charge point has 10 MW, so a power in watts is refused.
 PowerKw = Annotated[float, Meta(gt=0, le=10_000)]
 GuaranteedPowerKw = Annotated[float, Meta(ge=0, le=10_000)]
 VoltageV = Annotated[int, Meta(ge=1, le=1000)]
@@ -149,12 +149,12 @@ class Flaw(NamedTuple):
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Say whether a JSON value is an object."""
+    """Return whether a JSON value is an object."""
     return isinstance(value, dict)
 
 
 def is_list(value: Any) -> TypeGuard[list[Any]]:
-    """Say whether a JSON value is a list."""
+    """Return whether a JSON value is a list."""
     return isinstance(value, list)
 
 
@@ -245,13 +245,13 @@ def _text_flaws(value: Any, type_: inspect.StrType, path: str, expected: str) ->
 
 
 def too_long(value: str, longest: int, path: str) -> Flaw:
-    """Say that a text is too long."""
+    """Return the flaw of a text that is too long."""
     message = f"{show(value)} has {len(value)} characters; at most {longest} are possible"
     return Flaw(path, RefusalCode.TOO_LONG, message)
 
 
 def _unfit(value: Any, type_: inspect.Type) -> bool:
-    """Ask msgspec itself, so that a flaw is found exactly where decoding failed."""
+    """Return whether msgspec itself rejects a value, so that a flaw is found exactly where decoding failed."""
     limits = tuple((name, getattr(type_, name, None)) for name in ("min_length", "pattern", "gt", "ge", "lt", "le"))
     try:
         msgspec.convert(value, _limited(type(type_), limits))

@@ -7,8 +7,8 @@ from typing import Any
 def without_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row's content without what is absent or default.
 
-    So an optional field that a release adds leaves every hash as it is, as long as nobody uses the field. The integer 0
-    is the default of masks; a number that is measured is a float, of which 0 counts.
+    So an optional field that a release adds leaves the hash of every row that does not use it. The integer 0 is the
+    default of masks; a number that is measured is a float, of which 0 counts.
     """
     return {name: value for name, value in content.items() if not _is_default(value)}
 

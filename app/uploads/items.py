@@ -107,7 +107,7 @@ class Noun(Generic[Record]):
 def sort_out(
     items: Sequence[Record | Refusal], owner: Owner, noun: Noun[Record]
 ) -> tuple[dict[int, Record], list[Refusal]]:
-    """Tell what the owner may write, by index, from what is refused before anything is looked up."""
+    """Return the items that the owner may write, by index, and the refusals that need no database."""
     refused = [item for item in items if isinstance(item, Refusal)]
     last: dict[str, int] = {}
     own: dict[int, Record] = {}
@@ -125,7 +125,7 @@ def sort_out(
 
 
 def records(items: Iterable[Record | Refusal]) -> Iterator[tuple[int, Record]]:
-    """Give each record with its index in the upload, where a refused item may have left several refusals."""
+    """Yield each record with its index in the upload, where a refused item may have left several refusals."""
     index = -1
     for item in items:
         if isinstance(item, Refusal):

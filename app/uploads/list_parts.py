@@ -1,7 +1,7 @@
 """Parts of whole lists: each is checked and staged on its own, in one short transaction, until all of them are there.
 
 Staged rows are logged, so a part that was acknowledged survives a crash. The same part again replaces itself. A list
-that is not complete a day after it began is forgotten. A finished list keeps its name, the hashes of its parts and its
+that is not complete a day after it began is deleted. A finished list keeps its name, the hashes of its parts and its
 report for a day: a part of it that is repeated gets that report again and changes nothing. A new list takes the name
 over with a first part of other content; any other part of other content is refused.
 """
@@ -213,7 +213,7 @@ async def _check_room(connection: Connection, owner: Owner, list_no: int, part: 
     if others + items > MOST_LISTED:
         raise ListTooLarge(
             f"{others + items} items in your lists that are not complete; at most {MOST_LISTED} are possible",
-            "finish the others first, or wait a day until they are forgotten",
+            "finish the others first, or wait a day until they expire",
         )
 
 
@@ -271,7 +271,7 @@ def incomplete(part: Part, missing: Sequence[int]) -> ListIncomplete:
     )
 
 
-# ---------------------------------------------------------------- forgetting
+# ---------------------------------------------------------------- expiry
 
 #: Lists that are over, and finished ones whose staged rows a process that died has left.
 _OVER: Final = """
@@ -285,7 +285,7 @@ and ($2::int is null or role_id = $2)
 async def forget_lists(
     database: Database, kinds: Collection[StagedAs], now: datetime, role_id: int | None = None
 ) -> None:
-    """Forget lists that are a day old, and staged rows that are not needed any more, of one role or of all."""
+    """Delete lists that are a day old, and staged rows that are not needed any more, of one role or of all."""
     rows = await database.fetch(_OVER, now - LISTS_LAST, role_id)
     tables = {kind.operation: kind.table for kind in kinds}
     for row in (row for row in rows if row["operation"] in tables):

@@ -20,13 +20,13 @@ PARKING_OPERATOR: Final = 2
 
 
 def parking_operator_number(party_id: str) -> int:
-    """Give the number of a PSO for its locks, whoever holds the party id. Two may have the same, and wait in turn."""
+    """Return a PSO's number for its locks, by party id alone. Two PSOs with one number only wait for each other."""
     return crc32(party_id.encode()) - 2**31
 
 
 #: These statements take 1 row or 20,000, into tables that may have been empty when the connection was made: a plan kept
-#: from then can be a hundred times too slow. Planning anew costs less than a millisecond.
-_PLAN_ANEW: Final = "set local plan_cache_mode = force_custom_plan"
+#: from then can be a hundred times too slow. Planning again costs less than a millisecond.
+_PLAN_AGAIN: Final = "set local plan_cache_mode = force_custom_plan"
 
 _SHARE: Final = """
 select coalesce(bool_and(pg_try_advisory_xact_lock_shared($1, no)), true) from unnest($2::int[]) as no
@@ -36,12 +36,12 @@ _LOCK: Final = "select no, role_id from operator where no = any($1) order by no 
 
 
 async def lock_operators(connection: Connection, operator_nos: Iterable[int]) -> dict[int, int | None]:
-    """Become, until the transaction's end, the only writer of these operators' EVSEs; give the role that holds each.
+    """Lock the EVSEs of these operators until the transaction's end. Return the role that holds each operator.
 
-    Everybody locks in the order of the numbers, so that writers of several operators never wait in a circle. The lock
-    also holds off whoever claims or releases an operator; reading goes on. Raises: Later.
+    All writers lock in the order of the numbers, so that writers of several operators never deadlock. The lock also
+    delays claims and releases of the operators, but no reads. Raises: Later.
     """
-    await connection.execute(_PLAN_ANEW)
+    await connection.execute(_PLAN_AGAIN)
     numbers = sorted(set(operator_nos))
     await share(connection, OPERATOR, numbers)
     rows = await connection.fetch(_LOCK, numbers)
@@ -51,7 +51,7 @@ async def lock_operators(connection: Connection, operator_nos: Iterable[int]) ->
 async def share(connection: Connection, kind: int, numbers: Sequence[int]) -> None:
     """Hold off whole lists of these parties until the transaction's end. Raises: Later."""
     if not await connection.fetchval(_SHARE, kind, numbers):
-        raise Later("a whole list of yours is being put in force")
+        raise Later("a whole list of yours is being merged")
 
 
 @asynccontextmanager

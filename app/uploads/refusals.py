@@ -39,7 +39,7 @@ async def keep_refusals(
     now: datetime,
     kept: int,
 ) -> None:
-    """Keep what was refused of a partner's upload; forget all but the newest `kept` refusals."""
+    """Store the refusals of a partner's upload; delete all but the newest `kept` refusals."""
     newest = refused[max(0, len(refused) - kept) :]
     if newest:
         await connection.execute(_KEEP, partner_id, now, operation, *_columns(newest))

@@ -244,9 +244,9 @@ _FINISH: Final = "update upload_list set finished_at = $2, report = $3 where no 
 async def merge(
     connection: Connection, kind: ListKind, listed: Listed, confirmed: bool
 ) -> tuple[ListReport, Sequence[ListRefusal]]:
-    """Bring what stands to a complete list; return its report, and the refusals that the comparison added.
+    """Merge a complete list into the stored rows; return its report, and the refusals that the comparison added.
 
-    The uploader is held, so nobody else changes what stands. Raises: EmptyList; TooManyRemovals.
+    The uploader is locked, so no other transaction changes its rows. Raises: EmptyList; TooManyRemovals.
     """
     texts = {"id": kind.staged.id, "table": kind.staged.table, "standing": kind.standing, "order": kind.order}
     parts = await _refused_in_parts(connection, listed.no)

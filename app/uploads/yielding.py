@@ -1,4 +1,4 @@
-"""Long loops that leave the event loop to others every few milliseconds."""
+"""Long loops that yield to other tasks every few milliseconds."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ SLICE_S: Final = 0.005
 
 
 async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
-    """Give one after the other, with a pause for everybody else whenever a few milliseconds are over."""
+    """Yield the items in order, and control to the event loop whenever a few milliseconds have passed."""
     until = time.monotonic() + SLICE_S
     for item in items:
         yield item
