@@ -1,4 +1,4 @@
-"""What every process of the hub looks after now and then: lists that nobody finished, and those that are over."""
+"""Housekeeping in every process of the hub: deletes lists that were never finished, and those that expired."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ log = structlog.get_logger(__name__)
 
 
 async def make_rounds(database: Database) -> None:
-    """Forget lists after a day, and what dead processes left of them, for as long as the hub runs."""
+    """Delete expired lists, and staged rows that dead processes left, until cancelled."""
     while True:
         try:
             await forget_lists(database, STAGED, datetime.now(UTC))
         except Exception as error:
-            # The database may be away for a while; the next round finds the same work.
-            log.warning("lists were not looked after", error=repr(error))
+            # The database may be unreachable temporarily; the next run finds the same work.
+            log.warning("housekeeping of lists failed", error=repr(error))
         await asyncio.sleep(EVERY_S)

@@ -1,4 +1,4 @@
-"""Take in a register: a whole file of charge points that somebody published, for operators that no partner holds.
+"""Import a register: a published file of charge points, for operators that no partner holds.
 
 What came from a register is replaced by its next file. It goes in batches, each a short transaction that leaves the
 tables consistent, so a crash half way is repaired by the next import. Rules:
@@ -121,11 +121,11 @@ async def import_register(
     confirm_removals: bool = False,
     refusals: Path | None = None,
 ) -> ImportReport:
-    """Bring what stands from a register to what its file says.
+    """Replace a register's EVSEs by those of its file.
 
-    `progress` is told the number of rows done so far. `refusals`: a file to write, one JSON object per refused row.
-    Raises: TooManyRemovals when more than half of what stood from the register would go: what the file names is in
-    then, nothing is removed.
+    `progress` receives the number of rows done so far. `refusals`: a file to write, one JSON object per refused row.
+    Raises: TooManyRemovals when more than half of the register's EVSEs would be removed: the file's EVSEs are written
+    then, and none is removed.
     """
     survey = await asyncio.to_thread(register.survey)
     numbers = await database.write(lambda connection: _know_operators(connection, register, survey.operators))
@@ -224,7 +224,7 @@ def _named_by(refusal: Refusal) -> Iterator[str]:
 
 
 async def _put(connection: Connection, batch: _Batch, source: str, now: datetime) -> Outcome:
-    """Write a batch, but for what the register may not touch and what is at odds with locations of others."""
+    """Write a batch without EVSEs that the register may not touch or that contradict locations of other sources."""
     wanted = batch.wanted
     roles = await lock_operators(connection, {each.spot.location.operator_no for each in wanted.values()})
     before = await evse_tables.find_evses(connection, wanted)
@@ -286,7 +286,7 @@ async def _find_standing(database: Database, source: str) -> set[str]:
 
 
 #: An operator without a partner takes name, source and licence from the register that brought its EVSEs; one that has
-#: none of others is taken over and opened.
+#: no EVSE of another source is taken over and opened.
 _KNOW_OPERATORS: Final = """
 insert into operator (party_id, name, open, source, licence)
 select party_id, name, true, $3, $4 from unnest($1::text[], $2::text[]) as known (party_id, name) order by party_id

@@ -25,7 +25,7 @@ LOCATIONS_AT_ONCE: Final = 200
 
 _PLACE: Final = ", ".join(PLACE_COLUMNS)
 
-#: Mostly nothing disagrees, and where nothing changes nobody can contradict.
+#: Mostly nothing disagrees, and no item contradicts a location that does not change.
 _DISAGREEING: Final = f"""
 select location_id from (
     select location_id, row({", ".join(f"listed.{name}" for name in PLACE_COLUMNS)})::text as said,

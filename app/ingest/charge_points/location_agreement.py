@@ -40,14 +40,14 @@ def find_mismatches(
     before: Mapping[str, Spot],
     standing: Mapping[LocationKey, Standing],
 ) -> dict[str, Standing]:
-    """Give the EVSEs that must be refused, each with what stands against it.
+    """Return the EVSEs that must be refused, each with the place that contradicts it.
 
     `wanted`: where the upload puts its EVSEs, in its order. `before`: where those of them that exist are now.
-    `standing`: what EVSEs that the upload does not name say of its locations.
+    `standing`: the places of its locations by EVSEs that the upload does not name.
 
-    Whoever stays speaks first, with everything that follows from it; then the locations without such EVSEs are settled
-    one after the other, each with everything that follows. The refused set only grows, and a location is settled at
-    most twice, so the work is proportional to the upload.
+    Locations with an EVSE that stays are settled first, with every refusal that follows; then the locations without
+    such EVSEs, one after the other. The refused set only grows, and a location is settled at most twice, so the work
+    is proportional to the upload.
     """
     agreement = _Agreement(wanted, before, standing)
     for location in list(agreement.open):
@@ -78,14 +78,14 @@ class _Agreement:
                 self.held.setdefault(spot.location, Standing(spot.place, evse_id))
 
     def settle(self, location: LocationKey) -> None:
-        """Refuse what contradicts a held location, and whatever follows from that."""
+        """Refuse the items that contradict a held location, and every item that must be refused in consequence."""
         pending = [location]
         while pending:
             each = pending.pop()
             pending += self._refuse_all_but(each, self.held[each])
 
     def choose(self, location: LocationKey) -> None:
-        """Let the most frequent word win, the earlier of two equally frequent ones."""
+        """Settle a location on its most frequent place, the earlier of two equally frequent ones."""
         places = self.open[location]
         [(place, count)] = Counter(places.values()).most_common(1)
         if count == len(places):
@@ -95,7 +95,7 @@ class _Agreement:
             self.settle(held)
 
     def _refuse_all_but(self, location: LocationKey, standing: Standing) -> list[LocationKey]:
-        """Refuse what says something else; give the open locations that these EVSEs, staying where they were, hold."""
+        """Refuse every other place. Return the open locations that the refused EVSEs, staying where they were, hold."""
         places = self.open[location]
         held: list[LocationKey] = []
         for evse_id in [evse_id for evse_id, place in places.items() if place != standing.place]:
@@ -111,7 +111,7 @@ class _Agreement:
 
 
 def describe_mismatch(spot: Spot, standing: Standing) -> str:
-    """Say in a sentence what stands, who says so, and what was said instead."""
+    """Describe a mismatch in a sentence: the place required, an EVSE that has it, and the place of the item."""
     others = "most EVSEs of this upload put it at" if standing.by_majority else "it stands at"
     return (
         f"location {spot.location.location_id}: {others} {describe_place(standing.place)}"
@@ -121,7 +121,7 @@ def describe_mismatch(spot: Spot, standing: Standing) -> str:
 
 
 def describe_place(place: Place) -> str:
-    """Write an address and a position for people."""
+    """Format an address and a position for people."""
     longitude, latitude, house_number, address, city, zip_code, country = place
     street = " ".join(filter(None, (address, house_number)))
     town = " ".join(filter(None, (zip_code, city)))

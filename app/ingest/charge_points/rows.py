@@ -32,7 +32,7 @@ encode_json = msgspec.json.Encoder().encode
 
 
 def content_of(charge_point: ChargePoint, source: str | None) -> dict[str, Any]:
-    """Give the columns that come from the charge point alone; `source` is the register it was read from.
+    """Return the columns that come from the charge point alone; `source` is the register it was read from.
 
     Not among them: operator_no, content_hash and updated_at.
     """
@@ -93,7 +93,7 @@ def _usability(charge_point: ChargePoint, derived_zone: str | None) -> dict[str,
 
 
 def place_of(content: dict[str, Any]) -> Place:
-    """Give what the EVSE says of its location's address and position."""
+    """Return an EVSE's address and position of its location."""
     return tuple(content[name] for name in PLACE_COLUMNS)  # type: ignore[return-value]
 
 

@@ -33,7 +33,7 @@ _STAGED: Final = f"{STAGED_EVSES.name} as staged"
 
 # Lists of ids are excluded with NOT IN, which is always one hash table: where the planner takes a list or a staging
 # table for a few rows, NOT EXISTS compares each with each (400 ms instead of 15 for 2,000 rows). And they are excluded
-# from a materialized set: else the planner fears to make that hash table anew for each location, and reads all EVSEs.
+# from a materialized set: else the planner expects to build that hash table for each location, and reads all EVSEs.
 
 
 def differing(one: str, other: str) -> str:
@@ -59,7 +59,7 @@ class StoredEvse:
 
 @dataclass(frozen=True, slots=True)
 class StoredLocation:
-    """A location's place, and one EVSE that stays there; None when nobody who stays has a say."""
+    """A location's place, and one EVSE that stays there; None when none stays."""
 
     place: Place
     staying: str | None
@@ -72,7 +72,7 @@ from evse where evse_id = any($1)
 
 
 async def find_evses(connection: Connection, evse_ids: Collection[str]) -> dict[str, StoredEvse]:
-    """Give those of the EVSEs that are stored."""
+    """Return those of the EVSEs that are stored."""
     rows = await connection.fetch(_FIND_EVSES, sorted(evse_ids))
     return {
         row["evse_id"]: StoredEvse(
@@ -100,7 +100,7 @@ left join staying on staying.operator_no = touched.operator_no and staying.locat
 async def find_locations(
     connection: Connection, locations: Collection[LocationKey], named: Collection[str], source: str | None
 ) -> dict[LocationKey, StoredLocation]:
-    """Give those of the locations that are stored, each with an EVSE that stays: not `named`, not of this `source`."""
+    """Return the stored ones of the locations, each with an EVSE that stays: not `named`, not of this `source`."""
     rows = await connection.fetch(_FIND_LOCATIONS, *_columns(locations), sorted(named), source)
     return {
         LocationKey(row["operator_no"], row["location_id"]): StoredLocation(_place(row), row["evse_id"]) for row in rows

@@ -1,7 +1,7 @@
-"""What becomes of uploaded charge points: who may write them, which go in, and why the others do not.
+"""Uploads of charge points: who may write them, which ones are written, and why the others are refused.
 
 An upload is one transaction of bounded statements. What needs no database is computed before. The operator is locked,
-so that the agreement of locations is judged on a state that nobody else changes.
+so that the agreement of locations is decided on a state that no other transaction changes.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -86,7 +86,7 @@ async def remove_charge_points(
 ) -> Report:
     """Remove EVSEs of an operator by their ids in any spelling; one that is named twice counts once more as unchanged.
 
-    An unknown id and somebody else's are refused with the same words. Raises: NotItsOperator.
+    An unknown id and another operator's are refused with the same message. Raises: NotItsOperator.
     """
     operator_no = await operator_no_of(database, owner)
     named, malformed = read_ids(evse_ids, CHARGE_POINTS)
@@ -126,7 +126,7 @@ async def put(connection: Connection, wanted: Mapping[str, Item], now: datetime)
 
 
 async def decide(connection: Connection, wanted: Mapping[str, Item]) -> tuple[dict[str, StoredEvse], dict[str, Reason]]:
-    """Say what stands of these EVSEs, and which are at odds with their locations, and why."""
+    """Return which of these EVSEs are stored, and which contradict their locations, each with the reason."""
     before = await evse_tables.find_evses(connection, wanted)
     moving = moving_spots(wanted, before)
     locations = await evse_tables.find_locations(connection, {spot.location for spot in moving.values()}, wanted, None)
@@ -135,7 +135,7 @@ async def decide(connection: Connection, wanted: Mapping[str, Item]) -> tuple[di
 
 
 def moving_spots(wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]) -> dict[str, Spot]:
-    """Give the items whose locations something enters or changes; in all others nobody can contradict."""
+    """Return the items whose locations something enters or changes; no item contradicts any other location."""
     unsettled = {
         item.spot.location
         for evse_id, item in wanted.items()
@@ -145,7 +145,7 @@ def moving_spots(wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]) -
 
 
 def standing(locations: Mapping[LocationKey, StoredLocation]) -> dict[LocationKey, Standing]:
-    """Give what EVSEs that stay say of their locations."""
+    """Return the places of locations by the EVSEs that stay there."""
     return {key: Standing(each.place, each.staying) for key, each in locations.items() if each.staying is not None}
 
 
@@ -196,7 +196,7 @@ def _says_something_new(item: Item, before: StoredEvse | None) -> bool:
 
 
 async def operator_no_of(database: Database, owner: Owner) -> int:
-    """Give the number of the operator that an owner acts for. Raises: NotItsOperator."""
+    """Return the number of the operator that an owner acts for. Raises: NotItsOperator."""
     if owner.operator_no is not None:
         return owner.operator_no
     rows = await database.fetch("select no from operator where role_id = $1", owner.role_id)

@@ -26,31 +26,31 @@ ALWAYS: Ranges = (Range(None, None),)
 
 
 def clock_zone(time_zone: str | None, derived: str | None) -> str | None:
-    """Give the zone whose clock the hours are read by.
+    """Return the time zone of opening hours.
 
-    A name that not every database knows (old aliases) gives way to the one derived from the position.
+    A name that not every database knows (old aliases) is replaced by the one derived from the position.
     """
     return time_zone if time_zone in _geographic_zones() else derived
 
 
 def regular_minutes(times: OpeningTimes | None, zone: str | None) -> Ranges | None:
-    """Give the minutes of the week, local, from Monday 00:00, in which the place is open; None: unknown."""
+    """Return the minutes of the week, local, from Monday 00:00, in which the place is open; None: unknown."""
     if times is None:
         return None
     if times.twentyfourseven is not None:
         return WHOLE_WEEK if times.twentyfourseven else ()
     if zone is None:
-        return None  # open at some hour, but nobody knows when that is
+        return None  # open at some hours, but without a time zone their instants are unknown
     return [Range(_minute(each.weekday, each.begin), _minute(each.weekday, each.end)) for each in times.regular_hours]
 
 
 def instants(periods: Iterable[Period]) -> Ranges:
-    """Give a set of instants."""
+    """Return periods as a set of instants."""
     return [Range(period.begin, period.end) for period in periods]
 
 
 def operative_at(status: ChargePointStatus | None, schedule: Sequence[StatusPeriod]) -> Ranges:
-    """Give the instants at which the status, after the schedule in force, is Operative; an absent one counts as that.
+    """Return the instants at which the scheduled status, or else `status`, is Operative; an absent one counts as that.
 
     Of periods that overlap the one that began last is in force; of two that began together the later in the list.
     """
@@ -68,7 +68,7 @@ def operative_at(status: ChargePointStatus | None, schedule: Sequence[StatusPeri
 
 
 def _in_force(schedule: Sequence[StatusPeriod], edges: Sequence[datetime]) -> Iterable[ChargePointStatus | None]:
-    """Give what the schedule says from each edge to the next; None where it says nothing."""
+    """Yield the scheduled status from each edge to the next; None where nothing is scheduled."""
     coming = sorted(enumerate(schedule), key=lambda each: each[1].start, reverse=True)
     begun: list[tuple[float, int]] = []
     for edge in edges:

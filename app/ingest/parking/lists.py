@@ -67,7 +67,7 @@ from list_changed join {listed_parking_spot.name} as listed using (part_no, plac
 _REMOVED: Final = "select array_agg(id order by id) from list_removed"
 
 
-#: Spots that are new to the PSO, and those that go: others may make or forget them by their links.
+#: Spots that are new to the PSO, and those that go: operators may create or delete the same ones by their links.
 _NEW_AND_GONE: Final = """
 select id as parking_id from list_changed
 where not exists (
@@ -78,7 +78,7 @@ union all select id from list_removed
 
 
 async def _lock_new_and_gone(connection: Connection, _: Listed) -> None:
-    """Lock the spots that this list makes or takes away, before any row, as everybody who makes or forgets spots."""
+    """Lock the spots that this list creates or deletes, before any row, as every writer that does so."""
     await connection.execute(lock_spots_of(_NEW_AND_GONE))
 
 

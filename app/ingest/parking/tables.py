@@ -1,7 +1,7 @@
-"""The tables of parking spots, written as sets from both sides: by those who link them, and by those who run them.
+"""The tables of parking spots, written as sets from both sides: by operators that link them, and by PSOs.
 
-Whoever changes a spot's links, or makes or removes a spot, locks it first, by the row of its status: all spots of a
-transaction in the order of their ids and after any operator, so that nobody waits in a circle. Rows of spots come after
+A transaction that changes a spot's links, or creates or deletes a spot, locks it first, by the row of its status: all
+its spots in the order of their ids and after any operator, so that no transactions deadlock. Rows of spots come after
 that, in the same order, and statuses of EVSEs last. A spot lasts while its PSO publishes it or an EVSE links it.
 """
 
@@ -56,7 +56,7 @@ async def touch_links(connection: Connection, evses: str, *args: Any) -> bool:
 def lock_spots_of(named: str) -> str:
     """Compose the statement that locks spots, a SELECT of `parking_id`s, and makes the status of a new one.
 
-    An update of nothing still locks its row. A plain SELECT could miss a spot that somebody else is removing.
+    An update of nothing still locks its row. A plain SELECT could miss a spot that another transaction is deleting.
     """
     return f"""
     insert into parking_status (parking_id) select distinct parking_id from ({named}) as named order by parking_id
@@ -69,7 +69,7 @@ async def make_and_lock(connection: Connection, parking_ids: Sequence[str]) -> N
     await connection.execute(lock_spots_of('select unnest($1::text[]) collate "C" as parking_id'), parking_ids)
 
 
-# Nobody else links a spot that is not there, so the links to come are all there are.
+# No other transaction links a spot that does not exist yet, so the new links are all there are.
 _MAKE: Final = """
 insert into parking_spot (parking_id, operator_nos, link_longitudes, link_latitudes)
 select parking_id, array_agg(operator_no order by evse_id), array_agg(longitude order by evse_id),

@@ -83,7 +83,7 @@ async def remove_parking_spots(
 ) -> Report:
     """Remove parking spots of a PSO; one that EVSEs link is known by these links only, as before it was published.
 
-    An unknown id, somebody else's and one that was never published are refused with the same words.
+    An unknown id, another PSO's and one that was never published are refused with the same message.
     Raises: NotItsOperator.
     """
     named, malformed = read_ids(parking_ids, PARKING_SPOTS)
@@ -121,7 +121,7 @@ select from partner_role where id = $1 and role = 'PSO' and party_id = $2 and re
 
 
 async def begin(connection: Connection, owner: Owner, now: datetime) -> None:
-    """Begin an upload of a PSO, whose role nobody can revoke meanwhile. Raises: NotItsOperator."""
+    """Begin an upload of a PSO, and lock its role against revocation. Raises: NotItsOperator."""
     await connection.execute("set local plan_cache_mode = force_custom_plan")
     await share(connection, PARKING_OPERATOR, [parking_operator_number(owner.party_id)])
     await note_upload(connection, owner.partner_id, now)

@@ -41,7 +41,7 @@ async def _sweep_chunk(connection: Connection, now: datetime, chunk: int) -> tup
     return len(entries), announced
 
 
-#: Whoever sweeps beside us has its own entries.
+#: Each sweeper skips the entries that another one holds.
 _TAKE: Final = """
 with taken as materialized (
     select due, kind, entity_id from status_expiry where due <= $1
@@ -83,7 +83,7 @@ _UNBLOCK: Final = """
 select refresh_blocked(array(select distinct evse_id from evse_parking_spot where parking_id = any($1::text[])), $2)
 """
 
-#: `was_available` leaves the spots aside: whether they were taken before, and who was told, is not known any more.
+#: `was_available` disregards the spots: whether they were taken before, and logged as taken, is not known any more.
 _END_EVSES: Final = """
 with met as materialized (
     select evse_id, major, expires_at, expires_at <= $1 as over from evse_status

@@ -87,7 +87,7 @@ class _Batch:
         return len(self.events) >= size or len(self.refused) >= size
 
     def takes(self, event: Event, shift: "_Shift") -> bool:
-        """Say whether a row can go in with those that are there already."""
+        """Return whether the batch can take a row beside those that it has."""
         return not self.events or (event.status.evse_id not in self.events and self.due == shift.due(event.collected))
 
 
@@ -111,7 +111,7 @@ async def replay(
     refusals: Path | None = None,
     batch_size: int = BATCH,
 ) -> ReplayReport:
-    """Write what a file says, row after row; `progress` is told the number of rows done.
+    """Write a file's statuses, row after row; `progress` receives the number of rows done.
 
     `refusals`: a file to write, one JSON object per refused row.
     """
@@ -144,14 +144,14 @@ class _Shift:
     pace: Pace
 
     def moved(self, at: datetime) -> datetime:
-        """Give the instant that stands for one of the file; later ones never become earlier."""
+        """Map an instant of the file to one of the replay; later ones never become earlier."""
         if self.pace.keep_times:
             return at
         passed = at - self.origin
         return self.begins + (passed / (self.pace.speed or AT_ONCE) if passed > timedelta(0) else passed)
 
     def due(self, collected: datetime | None) -> datetime | None:
-        """Say when a row is to be written; None: at once."""
+        """Return when a row is to be written; None: at once."""
         if self.pace.speed is None or collected is None:
             return None
         return self.begins + (collected - self.origin) / self.pace.speed

@@ -3,10 +3,10 @@
 Locks are taken in one order by everybody: statuses of spots by id, then statuses of EVSEs by id. The statement that
 writes reads what stood before from the locked rows, so that it knows what a reader saw and what it sees from now on.
 
-- A word without a ttl stands for as long as the hub trusts it. One that ran out is UNKNOWN for readers, from that
-  instant, whether or not the sweeper (`app.ingest.status.expiry`) announced it already; until it did, the row's `due`
-  is set, and whoever writes over it announces it instead.
-- A row is written for every word that is heard; it counts as changed when readers see something new, or its history
+- A status without a ttl is valid for as long as the hub trusts it. An expired one is UNKNOWN for readers, from that
+  instant, whether or not the sweeper (`app.ingest.status.expiry`) logged that already; until it did, the row's `due`
+  is set, and the transaction that overwrites the row logs the expiry instead.
+- A row is written for every status received; it counts as changed when readers see something new, or its history
   does. Only then `updated_at` moves.
 """
 
@@ -60,8 +60,8 @@ async def lock_spots(
 
 # ---------------------------------------------------------------- EVSEs
 
-#: `alive`: what stood had not run out. `owed`: it had, and nobody announced it yet. `swept`: it had, and the sweeper
-#: wrote that into the history. What ran out before the hub heard of it has neither; only its successor closes it.
+#: `alive`: the stored status had not expired. `owed`: it had, and that is not logged yet. `swept`: it had, and the
+#: sweeper wrote that into the history. A status that expired before it arrived is neither; its successor closes it.
 _WRITE_EVSES: Final = """
 with said as (
     select * from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])

@@ -4,11 +4,11 @@ One upload is one short transaction with a fixed number of statements. Rules:
 
 - An operator speaks of its EVSEs, and of the spots that these link; a PSO of the spots under its party id, also of
   those that it never published. Anything else is refused with the same words, whether or not it is there.
-- What a PSO says of a spot replaces an operator's word and stands until it runs out; till then an operator's is
-  `unchanged`, whatever the `at` of either. What ran out before it came never replaces the other's.
-- Else a word with an older `at` than what stands is `unchanged`, and so is what an upload says of an EVSE or a spot
-  besides its newest word (of equally new ones the last): nobody could ever see it, so it is not history either.
-- A word that only lasts longer than what stands, or says the same again, is `unchanged` too.
+- A PSO's status of a spot replaces an operator's and is valid until it expires; till then an operator's is
+  `unchanged`, whatever the `at` of either. A status that expired before it arrived never replaces the other's.
+- Else a status with an older `at` than the stored one is `unchanged`, and so are all statuses of an EVSE or a spot in
+  one upload but the newest (of equally new ones the last): no reader could ever see them, so they are not history.
+- A status that only lasts longer than the stored one, or repeats it, is `unchanged` too.
 """
 
 from collections.abc import Callable, Sequence
