@@ -4,9 +4,9 @@ The cluster's home is `<data dir>/cluster`:
 
     data/               the database, owned by the user the server runs as
     log/                the server's log, one file per weekday, overwritten after a week
-    socket/             the server's only door; in /tmp where this path is too long for a socket
-    start.log           what the server said before its log was open
-    *.conf              written anew by every start
+    socket/             the server's only listener; in /tmp where this path is too long for a socket
+    start.log           the server's output before its log is open
+    *.conf              written by every start
     *.lock              see below
 
 PostgreSQL refuses to run as root. Started by root it runs as `postgres`, the user the distribution's package creates
@@ -16,9 +16,9 @@ under /var/lib/ochub, named after the data directory's path.
 Three locks, all of the kernel's, so that whatever dies leaves none behind:
 
 - `starting.lock` is held while a server is started or stopped: two commands at once take turns.
-- `users.lock` is shared by all commands that use the cluster. Whoever leaves last stops the server, so a command
-  beside a running hub never takes the database from it. A hub that was killed leaves its server running; the next
-  command finds it, uses it and, being the last to leave, stops it.
+- `users.lock` is shared by all commands that use the cluster. The last command to end stops the server, so a command
+  next to a running hub never stops its database. A hub that was killed leaves its server running; the next command
+  uses it and, being the last to end, stops it.
 - `server.lock` is inherited by the server and all its children: as long as one of them lives, it is taken. Unlike
   postmaster.pid it cannot be stale, and does not mistake an unrelated process for the server.
 """
@@ -187,7 +187,7 @@ def _start_server(home: Home, server_lock: int, fast_and_unsafe: bool) -> None:
         server.send_signal(signal.SIGQUIT)
         server.wait()
         raise
-    # Somebody has to take note when the server ends, or it stays as a zombie.
+    # A process has to be waited for when it ends, or it stays as a zombie.
     threading.Thread(target=server.wait, name="postgres", daemon=True).start()
 
 
@@ -216,7 +216,7 @@ def _wait_for_answer(home: Home, server: subprocess.Popen[bytes]) -> None:
 
 
 def _answers(home: Home) -> bool:
-    """Whether a server takes connections: its pid file says so in the eighth line, and a new process of it replies."""
+    """Return whether a server accepts connections: line 8 of its pid file is `ready`, and a connection is answered."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         status = (home.data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()[7:8]
         if status and status[0].strip() == "ready":
@@ -239,8 +239,8 @@ def _clear_leftovers(home: Home) -> None:
     postmaster = _find_postmaster(home)
     if postmaster is not None:
         raise ClusterUnusable(f"a server that the hub did not start (process {postmaster}) uses {home.data}", "stop it")
-    door = home.socket_directory / f".s.PGSQL.{PORT}"
-    for leftover in (home.data / "postmaster.pid", door, door.with_name(f"{door.name}.lock")):
+    listener = home.socket_directory / f".s.PGSQL.{PORT}"
+    for leftover in (home.data / "postmaster.pid", listener, listener.with_name(f"{listener.name}.lock")):
         leftover.unlink(missing_ok=True)
 
 
@@ -291,8 +291,8 @@ def _write_configuration(home: Home, fast_and_unsafe: bool) -> None:
         **(FAST_AND_UNSAFE if fast_and_unsafe else {}),
     }
     _write(home, "postgresql.conf", "".join(f"{name} = {_quoted(value)}\n" for name, value in settings.items()))
-    # The hub may be root while the server is not. The kernel tells the server who knocks: the server's own user and
-    # root, both of whom own it anyway, come in as the hub's role; nobody else does, whatever the socket's permissions.
+    # The hub may be root while the server is not. The kernel reports the user of each connection: the server's own user
+    # and root, which own it anyway, are admitted as the hub's role; no other user is, whatever the permissions are.
     _write(home, "pg_hba.conf", "local all all peer map=hub\n")
     people = sorted({home.account.name, user_name(0)})
     _write(home, "pg_ident.conf", "".join(f'hub "{person}" {LOGIN_ROLE}\n' for person in people))
@@ -303,7 +303,7 @@ def _quoted(value: str) -> str:
 
 
 def _write(home: Home, name: str, text: str) -> None:
-    # A new file each time: root may have written the last one into the home of somebody else.
+    # A new file each time: root may have written the last one into another user's home.
     path = home.path / name
     path.unlink(missing_ok=True)
     path.write_text(text, encoding="utf-8")

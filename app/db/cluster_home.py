@@ -49,7 +49,7 @@ class Account:
     gid: int
 
     def process(self) -> Process:
-        """Give what runs something as this user, away from the caller's terminal and settings."""
+        """Return the options that run a process as this user, away from the caller's terminal and settings."""
         # Ctrl-C reaches every process of the terminal's session; the server must outlive the hub's last transaction.
         process = Process(cwd="/", env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"}, umask=0o077, start_new_session=True)
         if self.uid != os.geteuid():
@@ -100,14 +100,14 @@ def find_home(data_dir: Path) -> Home:
 
 
 def user_name(uid: int) -> str:
-    """Give the name of a user. Raises: ClusterUnusable when there is none."""
+    """Return the name of a user. Raises: ClusterUnusable when there is none."""
     return _account(uid).name
 
 
 def own_directory(path: Path, account: Account) -> None:
-    """Make a directory that only the server's user, and root, may enter.
+    """Create a directory that only the server's user, and root, may enter.
 
-    Raises: ClusterUnusable when something of somebody else is in its place.
+    Raises: ClusterUnusable when another user's file or directory is in its place.
     """
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
@@ -138,7 +138,7 @@ def open_lock(home: Home, name: str) -> int:
 
 
 def take_lock(lock: int) -> bool:
-    """Take a lock for oneself, if nobody else has it."""
+    """Take an exclusive lock without waiting. Return whether it was free."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,7 @@
 """The hub's connections, all as the runtime role, which owns nothing: two pools that only read, two that write.
 
-A prepared statement is planned once for all its arguments, or anew for each call. The planner's own guess which is
-better goes wrong both ways (the nearest EVSEs 70 times slower, boxes 500 times), so each search says which it wants.
+A prepared statement is planned once for all its arguments, or again for each call. The planner's own guess which is
+better goes wrong both ways (the nearest EVSEs 70 times slower, boxes 500 times), so each search states its choice.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Overloaded(HubError):
 
 
 class Later(Exception):
-    """Something else must end first. Nothing was written; the work is done anew when it has ended."""
+    """Another transaction must end first. Nothing was written; the work is repeated when it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +240,9 @@ class Database:
 
     @asynccontextmanager
     async def session(self, partner: UUID | None = None, role: int | None = None) -> AsyncGenerator[Session]:
-        """Give a connection for several transactions; no more than one to a caller, or callers wait in a circle.
+        """Lend a connection for several transactions; never two to one caller, or callers deadlock.
 
-        From a pool of its own: what takes long must not keep short writes waiting. Raises: Overloaded.
+        From a pool of its own: long work must not delay short writes. Raises: Overloaded.
         """
         async with _Connection(self.sessions, PATIENCE_S) as connection:
             try:
@@ -267,7 +267,7 @@ async def look_again(until: float, reason: Later) -> None:
 
 
 async def connect(dsn: str, settings: Settings, name: str, **server_settings: str) -> asyncpg.Connection:
-    """Open one connection as the runtime role, for who needs it for long. Nothing on it waits longer than 10 s.
+    """Open one connection as the runtime role, for long use. Nothing on it waits longer than 10 s.
 
     `name` is how the server's own views call it.
     """

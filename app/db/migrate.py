@@ -67,12 +67,12 @@ async def migrate(dsn: str, settings: Settings) -> None:
 
 
 def newest_revision() -> str | None:
-    """Give the revision that this version of the hub expects."""
+    """Return the revision that this version of the hub expects."""
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 async def is_current(dsn: str) -> bool:
-    """Say whether a database has the schema that this version of the hub expects."""
+    """Return whether a database has the schema that this version of the hub expects."""
     engine = create_async_engine(sqlalchemy_url(dsn))
     try:
         async with engine.connect() as connection:
@@ -83,7 +83,7 @@ async def is_current(dsn: str) -> bool:
 
 
 def sqlalchemy_url(dsn: str) -> str:
-    """Give the URL under which SQLAlchemy reaches a postgresql:// DSN with the driver the hub uses."""
+    """Return the URL under which SQLAlchemy reaches a postgresql:// DSN with the driver the hub uses."""
     scheme, _, rest = dsn.partition("://")
     if scheme not in ("postgresql", "postgres"):
         raise CannotMigrate(f"DATABASE_URL begins with {scheme}://; expected postgresql://user@host/database")

@@ -68,7 +68,7 @@ end
 $$;
 
 -- The WAL position at which a timeline was left for a later one, by the history file of the present timeline; null where
--- the file does not say so or must not be read.
+-- the file does not state it or must not be read.
 create or replace function timeline_left_at(left_timeline bigint) returns bigint
 language plpgsql stable security definer set search_path = public
 as $$
@@ -125,7 +125,7 @@ end
 $$;
 
 -- A log that another cluster or database wrote, restored or copied: its transactions have numbers that are given here to
--- others. It is emptied, with everything that refers to its numbers, and begun anew before it is read.
+-- others. It is emptied, with everything that refers to its numbers, and begun again before it is read.
 create or replace function renew_log() returns boolean language plpgsql security definer set search_path = public
 as $$
 declare

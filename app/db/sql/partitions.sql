@@ -1,5 +1,5 @@
--- The n-th partition from the present one on. Made beside the table and attached: that holds up nobody who writes. Where the
--- partition by default has rows of these days already, they stay there.
+-- Create the n-th partition from the present one on. It is created as a table and then attached, which delays no writer.
+-- Rows of these days that the default partition has already stay there.
 create or replace function make_partition(partitioned regclass, days integer, n integer) returns boolean
 language plpgsql security definer set search_path = public set lock_timeout = '200ms' set timezone = 'UTC'
 as $$

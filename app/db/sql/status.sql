@@ -1,5 +1,5 @@
--- A block that is still written down is what readers of the log were told last, also when it ran out meanwhile: whoever
--- takes it away or renews it says so. `was_available` is then what makes nobody miss that the EVSE went.
+-- A stored block is the one that was logged last, even if it expired meanwhile: the transaction that removes or renews it
+-- logs the change. `was_available` then makes every subscriber receive that the EVSE is no longer available.
 create or replace function refresh_blocked(evse_ids text[], present timestamptz) returns void
 language plpgsql volatile
 as $$
@@ -26,7 +26,7 @@ begin
 end
 $$;
 
--- Whoever links a spot whose status somebody is writing waits, and sees it; whoever writes it next sees the link.
+-- A transaction that links a spot waits for one that writes the spot's status, and sees it; the next writer sees the link.
 create or replace function links_changed() returns trigger language plpgsql as $$
 begin
     perform from parking_status where parking_id in (select parking_id from touched) order by parking_id for share;

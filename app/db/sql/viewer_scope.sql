@@ -185,7 +185,7 @@ create or replace trigger move_scope_updated after update on operator for each r
     when ((old.role_id, old.open, old.suspended) is distinct from (new.role_id, new.open, new.suspended))
     execute function operator_moves_scope();
 
--- Contracts come into force, and end, by the clock. For those that did so since an instant; null: look at everything.
+-- Contracts begin and end by the clock. Refresh the scopes of those that did so since an instant; null: refresh all.
 create or replace function refresh_viewer_scope(since timestamptz) returns void
 language plpgsql security definer set search_path = public
 as $$

@@ -40,7 +40,7 @@ language sql stable rows 10
 as $$ select party_id from partner_role where id in (select visible_subjects(viewer_role_id, 'PSO')) $$;
 
 -- The operators where customers of a provider can charge, for the provider itself, for a role that has a contract with it,
--- and for the administrator; for all others none, so that nobody can probe which partners have contracts.
+-- and for the administrator; for all others none, so that no caller can probe which partners have contracts.
 create or replace function operators_of_provider(viewer_role_id integer, provider_id text) returns setof integer
 language sql stable rows 50
 as $$

@@ -38,8 +38,8 @@ NO_WORDS = text("'{}'")
 NO_DOCUMENTS = text("'[]'")
 ALWAYS = text("'{(,)}'")
 
-#: Who runs EVSEs. Known by a register (role_id null, source and licence set) or held by a partner's role. `no` stands
-#: for the party id inside the hub: visibility is decided by comparing small numbers.
+#: An operator of EVSEs. Known by a register (role_id null, source and licence set) or held by a partner's role. `no`
+#: stands for the party id inside the hub: visibility is decided by comparing small numbers.
 operator = Table(
     "operator",
     metadata,

@@ -18,7 +18,7 @@ ALLOWED_PAIRS = (
 
 
 def _said_columns() -> tuple[Column[object], ...]:
-    """Give the times of a status. `at`: the sender's clock; null while nobody said anything.
+    """Return the columns of a status's times. `at`: the sender's clock; null before the first status.
 
     `ttl`: as sent. `expires_at`: the ttl, or else the age at which the hub takes a status for out of date; from then on
     every reader sees UNKNOWN. `due`: when the entry in `status_expiry` that stands for it will be looked at.
@@ -39,7 +39,7 @@ def _said_whole() -> CheckConstraint:
 
 
 #: What the operator says of an EVSE. `blocked_until`: until then all spots linked to it are taken. That is the earliest
-#: of their expiries, null when one of them is free; whoever changes spots or links keeps it.
+#: of their expiries, null when one of them is free; every transaction that changes spots or links keeps it current.
 evse_status = Table(
     "evse_status",
     metadata,
@@ -55,8 +55,8 @@ evse_status = Table(
     postgresql_with=NARROW,
 )
 
-#: What is said of a parking spot. `by_pso`: by its PSO, whose word wins over an operator's until it runs out. The row
-#: stands for the spot itself: it is there as long as anybody speaks of the spot, and locked by whoever changes that.
+#: The status of a parking spot. `by_pso`: from its PSO, whose status wins over an operator's until it expires. The row
+#: stands for the spot itself: it exists as long as the spot does, and is locked to create, link or delete the spot.
 parking_status = Table(
     "parking_status",
     metadata,

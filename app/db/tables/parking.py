@@ -24,7 +24,7 @@ from app.vocabulary import Restriction
 #: A spot that its PSO published, or that waits for its PSO: known only because an EVSE's operator linked it.
 #: `longitude` and `latitude` are the PSO's own word, or null. `operator_nos`, `link_longitudes`, `link_latitudes` are
 #: parallel, one element per linking EVSE by id: its operator, so that visibility is decided by comparing small
-#: numbers, and its position. Whoever writes links, or moves a linking EVSE, keeps them.
+#: numbers, and its position. A transaction that writes links, or moves a linking EVSE, keeps them current.
 parking_spot = Table(
     "parking_spot",
     metadata,

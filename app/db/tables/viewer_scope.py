@@ -1,7 +1,7 @@
 """What each role may see, with the transactions that began and ended it; kept by app/db/sql/viewer_scope.sql.
 
-Reads ask here, and so does whoever needs to know what a viewer could see at a cursor: the rows whose `began` the
-cursor's snapshot shows and whose `ended` it does not.
+Reads query it, and so does the log for what a viewer could see at a cursor: the rows whose `began` the cursor's
+snapshot shows and whose `ended` it does not.
 """
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Table, Text, text
