@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from app.live.log.wake_up import CHANNEL, Bus
@@ -148,3 +149,30 @@ async def test_does_without_a_nats_server_that_is_not_there(url: str):
     async with Bus.open("unused", Settings(nats_url=url)) as bus:
         bus.announce()
         assert await bus.wait(30)
+
+
+class FailingOnce(Bus):
+    """A bus whose driver fails in a way of its own, as it does in the moment in which a server ends its connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = 0
+
+    async def _listen(self) -> None:
+        await asyncio.Event().wait()
+
+    async def _send(self) -> None:
+        self.sent += 1
+        if self.sent == 1:
+            raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+
+async def test_goes_on_announcing_whatever_the_driver_raised():
+    bus = FailingOnce()
+    task = asyncio.create_task(bus.keep_announcing())
+    async with asyncio.timeout(60):
+        while bus.sent < 2:
+            assert not task.done()
+            bus.announce()
+            await asyncio.sleep(0)
+    task.cancel()
