@@ -205,7 +205,8 @@ class Publisher(ABC):
                 client, self.documents.set, self.part_of(part, versions, bad, of_list), waiting | refused(part, bad)
             )
         of_list = {"listId": list_id, "number": len(early) + 1, "last": True} if early else None
-        whole = expected_report(self.state.row, after, numbers, bad) | refused(last, bad)
+        of_all = [each for part in (last, *early) for each in refused(part, bad)["refused"]]
+        whole = expected_report(self.state.row, after, numbers, bad) | {"refused": of_all}
         kind = "long lists" if whole["accepted"] + whole["removed"] > self.at_once else "short lists"
         await self.write(client, kind, self.documents.set, self.part_of(last, versions, bad, of_list), after, whole)
 
