@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.ingest.charge_points import lists as charge_point_lists
 from tests.soak.published import (
     NEAREST,
     REPORT,
@@ -55,7 +54,6 @@ class Operator(Publisher):
     psos: Sequence[ParkingOperator]
 
     noun = "EVSEs"
-    at_once = charge_point_lists.AT_ONCE
     documents = DOCUMENTS
     nothing_known = NOTHING_KNOWN
 

@@ -135,7 +135,6 @@ class Publisher(ABC):
 
     #: What it publishes, and how many changes of a whole list the hub writes in one transaction.
     noun: ClassVar[str]
-    at_once: ClassVar[int]
     documents: ClassVar[Documents]
     nothing_known: ClassVar[Any]
 
@@ -207,8 +206,7 @@ class Publisher(ABC):
         of_list = {"listId": list_id, "number": len(early) + 1, "last": True} if early else None
         of_all = [each for part in (last, *early) for each in refused(part, bad)["refused"]]
         whole = expected_report(self.state.row, after, numbers, bad) | {"refused": of_all}
-        kind = "long lists" if whole["accepted"] + whole["removed"] > self.at_once else "short lists"
-        await self.write(client, kind, self.documents.set, self.part_of(last, versions, bad, of_list), after, whole)
+        await self.write(client, "lists", self.documents.set, self.part_of(last, versions, bad, of_list), after, whole)
 
     def part_of(self, numbers: Sequence[int], versions: Mapping[int, int], bad: Collection[int], part: Any) -> Any:
         items = [self.item(number, versions[number], number in bad) for number in numbers]

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 
-from app.uploads import whole_list
 from tests.soak.published import (
     MOST_IN_LIST,
     NEAREST,
@@ -66,7 +65,6 @@ class ParkingOperator(Publisher):
     gone: dict[int, Published] = field(default_factory=dict[int, Published])
 
     noun = "spots"
-    at_once = whole_list.AT_ONCE
     documents = DOCUMENTS
     nothing_known = "UNKNOWN"
 

@@ -35,7 +35,7 @@ async def test_would_notice_what_a_forgetful_client_loses(empty: str, seed: int)
 
 async def test_answers_what_was_published_whatever_else_is_under_way(empty: str, seed: int):
     figures = await mixed.soak(empty, mixed.SMALL, seed)
-    kinds = ("long lists", "short lists", "updates", "removals", "statuses")
+    kinds = ("lists", "updates", "removals", "statuses")
     assert figures.writes.keys() == {f"{kind} of {noun}" for kind in kinds for noun in ("EVSEs", "spots")}
     assert figures.questions
     assert figures.changes
