@@ -76,7 +76,8 @@ declare
     present bigint := (wal_position()).timeline;
     history text;
 begin
-    history := pg_read_file(format('pg_wal/%s.history', upper(lpad(to_hex(present), 8, '0'))), true);
+    -- The short form that takes `missing_ok` came with PostgreSQL 16.
+    history := pg_read_file(format('pg_wal/%s.history', upper(lpad(to_hex(present), 8, '0'))), 0, 1 << 20, true);
     return (
         select (split_part(line, E'\t', 2))::pg_lsn - '0/0'::pg_lsn
         from regexp_split_to_table(history, E'\n') as line
