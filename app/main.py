@@ -27,8 +27,6 @@ from app.http.admission import Admission
 from app.http.open_streams import OpenStreams
 from app.ingest.housekeeping import make_rounds
 from app.ingest.status.expiry import sweep
-from app.live.feeds.evse import EVSES
-from app.live.feeds.parking import SPOTS
 from app.live.log.leader import lead
 from app.live.log.wake_up import Bus
 from app.live.stream.fanout import Fanout
@@ -37,14 +35,12 @@ from schema import build
 from schema.endpoint import Endpoint, Source
 from schema.ide import ide_routes
 from schema.route import GraphQLRoute
-from schema.subscription import ChangeSource, shown
+from schema.subscription import FEEDS, ChangeSource, shown
 from schema.ws import SocketRoute
 
 READY_WITHIN_S = 2.0
 LOOKED_EVERY_S = 1.0
 GRAPHQL = "/graphql"
-#: What can be followed.
-FEEDS = (EVSES, SPOTS)
 PREFLIGHT_KEPT_S = 86_400
 
 

@@ -1,13 +1,15 @@
 """The subscription root and its source, the fan-out of the process. Transports provide the sinks."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import strawberry
 from graphql import GraphQLError, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from app.errors import BadInput
+from app.live.feeds.evse import EVSES
+from app.live.feeds.parking import SPOTS
 from app.live.stream.fanout import Fanout
 from app.live.stream.sink import Sink
 from app.live.stream.sink import Subscription as Running
@@ -18,6 +20,9 @@ from schema.query import Kinds, Matching, Within
 from schema.root_fields import Context, Info
 from schema.scalars import Cursor
 from schema.types.change import ChangePage
+
+#: What can be followed.
+FEEDS: Final = (EVSES, SPOTS)
 
 
 @strawberry.type(description="Subscriptions: over graphql-transport-ws, or server-sent events.")

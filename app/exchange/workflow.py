@@ -10,9 +10,9 @@ folder, one line each in these files:
 - `app/db/tables/__init__.py`: its table, which also goes into the migration
 - `app/db/migrate.py`: its file in `app/db/sql`, with row-level security and grants
 - `app/visibility/rules.py`: the rule for its table, `of_two_roles`, and its table's name in `PRIVATE`
+- `app/vocabulary.py`: the kind of its rows in the change log, in `LogKind`
 - `schema/query.py`: its root field
-- `schema/subscription.py`: its subscription
-- `app/main.py`: its feed
+- `schema/subscription.py`: its feed, in `FEEDS`, and its subscription
 
 `tests/exchange/private_entity` is such a folder.
 """

@@ -20,7 +20,6 @@ from app.ingest.charge_points.updates import Owner, remove_charge_points, update
 from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
 from app.live.stream.fanout import Fanout
 from app.live.stream.sink import Subscription
-from app.main import FEEDS
 from app.records.base import Point
 from app.records.charge_point import EvseParkingSpot, Ratings
 from app.records.parking_spot import ParkingSpot
@@ -29,7 +28,7 @@ from app.vocabulary import ChargePointType, Role
 from schema.build import schema
 from schema.documents import Documents
 from schema.root_fields import Context
-from schema.subscription import ChangeSource, shown
+from schema.subscription import FEEDS, ChangeSource, shown
 from tests.exchange.world import Member, enrol
 from tests.ingest.world import charge_point
 

@@ -16,9 +16,8 @@ from app.live.stream import catching_up, delivery, pages
 from app.live.stream import fanout as fanouts
 from app.live.stream import subscriber as bounds
 from app.live.stream.fanout import Fanout, TooManySubscriptions
-from app.main import FEEDS
 from app.records.charge_point import EvseParkingSpot
-from schema.subscription import ChangeSource, shown
+from schema.subscription import FEEDS, ChangeSource, shown
 from tests.length import rounds
 from tests.live.streams import (
     CORE,

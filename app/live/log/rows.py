@@ -28,7 +28,7 @@ class LogRow(NamedTuple):
     transaction: int
     id: int
     at: datetime
-    kind: LogKind
+    kind: str
     entity_id: str
     existed: bool
     places: tuple[Place, ...]
@@ -188,7 +188,7 @@ def _former(record: Any) -> Former:
 def _row(record: Any) -> LogRow:
     transaction, id_, at, kind, entity_id, existed, *where, was_available, role_ids = record
     places = _places(*where)
-    return LogRow(transaction, id_, at, LogKind(kind), entity_id, existed, places, was_available, tuple(role_ids or ()))
+    return LogRow(transaction, id_, at, kind, entity_id, existed, places, was_available, tuple(role_ids or ()))
 
 
 def _places(

@@ -98,8 +98,8 @@ class Fanout:
         self.most = most
         self.cursor: Cursor = NOWHERE
         self.scopes: dict[Viewer, ViewerScope] = {}
-        self._feeds = {kind: feed for feed in feeds for kind in feed.log_kinds}
-        self._kinds = [*(kind.value for kind in self._feeds), LogKind.VIEWER_SCOPE.value]
+        self._feeds: dict[str, Feed] = {kind: feed for feed in feeds for kind in feed.log_kinds}
+        self._kinds = [*self._feeds, LogKind.VIEWER_SCOPE.value]
         self._indexes: dict[str, Index[Subscriber]] = {feed.name: Index() for feed in feeds}
         self._viewers: dict[Viewer, dict[Subscriber, None]] = {}
         self._groups: dict[Any, Group] = {}
@@ -276,7 +276,7 @@ class Fanout:
     def _stale_viewers(self, rows: Sequence[LogRow], now: datetime, is_whole: bool) -> Collection[Viewer]:
         if not is_whole or (self._scopes_change_at is not None and now >= self._scopes_change_at):
             return list(self._viewers)
-        moved = {role_id for row in rows if row.kind is LogKind.VIEWER_SCOPE for role_id in row.role_ids}
+        moved = {role_id for row in rows if row.kind == LogKind.VIEWER_SCOPE for role_id in row.role_ids}
         return [viewer for viewer in self._viewers if viewer not in self.scopes or _is_moved(viewer, moved)]
 
     # ---------------------------------------------------------------- matching
@@ -393,8 +393,7 @@ class Fanout:
             if not round_.is_whole or not seen.covers(oldest) or subscriber.scope != scope:
                 self._catch_up(subscriber)
                 continue
-            feeds = {kind: each.feed for each in subscriber.query.wanted.feeds for kind in each.feed.log_kinds}
-            taken[subscriber] = touched_by(self._rows_since(seen, round_), feeds)
+            taken[subscriber] = touched_by(self._rows_since(seen, round_), subscriber.query.wanted.by_kind)
         return taken
 
     def _rows_since(self, seen: Snapshot, round_: _Round) -> Iterable[LogRow]:

@@ -1,6 +1,6 @@
 """What the stream needs to know of one family of entities. A feed is data: app.live.feeds declares them."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -37,11 +37,12 @@ class Before:
     """How an entity was at the snapshot that a subscriber comes from.
 
     `former`: its places then; None: they, and all of its record, are as now. `was_available`: what rows about its
-    status say of its combined status before; empty where none does.
+    status say of its combined status before; empty where none does. `role_ids`: the two roles of a private entity.
     """
 
     former: Former | None = None
     was_available: frozenset[bool | None] = frozenset()
+    role_ids: tuple[int, ...] = ()
 
 
 class FeedFilter(Protocol):
@@ -122,6 +123,6 @@ class SubscriptionFilter:
         return next((each for each in self.feeds if each.feed is feed), None)
 
     @property
-    def log_kinds(self) -> Collection[str]:
-        """Return the kinds of rows that may concern it."""
-        return [kind.value for each in self.feeds for kind in each.feed.log_kinds]
+    def by_kind(self) -> Mapping[str, Feed]:
+        """Return its feeds by the kinds of rows that may concern it."""
+        return {kind.value: each.feed for each in self.feeds for kind in each.feed.log_kinds}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from app.live.log.rows import Former, LogRow
 from app.live.stream.feed import Before, Feed, FeedFilter, Had
 from app.visibility.viewer_scope import ViewerScope
-from app.vocabulary import ChangeAction, ChangeKind, LogKind
+from app.vocabulary import ChangeAction, ChangeKind
 
 
 class Change(NamedTuple):
@@ -58,7 +58,7 @@ class Touched:
         """Add a row. Of several the one with the lowest id says how the entity was: see app.live.log.rows."""
         self.at = max(self.at, row.at)
         self.role_ids = row.role_ids
-        if row.kind is not self.feed.entity_kind:
+        if row.kind != self.feed.entity_kind:
             self.status_at = max(self.status_at or row.at, row.at)
             self.was_available.add(row.was_available)
             return
@@ -68,7 +68,7 @@ class Touched:
 
     @property
     def before(self) -> Before:
-        return Before(self.former, frozenset(self.was_available))
+        return Before(self.former, frozenset(self.was_available), self.role_ids)
 
     def exactly(self, formers: Mapping[tuple[str, str], Former]) -> "Touched":
         """Use how the entity was where that was read."""
@@ -91,7 +91,7 @@ class Touched:
         return change
 
 
-def touched_by(rows: Iterable[LogRow], feeds: Mapping[LogKind, Feed]) -> list[Touched]:
+def touched_by(rows: Iterable[LogRow], feeds: Mapping[str, Feed]) -> list[Touched]:
     """Gather what rows say of each entity of the feeds."""
     by_id: dict[tuple[str, str], Touched] = {}
     for row in rows:

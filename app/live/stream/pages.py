@@ -15,7 +15,7 @@ from app.live.log.rows import Former, LogRow, read_formers, read_formers_between
 from app.live.stream.feed import END, Feed, FeedFilter, SubscriptionFilter
 from app.live.stream.matching import Change, Touched, changes_of, touched_by
 from app.visibility.viewer_scope import Difference, ViewerScope, read_scope_rows
-from app.vocabulary import ChangeAction, ChangeKind, LogKind
+from app.vocabulary import ChangeAction, ChangeKind
 
 #: Rows read at once, and looked at in all for one page.
 CHUNK: Final = 2_000
@@ -225,8 +225,8 @@ def _states(feed: Feed, rows: Sequence[Any]) -> dict[str, Any]:
 
 async def _read_rows(reading: _Reading) -> None:
     """Read rows from the cursor on until the page is full, enough was looked at, or the target is reached."""
-    feeds = {kind: each.feed for each in reading.wanted.feeds for kind in each.feed.log_kinds}
-    kinds = [kind.value for kind in feeds]
+    feeds = reading.wanted.by_kind
+    kinds = list(feeds)
     skipped = await _parties_walked(reading)
     while True:
         cursor, target = reading.cursor, reading.target
@@ -262,7 +262,7 @@ async def _parties_walked(reading: _Reading) -> Sequence[str]:
     return [party for (party,) in await reading.reader.fetch(PARTIES, operators)]
 
 
-async def _take(reading: _Reading, rows: Sequence[LogRow], feeds: Mapping[LogKind, Feed]) -> int:
+async def _take(reading: _Reading, rows: Sequence[LogRow], feeds: Mapping[str, Feed]) -> int:
     """Add the changes of as many rows as fit the page; return how many these are."""
     touched = touched_by(rows, feeds)
     states = await read_states(reading.reader, touched)

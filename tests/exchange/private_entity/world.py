@@ -18,12 +18,19 @@ from app.read.execute import read
 from app.read.search import Request
 from app.read.statements import STATEMENTS
 from app.visibility import rules
-from app.vocabulary import Role
+from app.vocabulary import LogKind, Role
+from tests.exchange.private_entity.feed import Kind
 from tests.exchange.private_entity.reading import ALL, ALL_SELECTION, ONE, ONE_SELECTION, RULE
 from tests.exchange.private_entity.tables import reservation
 from tests.exchange.world import Member, administrator, enrol, owner, utc_now
 
 RUNTIME_ROLE = "ochub_runtime"
+
+#: The check that the entity's line in `LogKind` makes.
+KINDS = f"""
+alter table change drop constraint change_kind_check, add constraint change_kind_check
+check (kind in ({", ".join(f"'{kind}'" for kind in (*LogKind, *Kind))}))
+"""
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,12 @@ class Sides:
 
 
 async def install(database_url: str) -> None:
-    """Create the table, its policy and its grants, as migrations and `app.db.migrate` do."""
+    """Create the table and what `reservation.sql` has, as migrations and `app.db.migrate` do."""
     indexes = [CreateIndex(index) for index in reservation.indexes]
     tables = [str(each.compile(dialect=dialect())) for each in (CreateTable(reservation), *indexes)]
     policy = (Path(__file__).parent / "reservation.sql").read_text(encoding="utf-8")
     async with owner(database_url) as connection:
-        await connection.execute(";".join([*tables, policy.replace("{runtime_role}", RUNTIME_ROLE)]))
+        await connection.execute(";".join([*tables, KINDS, policy.replace("{runtime_role}", RUNTIME_ROLE)]))
 
 
 @contextmanager
