@@ -12,6 +12,7 @@ from app import metrics
 from app.db.engine import Database
 from app.errors import HubError
 from app.live.log.cursor import decode_cursor, encode_cursor
+from app.live.log.rows import read_position
 from app.live.stream import catching_up, delivery, pages
 from app.live.stream import fanout as fanouts
 from app.live.stream import subscriber as bounds
@@ -259,7 +260,13 @@ async def test_renews_the_cursor_of_who_is_told_nothing(world: Moving, monkeypat
         client = await connected(source, Client(world.nsp.caller, kinds=["PARKING_STATUS"]))
         before = client.cursor
         await world.put(DE, 1, parking_spots=())
-        await until(lambda: client.look() or client.cursor != before, "a new cursor")
+        present = await read_position(world.database)
+
+        def is_renewed() -> bool:
+            client.look()
+            return decode_cursor(client.cursor or "").base.snapshot.covers(present.snapshot)
+
+        await until(is_renewed, "a new cursor")
         assert client.told == []
         client.cut()
     asking = Client(world.nsp.caller, cursor=before)
