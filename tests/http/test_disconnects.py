@@ -60,12 +60,8 @@ class Slow(Counter):
 
 
 #: Statements wait longer than the tests.
-PATIENT: dict[str, Any] = {
-    "read_timeout_s": 60,
-    "write_timeout_s": 60,
-    "profile": "DEVELOPMENT",
-    "api": {"schema": COUNTING, "source": Slow()},
-}
+TIMEOUTS: dict[str, Any] = {"read_timeout_s": 60, "write_timeout_s": 60, "profile": "DEVELOPMENT"}
+PATIENT: dict[str, Any] = {**TIMEOUTS, "api": {"schema": COUNTING, "source": Slow()}}
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +154,15 @@ def test_ends_what_a_client_asked_that_left(patient: Hub, world: World, way: str
         assert watcher.until(0, ENDS_WITHIN_S)
         patient.until(lambda: patient.run(in_use(patient)) == 0)
     patient.ask(ONE)
+
+
+@pytest.mark.parametrize("way", ["events", "socket"])
+def test_ends_the_reading_of_initial_pages(world: World, way: str) -> None:
+    query = "subscription { changes(initial: true) { hasMore changes { id } } }"
+    ask = on_socket(query) if way == "socket" else by_http(query, accept="text/event-stream")
+    with serve(world.dsn, **TIMEOUTS) as hub, waiting(hub, world, ask) as (plug, watcher):
+        plug.close()
+        assert watcher.until(0, ENDS_WITHIN_S)
 
 
 async def in_use(hub: Hub) -> int:

@@ -1,0 +1,65 @@
+"""A subscription that ends while its pages are read ends their statements too, and holds up no other."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from app.db.engine import Database
+from app.live.stream.catching_up import READERS
+from app.live.stream.subscriber import Subscriber
+from tests.exchange.world import owner
+from tests.live.standby import until
+from tests.live.streams import FR, SUBSCRIPTION, Client, Collecting, Moving, running, subscribe
+from tests.live.streams import until as until_it_holds
+
+WAITING = """
+select count(*) = $1 from pg_stat_activity
+where datname = current_database() and application_name = 'ochub' and state = 'active' and wait_event = 'relation'
+"""
+
+
+@asynccontextmanager
+async def locked(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Keep readers of EVSEs waiting. Yield a connection that may ask how many wait."""
+    async with owner(database_url) as holder, owner(database_url) as watcher, holder.transaction():
+        await holder.execute("lock table evse in access exclusive mode")
+        yield watcher
+
+
+async def test_ends_the_reading_of_a_subscriber_that_left(database: Database, database_url: str):
+    world = await Moving.make(database, random.Random(1))
+    await world.put(FR, 1, parking_spots=())
+    async with running(database) as source:
+        async with locked(database_url) as watcher:
+            outlets = [Collecting() for _ in range(READERS)]
+            there = [await subscribe(source, None, SUBSCRIPTION, each, {"initial": True}) for each in outlets]
+            await until(lambda: watcher.fetchval(WAITING, READERS))
+            for number, each in enumerate(there):
+                each.close()
+                await until(lambda number=number: watcher.fetchval(WAITING, READERS - 1 - number))
+        client = Client(None)
+        await client.connect(source)
+        await until_it_holds(lambda: client.look() or client.ids("EVSE") == {"FR*A23*E1"}, "the readers go on")
+        assert not any(outlet.pages or outlet.errors for outlet in outlets)
+
+
+async def test_would_read_on_if_it_were_not_cancelled(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The broken twin: a subscriber that forgets its reading."""
+
+    def forget(subscriber: Subscriber) -> None:
+        subscriber.is_open = False
+        subscriber.owner.leave(subscriber)
+
+    monkeypatch.setattr(Subscriber, "_end", forget)
+    await Moving.make(database, random.Random(1))
+    async with running(database) as source, locked(database_url) as watcher:
+        subscription = await subscribe(source, None, SUBSCRIPTION, Collecting(), {"initial": True})
+        await until(lambda: watcher.fetchval(WAITING, 1))
+        subscription.close()
+        for _ in range(20):
+            assert await watcher.fetchval(WAITING, 1)
