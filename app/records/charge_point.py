@@ -6,7 +6,7 @@ types are checked when an item is decoded; `app.records.charge_point_input` adds
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -28,8 +28,10 @@ from app.uploads.checks import (
     Pixels,
     PowerKw,
     Refusal,
+    ReservationMinutes,
     ResourceUri,
     SpotNumber,
+    TelephoneNumber,
     Text255,
     VoltageV,
     Weekday,
@@ -134,7 +136,18 @@ class RelatedResource(Record, frozen=True, kw_only=True):
     classes: Annotated[tuple[RelatedResourceClass, ...], AtLeastOne]
 
 
-class ChargePoint(Record, frozen=True, kw_only=True):
+class StoredAsSent(Record, frozen=True, kw_only=True):
+    """The fields of an EVSE that are stored as they are sent, each in the column of its name."""
+
+    telephone_number: TelephoneNumber | None = None
+    max_reservation_minutes: ReservationMinutes | None = None
+
+    def stored_as_sent(self) -> dict[str, Any]:
+        """Return these fields by name."""
+        return {name: getattr(self, name) for name in StoredAsSent.__struct_fields__}
+
+
+class ChargePoint(StoredAsSent, frozen=True, kw_only=True):
     """One EVSE. `evse_id` is normalised, `evse_id_as_sent` what came; `location_id` is upper case."""
 
     evse_id: str
@@ -150,7 +163,6 @@ class ChargePoint(Record, frozen=True, kw_only=True):
     opening_times: OpeningTimes | None = None
     status: ChargePointStatus | None = None
     status_schedule: tuple[StatusPeriod, ...] = ()
-    telephone_number: str | None = None
     location_type: GeneralLocationType
     parking_spots: tuple[EvseParkingSpot, ...] = ()
     restrictions: tuple[Restriction, ...] = ()
@@ -161,7 +173,6 @@ class ChargePoint(Record, frozen=True, kw_only=True):
     images: tuple[Image, ...] = ()
     related_resources: tuple[RelatedResource, ...] = ()
     user_interface_languages: tuple[str, ...] = ()
-    max_reservation_minutes: int | None = None
 
 
 #: A reader yields one of these per item, in the order of its source: what it understood, or why not.

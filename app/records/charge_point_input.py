@@ -22,7 +22,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from app.ids import InvalidId, normalise_evse_id, normalise_parking_id, normalise_tariff_id, storable
-from app.records.base import Point, Record
+from app.records.base import Point
 from app.records.charge_point import (
     Address,
     ChargePoint,
@@ -36,6 +36,7 @@ from app.records.charge_point import (
     RelatedLocation,
     RelatedResource,
     StatusPeriod,
+    StoredAsSent,
 )
 from app.uploads.checks import (
     Alpha3,
@@ -45,8 +46,6 @@ from app.uploads.checks import (
     LocationId,
     Refusal,
     RefusalCode,
-    ReservationMinutes,
-    TelephoneNumber,
     Text255,
     flaws,
     is_list,
@@ -86,7 +85,7 @@ REGISTER_LIMITS = Limits(
 )
 
 
-class ChargePointInput(Record, frozen=True, kw_only=True):
+class ChargePointInput(StoredAsSent, frozen=True, kw_only=True):
     """One item as sent: right in shape, ids not yet normalised, rules between fields not yet looked at."""
 
     evse_id: str
@@ -101,7 +100,6 @@ class ChargePointInput(Record, frozen=True, kw_only=True):
     opening_times: OpeningTimes | None = None
     status: ChargePointStatus | None = None
     status_schedule: tuple[StatusPeriod, ...] = ()
-    telephone_number: TelephoneNumber | None = None
     location_type: GeneralLocationType
     parking_spots: tuple[EvseParkingSpot, ...] = ()
     restrictions: tuple[Restriction, ...] = ()
@@ -112,7 +110,6 @@ class ChargePointInput(Record, frozen=True, kw_only=True):
     images: tuple[Image, ...] = ()
     related_resources: tuple[RelatedResource, ...] = ()
     user_interface_languages: tuple[Alpha3, ...] = ()
-    max_reservation_minutes: ReservationMinutes | None = None
 
 
 _SHAPE = msgspec.inspect.type_info(ChargePointInput)
@@ -306,7 +303,6 @@ def _charge_point(sent: ChargePointInput) -> ChargePoint:
         opening_times=None if sent.opening_times is None else _opening_times(sent.opening_times),
         status=sent.status,
         status_schedule=tuple(_status_period(each) for each in sent.status_schedule),
-        telephone_number=sent.telephone_number,
         location_type=sent.location_type,
         parking_spots=tuple(_spot(each) for each in sent.parking_spots),
         restrictions=_set(sent.restrictions, Restriction),
@@ -317,7 +313,7 @@ def _charge_point(sent: ChargePointInput) -> ChargePoint:
         images=sent.images,
         related_resources=tuple(_resource(each) for each in sent.related_resources),
         user_interface_languages=tuple(dict.fromkeys(sent.user_interface_languages)),
-        max_reservation_minutes=sent.max_reservation_minutes,
+        **sent.stored_as_sent(),
     )
 
 

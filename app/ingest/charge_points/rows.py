@@ -60,7 +60,6 @@ def content_of(charge_point: ChargePoint, source: str | None) -> dict[str, Any]:
         "static_status": None if charge_point.status is None else charge_point.status.value,
         "status_schedule": _document(charge_point.status_schedule),
         **_usability(charge_point, time_zone_at(longitude, latitude)),
-        "telephone_number": charge_point.telephone_number,
         "restrictions": _restrictions(charge_point.restrictions),
         "auth_methods": _auth_methods(charge_point.auth_methods),
         "charge_point_type": charge_point.charge_point_type.value,
@@ -75,7 +74,7 @@ def content_of(charge_point: ChargePoint, source: str | None) -> dict[str, Any]:
         "images": _document(charge_point.images),
         "related_resources": _document(charge_point.related_resources),
         "user_interface_languages": list(charge_point.user_interface_languages),
-        "max_reservation_minutes": charge_point.max_reservation_minutes,
+        **charge_point.stored_as_sent(),
         "source": source,
     }
 
