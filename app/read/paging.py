@@ -4,6 +4,7 @@ Opaque outside; inside the order's values, base64 of JSON, preceded by the order
 refused by another.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -50,7 +51,7 @@ def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> tuple[list[
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         name, *values = orjson.loads(urlsafe_b64decode(padded))
-        position = _restore(values.pop(), str) if len(values) == len(types) + 1 else None
+        position = _position(values.pop()) if len(values) == len(types) + 1 else None
         if name == order and len(values) == len(types):
             return [_restore(value, type_) for value, type_ in zip(values, types, strict=True)], position
     except (ValueError, TypeError, OverflowError):
@@ -58,6 +59,16 @@ def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> tuple[list[
     raise BadCursor(
         "`after` is not a cursor of this list in this order", "pass an `endCursor` that the same query returned"
     )
+
+
+#: What log_position() (app/db/sql/log.sql) returns.
+POSITION = re.compile(r"[0-9a-f]{12}(?: \d{1,19}){5} [\d,]{0,200000}", re.ASCII)
+
+
+def _position(value: Any) -> str:
+    if not isinstance(value, str) or POSITION.fullmatch(value) is None:
+        raise ValueError
+    return value
 
 
 def _restore(value: Any, type_: type) -> Any:
