@@ -49,7 +49,7 @@ def _read(within: Mapping[str, Any] | None, readers: Mapping[str, Callable[[Any]
 
 
 def takes_long(within: Mapping[str, Any] | None) -> bool:
-    """Say whether reading an area would keep others waiting: 1,000 characters of a polyline take a few milliseconds."""
+    """Return whether reading an area would block the event loop: 1,000 characters of a polyline take milliseconds."""
     route = within.get("route") if within else None
     return route is not None and len(route["polyline"]) > LONG_POLYLINE
 

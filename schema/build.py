@@ -23,7 +23,7 @@ SDL = Path(__file__).with_name("schema.graphql")
 
 
 def printed() -> str:
-    """Give the schema as it is committed in schema/schema.graphql."""
+    """Return the schema as it is committed in schema/schema.graphql."""
     return schema.as_str() + "\n"
 
 

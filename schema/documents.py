@@ -128,7 +128,7 @@ class Operation:
     def taken(self, given: Mapping[str, Any]) -> VariableValues | None:
         """Coerce variables that are all given and valid; else None, and graphql-core finds the default or the error.
 
-        graphql-core would resolve each variable's type anew in every request.
+        graphql-core would resolve each variable's type again in every request.
         """
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
@@ -188,7 +188,7 @@ class IntrospectionNeedsKey(ValidationRule):
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         if node.name.value in INTROSPECTION:
-            cause = Forbidden("strangers may not ask for the schema", "send a key, or read schema/schema.graphql")
+            cause = Forbidden("the schema is not shown without a key", "send a key, or read schema/schema.graphql")
             self.report_error(GraphQLError(cause.message, node, original_error=cause))
 
 
@@ -250,7 +250,7 @@ def _refusal(cause: HubError) -> GraphQLError:
 
 
 def _unreadable(error: GraphQLError) -> GraphQLError:
-    """Tell the parser's own limits, whose messages begin so, from syntax errors."""
+    """Distinguish the parser's own limits, by the beginning of their messages, from syntax errors."""
     message = error.message.removeprefix("Syntax Error: ")
     return _refusal(TooComplex(message)) if message.startswith("Document ") else error
 

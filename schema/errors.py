@@ -26,7 +26,7 @@ MAXIMUM_MESSAGE = 500
 
 
 def formatted(error: GraphQLError, default_code: str = BAD_INPUT) -> dict[str, Any]:
-    """Give an error as the response shows it. `default_code` is for what graphql-core itself refuses."""
+    """Return an error as the response shows it. `default_code` is for what graphql-core itself refuses."""
     shown = _formatted(error, default_code)
     if len(shown["message"]) > MAXIMUM_MESSAGE:
         shown["message"] = shown["message"][:MAXIMUM_MESSAGE] + " ..."
@@ -68,7 +68,7 @@ def _unforeseen(cause: BaseException) -> dict[str, Any]:
 
 
 def _cause(error: GraphQLError) -> BaseException | None:
-    """Give what lies behind graphql-core's wrappings; None when it speaks for itself."""
+    """Return the error that graphql-core wrapped; None when it is graphql-core's own."""
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error

@@ -172,12 +172,12 @@ def page_leaf(name: str, description: str) -> Any:
 
 
 def bind_of(field: StrawberryField) -> Bind | None:
-    """Give how a field's own arguments are bound; None when it has none."""
+    """Return how a field's own arguments are bound; None when it has none."""
     return (field.metadata or {}).get(BIND)
 
 
 def read_of(field: StrawberryField, type_name: str) -> Read:
-    """Give how a field is read. Raises: NotReadable when nobody declared it."""
+    """Return how a field is read. Raises: NotReadable when that is not declared."""
     read = (field.metadata or {}).get(READ)
     if read is None:
         raise NotReadable(f"{type_name}.{field.python_name} is not declared with a way to read it (schema/field.py)")

@@ -84,7 +84,7 @@ def _text(path: Path) -> str:
 
 
 def ide_routes(packages: Path = PACKAGES) -> list[BaseRoute]:
-    """Give the routes of the page; `packages` is where npm put what it loads."""
+    """Return the routes of the page; `packages` is where npm put what it loads."""
     assets = {name: packages / path for name, path in FROM_PACKAGES.items()} | {name: HERE / name for name in OURS}
 
     def page(request: Request) -> Response:
@@ -113,7 +113,7 @@ def ide_routes(packages: Path = PACKAGES) -> list[BaseRoute]:
 
 
 class BrowserRoute(Route):
-    """A route for whoever wants to look at a page; all others go on to the next route of that path."""
+    """A route for browsers that request a page; other requests go on to the next route of that path."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         looks = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}

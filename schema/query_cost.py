@@ -127,7 +127,7 @@ class Cost:
         return Cost(0, terms | {(size,): self.fixed})
 
     def of(self, variables: Mapping[str, Any]) -> float:
-        """Give the number of objects under these variables, as they were sent."""
+        """Return the number of objects under these variables, as they were sent."""
         cost = self.fixed
         for factors, coefficient in self.terms.items():
             cost += coefficient * prod(size_of(variables.get(name, default)) for name, default in factors)
@@ -135,7 +135,7 @@ class Cost:
 
 
 def size_of(value: Any) -> int:
-    """Give the size that a variable stands for. What does not fit counts nothing: it is refused where it is read."""
+    """Return the size that a variable stands for. An invalid one counts nothing: it is refused where it is read."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         # GraphQL takes 500.0 for an Int too.
         return int(min(max(value, 0), MAXIMUM_FIRST))
@@ -173,7 +173,7 @@ class Weight:
 
 
 def weigh(schema: GraphQLSchema, document: DocumentNode, limits: Limits) -> Mapping[str, Cost]:
-    """Give the cost of every operation by its name. Raises: TooComplex."""
+    """Return the cost of every operation by its name. Raises: TooComplex."""
     limits.hold("definitions", len(document.definitions), "operations and fragments")
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     walk = _Walk(schema, fragments, limits)
@@ -353,7 +353,7 @@ def _list_size(schema: GraphQLSchema, type_: GraphQLObjectType, definition: Grap
 
 
 def _with_defaults(cost: Cost, definitions: Iterable[VariableDefinitionNode]) -> Cost:
-    """Let a variable that is not given count as its own default, where it has one."""
+    """Count a variable that is not given as its own default, where it has one."""
     defaults = {
         each.variable.name.value: size_of(int(each.default_value.value))
         for each in definitions

@@ -56,13 +56,13 @@ def root(requested: Requested, description: str) -> Callable[[Any], Any]:
 
 
 def requested_by(field_def: Any) -> Requested | None:
-    """Give what a graphql-core field searches for; None when it is not a compiled one."""
+    """Return what a graphql-core field searches for; None when it is not a compiled one."""
     declared = field_def.extensions.get("strawberry-definition")
     return declared.metadata.get(ROOT) if declared is not None and declared.metadata else None
 
 
 def raw_info(info: Info) -> Any:
-    """Give graphql-core's own view of the field being resolved: it alone has the nodes of the document."""
+    """Return graphql-core's own view of the field being resolved: it alone has the nodes of the document."""
     return info._raw_info  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
 
 
@@ -77,7 +77,7 @@ async def answer(info: Info) -> Any:
 
 
 async def request_of(requested: Requested, arguments: Any, caller: Caller | None) -> Request | None:
-    """Say what a root field searches for; a long route is decoded beside the event loop."""
+    """Return what a root field searches for; a long route is decoded in the worker thread."""
     if takes_long(arguments.get("within")):
         return await beside(partial(requested, arguments, caller))
     return requested(arguments, caller)
@@ -106,7 +106,7 @@ def encode(value: Any) -> bytes:
 
 
 class CompiledExecutionContext(StrawberryGraphQLCoreExecutionContext):
-    """Lets finished JSON pass where an object or a list was to be completed."""
+    """Accepts finished JSON where graphql-core would complete an object or a list."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

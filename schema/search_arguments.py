@@ -127,7 +127,7 @@ FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 
 
 def evse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the bind parameters of the filters that are set; null, false and absent all mean no filter."""
+    """Return the bind parameters of the filters that are set; null, false and absent all mean no filter."""
     present = {name: value for name, value in given.items() if value is not None and value is not False}
     for name, value in present.items():
         check_length(f"filter.{name}", value)

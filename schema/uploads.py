@@ -25,7 +25,7 @@ UPLOADED = frozenset(
 
 
 def without_uploads(operation: OperationDefinitionNode, variables: dict[str, Any]) -> dict[str, Any]:
-    """Give the variables as graphql-core may see them: an empty list for each uploaded one."""
+    """Return the variables as graphql-core may see them: an empty list for each uploaded one."""
     if operation.operation is not OperationType.MUTATION:
         return variables
     uploads = {
@@ -37,7 +37,7 @@ def without_uploads(operation: OperationDefinitionNode, variables: dict[str, Any
 
 
 def uploaded(info: Info, argument: str) -> list[Any]:
-    """Give the items of an uploaded list as plain JSON values; none where it is absent or null."""
+    """Return the items of an uploaded list as plain JSON values; none where it is absent or null."""
     raw = raw_info(info)
     node = next((a.value for a in raw.field_nodes[0].arguments or () if a.name.value == argument), None)
     if node is None:

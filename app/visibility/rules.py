@@ -71,7 +71,7 @@ class Sight(StrEnum):
 
 
 class NoVisibilityRule(Exception):
-    """A table is read that nobody decided about."""
+    """A table is read that has no rule."""
 
 
 Rule = Callable[[FromClause, Sight], ColumnElement[bool]]
@@ -81,23 +81,23 @@ PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
 
 
 def sight_of(caller: Caller | None) -> Sight:
-    """Say which plan a caller gets."""
+    """Return the kind of a caller, which selects its plan."""
     if caller is None:
         return Sight.STRANGER
     return Sight.ADMINISTRATOR if caller.is_administrator else Sight.PARTNER
 
 
 def caller_arguments(caller: Caller | None) -> Mapping[str, Any]:
-    """Give the bind parameters that the rules name."""
+    """Return the bind parameters that the rules name."""
     if caller is None:
         return {"caller_role_id": None, "caller_partner_id": None}
     return {"caller_role_id": caller.role_id, "caller_partner_id": caller.partner_id}
 
 
 def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Give the predicate that keeps the rows of `table` (or of an alias of it) that such a caller may see.
+    """Return the predicate for the rows of `table` (or of an alias of it) that such a caller may see.
 
-    Raises: NoVisibilityRule when nobody decided about this table.
+    Raises: NoVisibilityRule when the table has no rule.
     """
     rule = RULES.get(table_name(table))
     if rule is None:
@@ -124,7 +124,7 @@ def seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 
 def table_name(table: FromClause) -> str:
-    """Give the name of a table, or of the one behind an alias."""
+    """Return the name of a table, or of the one behind an alias."""
     original: Any = getattr(table, "element", None)
     # An alias has an element that is a table again; a subquery's is a select, and it has a name of its own.
     return str(original.name if isinstance(original, Table | AliasedReturnsRows) else getattr(table, "name", table))
@@ -166,7 +166,7 @@ def _numbers_seen(sight: Sight) -> Select[Any]:
 
 
 def _of_spot(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Whoever sees one of its EVSEs; besides its PSO, and whoever has a contract with that."""
+    """Show a spot to callers that see one of its EVSEs, to its PSO, and to partners that have a contract with that."""
     if sight is Sight.ADMINISTRATOR:
         return true()
     seen = table.c.operator_nos.overlap(_operators_seen(sight))
@@ -174,7 +174,7 @@ def _of_spot(table: FromClause, sight: Sight) -> ColumnElement[bool]:
 
 
 def _of_place(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    """Whoever sees one of the EVSEs there; the PSO's own word is for every viewer of the spot."""
+    """Show a place to each caller that sees one of the EVSEs there; the PSO's own, to every viewer of the spot."""
     if sight is Sight.ADMINISTRATOR:
         return true()
     seen = table.c.operator_nos.overlap(_operators_seen(sight))
@@ -198,7 +198,7 @@ def of_two_roles(first: str, second: str) -> Rule:
 
 
 def _belonging(caller: ColumnElement[Any], columns: tuple[str, ...]) -> Rule:
-    """Show rows to the callers in these columns, all rows to the administrator, none to strangers."""
+    """Show rows to the callers in these columns, all rows to the administrator, none without a key."""
 
     def rule(table: FromClause, sight: Sight) -> ColumnElement[bool]:
         if sight is Sight.ADMINISTRATOR:
