@@ -10,9 +10,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-THREAD = ThreadPoolExecutor(1, "beside")
+THREAD = ThreadPoolExecutor(1, "worker")
 
 
-async def beside(work: Callable[[], T]) -> T:
+async def in_worker_thread(work: Callable[[], T]) -> T:
     """Run a computation that shares no mutable state in the worker thread, and return its result."""
     return await asyncio.get_running_loop().run_in_executor(THREAD, work)

@@ -25,7 +25,7 @@ from app.read.parking import SpotSearch
 from app.read.search import Request
 from app.visibility.viewer_scope import Viewer, ViewerScope, read_scope_rows
 from app.vocabulary import ChangeAction, ChangeKind
-from app.worker_thread import beside
+from app.worker_thread import in_worker_thread
 from schema.areas import Asked, area_of, region_of, takes_long
 from schema.change_pages import Rendered, Rendering
 from schema.root_fields import Context, Info, raw_info
@@ -204,7 +204,7 @@ async def following(
     def read() -> tuple[SubscriptionFilter, Asked]:
         return filter_of(arguments, context.caller), area_of(within)
 
-    wanted, area = await beside(read) if takes_long(within) else read()
+    wanted, area = await in_worker_thread(read) if takes_long(within) else read()
     rendering = Rendering(context.database, context.caller, selected, context.variables, area, root_key)
     await rendering.prepare()
     kept = timedelta(days=context.settings.change_days)

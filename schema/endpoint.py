@@ -30,7 +30,7 @@ from app.http.admission import Admission
 from app.http.answers import Answer
 from app.http.refusals import BadRequest, headers_of, status_of
 from app.live.stream.sink import Sink, Subscription
-from app.worker_thread import beside
+from app.worker_thread import in_worker_thread
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
 from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
 from schema.graphql_request import GraphQLRequest
@@ -162,7 +162,7 @@ class Endpoint:
         async with self._parsing.setdefault(incoming.payer.subject, asyncio.Lock()):
             document = documents.known(text)
             if document is None:
-                document = await beside(lambda: documents.read(text))
+                document = await in_worker_thread(lambda: documents.read(text))
                 documents.keep(text, document)
         return document
 
@@ -198,7 +198,7 @@ class Endpoint:
                 hide_suggestions=self._hides(accepted),
             )
 
-        began = await beside(run) if operation.introspects else run()
+        began = await in_worker_thread(run) if operation.introspects else run()
         result = await began if isawaitable(began) else began
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise Invalid(result.errors)

@@ -20,7 +20,7 @@ from app.db.engine import Database
 from app.read.execute import read
 from app.read.search import Request
 from app.settings import Settings
-from app.worker_thread import beside
+from app.worker_thread import in_worker_thread
 from schema.areas import takes_long
 from schema.select import Selected, Selector, details_of
 
@@ -79,7 +79,7 @@ async def answer(info: Info) -> Any:
 async def request_of(requested: Requested, arguments: Any, caller: Caller | None) -> Request | None:
     """Return what a root field searches for; a long route is decoded in the worker thread."""
     if takes_long(arguments.get("within")):
-        return await beside(partial(requested, arguments, caller))
+        return await in_worker_thread(partial(requested, arguments, caller))
     return requested(arguments, caller)
 
 

@@ -8,7 +8,7 @@ from app.read.plan import Selection
 from app.read.search import Search
 from app.read.statement import Statement, compile_statement
 from app.visibility.rules import Sight
-from app.worker_thread import beside
+from app.worker_thread import in_worker_thread
 
 #: Bounded by the length of their texts: garbage collection looks through what is cached while every request waits.
 CACHED_CHARACTERS = 1_000_000
@@ -29,7 +29,7 @@ class Statements:
         key = selection, search, sight
         statement = self._cache.get(key)
         if statement is None:
-            statement = await beside(partial(compile_statement, selection, search, sight))
+            statement = await in_worker_thread(partial(compile_statement, selection, search, sight))
             if _length(statement) <= self._cache.maxsize:
                 self._cache[key] = statement
         return statement

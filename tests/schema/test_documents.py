@@ -141,10 +141,10 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_reads_and_compiles_beside_the_event_loop(hub: Hub, threads: list[str]) -> None:
+def test_reads_and_compiles_in_the_worker_thread(hub: Hub, threads: list[str]) -> None:
     hub.ask("{ fresh: evses(first: 3) { nodes { compiled: evseId } } }")
     assert len(threads) == 2
-    assert all(name.startswith("beside") for name in threads)
+    assert all(name.startswith("worker") for name in threads)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ def test_reads_and_compiles_beside_the_event_loop(hub: Hub, threads: list[str]) 
     ],
     ids=["alone", "beside data", "in fragments"],
 )
-def test_describes_the_schema_beside_the_event_loop(hub: Hub, world: World, threads: list[str], query: str) -> None:
+def test_describes_the_schema_in_the_worker_thread(hub: Hub, world: World, threads: list[str], query: str) -> None:
     data = hub.ask(query, headers=world.authorization("wegweiser"))
     assert data.get("evse", {"evseId": "DE*SON*E1"}) == {"evseId": "DE*SON*E1"}
-    assert all(name.startswith("beside") for name in threads)
+    assert all(name.startswith("worker") for name in threads)
 
 
 def test_compiles_selections_for_a_few_sets_of_switches_at_a_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,14 +189,14 @@ LONG = encode_polyline([(9.0 + step / 1_000, 48.4) for step in range(1_000)])
 
 
 @pytest.mark.parametrize("also", ["", "__schema { queryType { name } }"], ids=["compiled", "executed"])
-def test_decodes_long_routes_beside_the_event_loop(hub: Hub, world: World, threads: list[str], also: str) -> None:
+def test_decodes_long_routes_in_the_worker_thread(hub: Hub, world: World, threads: list[str], also: str) -> None:
     query = f"{ALONG[:-1]} {also} }}"
     headers = world.authorization("wegweiser")
     hub.ask(query, {"polyline": encode_polyline([(9.0, 48.0), (9.0, 48.5)])}, headers)
     threads.clear()
     assert "evses" in hub.ask(query, {"polyline": LONG}, headers)
     assert len(threads) == 1 + bool(also)
-    assert all(name.startswith("beside") for name in threads)
+    assert all(name.startswith("worker") for name in threads)
 
 
 # ---------------------------------------------------------------- who pays
