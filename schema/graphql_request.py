@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from app.http.negotiation import CACHED_BYTES, JSON, Headers, media_ranges
 from app.http.refusals import BadRequest
-from app.uploads.yielding import sliced
+from app.uploads.yielding import yielding
 
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ async def _variable(name: str, text: Raw) -> Any:
     if items is None:
         return _json(f"`{name}`", text)
     some, decoded = max(1, len(items) * SLICE_BYTES // len(memoryview(text))), list[Any]()
-    async for first in sliced(range(0, len(items), some)):
+    async for first in yielding(range(0, len(items), some)):
         decoded += _json(f"`{name}[{first}:{first + some}]`", b"[" + b",".join(items[first : first + some]) + b"]")
     return decoded
 

@@ -24,7 +24,7 @@ from app.records.parking_spot_input import read_parking_spot
 from app.records.status_input import Hearing, read_evse_statuses, read_parking_statuses
 from app.uploads.items import Owner, Report
 from app.uploads.list_parts import Part, checked_part
-from app.uploads.yielding import sliced
+from app.uploads.yielding import yielding
 from app.vocabulary import Role
 from schema.root_fields import Info
 from schema.scalars import DateTime, EvseId, ParkingId, PartyId
@@ -204,7 +204,7 @@ def _part(part: ListPart | None) -> Part | None:
 
 async def _charge_points(info: Info) -> list[Read]:
     items: list[Read] = []
-    async for index, raw in sliced(enumerate(uploaded(info, "chargePoints"))):
+    async for index, raw in yielding(enumerate(uploaded(info, "chargePoints"))):
         read = read_charge_point(raw, index)
         items += [read] if isinstance(read, ChargePoint) else read
     return items
@@ -212,7 +212,7 @@ async def _charge_points(info: Info) -> list[Read]:
 
 async def _parking_spots(info: Info) -> list[ReadSpot]:
     items: list[ReadSpot] = []
-    async for index, raw in sliced(enumerate(uploaded(info, "parkingSpots"))):
+    async for index, raw in yielding(enumerate(uploaded(info, "parkingSpots"))):
         read = read_parking_spot(raw, index)
         items += [read] if isinstance(read, ParkingSpot) else read
     return items

@@ -21,7 +21,7 @@ from app.errors import BadInput, HubError
 from app.ids import InvalidId, party_of
 from app.uploads.checks import Refusal
 from app.uploads.items import Noun, Owner, count_items
-from app.uploads.yielding import sliced
+from app.uploads.yielding import yielding
 
 #: *hub*: items of unfinished lists that a role may have at the hub.
 MOST_LISTED: Final = 1_000_000
@@ -129,7 +129,7 @@ async def content_hash_of(part: Part, items: Mapping[int, Any], refused: Collect
     """Hash what came with a part, alike in every process."""
     encode = msgspec.msgpack.Encoder().encode
     hashed = blake2b(encode([part.number, part.last]), digest_size=16)
-    async for index, item in sliced(items.items()):
+    async for index, item in yielding(items.items()):
         hashed.update(encode([index, item]))
     for refusal in refused:
         hashed.update(encode(refusal))
@@ -231,7 +231,7 @@ async def _copy(
 
 async def _records(kind: StagedAs, part_no: int, content: PartContent) -> AsyncIterator[tuple[Any, ...]]:
     """Make rows one by one: all at once would take more memory than the items themselves."""
-    async for index, item in sliced(content.items.items()):
+    async for index, item in yielding(content.items.items()):
         row = content.row_of(index, item)
         yield (part_no, index, *map(row.__getitem__, kind.columns))
 

@@ -8,14 +8,14 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 #: At most so long without looking up; what is done with one item takes far less.
-SLICE_S: Final = 0.005
+YIELD_EVERY_S: Final = 0.005
 
 
-async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
+async def yielding(items: Iterable[T]) -> AsyncIterator[T]:
     """Yield the items in order, and control to the event loop whenever a few milliseconds have passed."""
-    until = time.monotonic() + SLICE_S
+    until = time.monotonic() + YIELD_EVERY_S
     for item in items:
         yield item
         if time.monotonic() > until:
             await asyncio.sleep(0)
-            until = time.monotonic() + SLICE_S
+            until = time.monotonic() + YIELD_EVERY_S

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from app import gc_tuning as collector
-from app.uploads import yielding as slices
+from app.uploads import yielding
 from schema import graphql_request, route
 from tests.benchmarks.uploads import list_of
 from tests.hub import JSON, Hub, heartbeat, serve
@@ -65,7 +65,7 @@ def test_takes_much_without_keeping_others_waiting(
     with monkeypatch.context() as patch:
         for module in (graphql_request, route):
             patch.setattr(module, "BIG_BYTES", math.inf)
-        patch.setattr(slices, "SLICE_S", math.inf)
+        patch.setattr(yielding, "YIELD_EVERY_S", math.inf)
         at_once_s = stall_s(hub, body, headers)
     in_turns_s = stall_s(hub, body, headers)
     print(f"others waited {in_turns_s:.3f} s; in one go {at_once_s:.3f} s")  # noqa: T201

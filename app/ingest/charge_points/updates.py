@@ -22,7 +22,7 @@ from app.uploads.checks import RefusalCode
 from app.uploads.items import NotItsOperator, Owner, Reason, Report, by_index, read_ids, sort_out
 from app.uploads.locks import OPERATOR, holding, lock_operators, share
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
-from app.uploads.yielding import sliced
+from app.uploads.yielding import yielding
 
 #: How many EVSEs one statement writes.
 AT_ONCE: Final = 400
@@ -61,7 +61,7 @@ async def update_charge_points(
     """
     operator_no = await operator_no_of(database, owner)
     own, refused = sort_out(items, owner, CHARGE_POINTS)
-    wanted = {each.evse_id: item_of(each, index, operator_no) async for index, each in sliced(own.items())}
+    wanted = {each.evse_id: item_of(each, index, operator_no) async for index, each in yielding(own.items())}
 
     async def work(connection: Connection) -> Report:
         await begin(connection, operator_no, owner, now)

@@ -19,7 +19,7 @@ from app.uploads.content import without_defaults
 from app.uploads.items import NotItsOperator, Owner, Report, by_index, read_ids, sort_out
 from app.uploads.locks import PARKING_OPERATOR, holding, parking_operator_number, share
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
-from app.uploads.yielding import sliced
+from app.uploads.yielding import yielding
 from app.vocabulary import Restriction, mask_of
 
 ReadSpot = ParkingSpot | Refusal
@@ -45,7 +45,7 @@ async def update_parking_spots(
     Raises: NotItsOperator.
     """
     own, refused = sort_out(items, owner, PARKING_SPOTS)
-    rows = [row_of(spot) async for spot in sliced(own.values())]
+    rows = [row_of(spot) async for spot in yielding(own.values())]
     rows.sort(key=lambda row: row["parking_id"])
 
     async def work(connection: Connection) -> Report:
