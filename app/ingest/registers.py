@@ -35,8 +35,8 @@ from app.ingest.charge_points.updates import (
     Reason,
     item_of,
     mismatch_reasons,
-    moving_spots,
-    standing,
+    moving_placements,
+    staying_places,
     write_changed,
 )
 from app.records.charge_point import Read
@@ -226,15 +226,17 @@ def _named_by(refusal: Refusal) -> Iterator[str]:
 async def _put(connection: Connection, batch: _Batch, source: str, now: datetime) -> Outcome:
     """Write a batch without EVSEs that the register may not touch or that contradict locations of other sources."""
     wanted = batch.wanted
-    roles = await lock_operators(connection, {each.spot.location.operator_no for each in wanted.values()})
+    roles = await lock_operators(connection, {each.placement.location.operator_no for each in wanted.values()})
     before = await evse_tables.find_evses(connection, wanted)
     held = _held(wanted, before, roles, source)
     free = {evse_id: item for evse_id, item in wanted.items() if evse_id not in held}
-    moving = moving_spots(free, before)
-    locations = await evse_tables.find_locations(connection, {spot.location for spot in moving.values()}, free, source)
+    moving = moving_placements(free, before)
+    locations = await evse_tables.find_locations(
+        connection, {placement.location for placement in moving.values()}, free, source
+    )
     # No record of the register's own holds a location: they move along.
-    mismatches = find_mismatches(moving, {}, standing(locations))
-    places = {spot.location: spot.place for evse_id, spot in moving.items() if evse_id not in mismatches}
+    mismatches = find_mismatches(moving, {}, staying_places(locations))
+    places = {placement.location: placement.place for evse_id, placement in moving.items() if evse_id not in mismatches}
     moved = {key: places[key] for key, stored in locations.items() if key in places and places[key] != stored.place}
     if moved:
         await evse_tables.move_along(connection, moved, source, now)
@@ -251,7 +253,7 @@ def _held(
     held: dict[str, Reason] = {}
     for evse_id, item in wanted.items():
         stored = before.get(evse_id)
-        if roles[item.spot.location.operator_no] is not None or (stored is not None and stored.source is None):
+        if roles[item.placement.location.operator_no] is not None or (stored is not None and stored.source is None):
             held[evse_id] = _held_by_operator(evse_id)
         elif stored is not None and stored.source != source:
             held[evse_id] = _held_by_register(evse_id, stored.source)
@@ -270,7 +272,7 @@ async def _remove(database: Database, source: str, evse_ids: Collection[str], no
 
 async def _remove_part(connection: Connection, source: str, evse_ids: list[str], now: datetime) -> set[str]:
     before = await evse_tables.find_evses(connection, evse_ids)
-    operator_nos = {stored.spot.location.operator_no for stored in before.values()}
+    operator_nos = {stored.placement.location.operator_no for stored in before.values()}
     await lock_operators(connection, operator_nos)
     return await evse_tables.delete(connection, evse_ids, operator_nos, now, source)
 

@@ -20,7 +20,7 @@ from app.db.staging import stored_columns
 from app.db.tables import evse
 from app.ingest.charge_points import location_agreement as places
 from app.ingest.charge_points import updates as charge_points
-from app.ingest.charge_points.location_agreement import LocationKey, Spot, Standing, find_mismatches
+from app.ingest.charge_points.location_agreement import AgreedPlace, LocationKey, Placement, find_mismatches
 from app.ingest.charge_points.rows import content_of, hash_of, time_zone_at
 from app.ingest.charge_points.updates import (
     NotItsOperator,
@@ -519,9 +519,9 @@ def test_decides_a_long_chain_of_moves_in_no_time() -> None:
     def place(n: int) -> Any:
         return (float(n), 0.0, *here)
 
-    before = {f"E{n}": Spot(key, place(n)) for n, key in enumerate(keys)}
-    wanted = {f"E{n}": Spot(keys[n + 1], place(n)) for n in range(len(keys) - 1)}
-    standing = {keys[-1]: Standing(place(len(keys) - 1), f"E{len(keys) - 1}")}
+    before = {f"E{n}": Placement(key, place(n)) for n, key in enumerate(keys)}
+    wanted = {f"E{n}": Placement(keys[n + 1], place(n)) for n in range(len(keys) - 1)}
+    standing = {keys[-1]: AgreedPlace(place(len(keys) - 1), f"E{len(keys) - 1}")}
     assert set(find_mismatches(wanted, before, standing)) == set(wanted)
 
 
@@ -644,13 +644,13 @@ def consistent(said: Sequence[Stated]) -> State:
 def decided(state: State, upload_: Sequence[Stated]) -> set[str]:
     """Ask the hub's own rule, without a database."""
 
-    def spot(location: str, position: Point) -> Spot:
-        return Spot(LocationKey(1, location), (position.longitude, position.latitude, None, "", None, None, ""))
+    def placement(location: str, position: Point) -> Placement:
+        return Placement(LocationKey(1, location), (position.longitude, position.latitude, None, "", None, None, ""))
 
-    wanted = {evse_id: spot(location, position) for evse_id, location, position in in_order(upload_)}
-    before = {evse_id: spot(*each) for evse_id, each in state.items()}
+    wanted = {evse_id: placement(location, position) for evse_id, location, position in in_order(upload_)}
+    before = {evse_id: placement(*each) for evse_id, each in state.items()}
     staying = {
-        each.location: Standing(each.place, evse_id) for evse_id, each in before.items() if evse_id not in wanted
+        each.location: AgreedPlace(each.place, evse_id) for evse_id, each in before.items() if evse_id not in wanted
     }
     known = {evse_id: each for evse_id, each in before.items() if evse_id in wanted}
     return set(find_mismatches(wanted, known, staying))

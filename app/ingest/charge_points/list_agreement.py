@@ -12,7 +12,7 @@ import asyncpg
 
 from app.db.engine import Connection
 from app.db.tables import listed_evse
-from app.ingest.charge_points.location_agreement import LocationKey, Spot, Standing, find_mismatches
+from app.ingest.charge_points.location_agreement import AgreedPlace, LocationKey, Placement, find_mismatches
 from app.ingest.charge_points.rows import PLACE_COLUMNS
 from app.ingest.charge_points.tables import find_evses
 from app.ingest.charge_points.updates import mismatch_reasons
@@ -66,13 +66,13 @@ async def refuse_mismatches(connection: Connection, listed: Listed) -> Refused:
 async def _decide(connection: Connection, operator_no: int, seeds: Sequence[str]) -> list[ListRefusal]:
     """Refuse what contradicts in some locations, and what follows from that in others."""
     items = await _items_around(connection, seeds)
-    wanted = {evse_id: _spot(row, operator_no) for evse_id, row in items.items()}
-    before = {evse_id: stored.spot for evse_id, stored in (await find_evses(connection, wanted)).items()}
-    places = sorted({spot.location.location_id for spot in (*wanted.values(), *before.values())})
-    stay: dict[LocationKey, Standing] = {}
+    wanted = {evse_id: _placement(row, operator_no) for evse_id, row in items.items()}
+    before = {evse_id: stored.placement for evse_id, stored in (await find_evses(connection, wanted)).items()}
+    places = sorted({placement.location.location_id for placement in (*wanted.values(), *before.values())})
+    stay: dict[LocationKey, AgreedPlace] = {}
     for row in await connection.fetch(_STAYING, operator_no, places):
-        spot = _spot(row, operator_no)
-        stay.setdefault(spot.location, Standing(spot.place, row["evse_id"]))
+        placement = _placement(row, operator_no)
+        stay.setdefault(placement.location, AgreedPlace(placement.place, row["evse_id"]))
     mismatches = await asyncio.to_thread(find_mismatches, wanted, before, stay)
     await _keep(connection, mismatches)
     reasons = mismatch_reasons(wanted, mismatches)
@@ -90,7 +90,7 @@ async def _items_around(connection: Connection, seeds: Sequence[str]) -> dict[st
         rows = await connection.fetch(_WANTED, frontier)
         items |= {row["evse_id"]: row for row in rows}
         stored = await find_evses(connection, [row["evse_id"] for row in rows])
-        before = {each.spot.location.location_id for each in stored.values()}
+        before = {each.placement.location.location_id for each in stored.values()}
         frontier = sorted(before - known)
         known |= before
     return items
@@ -102,6 +102,6 @@ async def _keep(connection: Connection, refused: Collection[str]) -> None:
     await connection.execute("insert into list_kept select unnest($1::text[]) on conflict do nothing", ids)
 
 
-def _spot(row: asyncpg.Record, operator_no: int) -> Spot:
+def _placement(row: asyncpg.Record, operator_no: int) -> Placement:
     place: Any = tuple(row[name] for name in PLACE_COLUMNS)
-    return Spot(LocationKey(operator_no, row["location_id"]), place)
+    return Placement(LocationKey(operator_no, row["location_id"]), place)

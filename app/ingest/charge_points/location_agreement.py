@@ -19,7 +19,7 @@ class LocationKey(NamedTuple):
     location_id: str
 
 
-class Spot(NamedTuple):
+class Placement(NamedTuple):
     """Where an EVSE is: its location, and what it says of it."""
 
     location: LocationKey
@@ -27,7 +27,7 @@ class Spot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AgreedPlace:
     """What a location's EVSEs must say, and one that says it: one that stays, or else the first of the majority."""
 
     place: Place
@@ -36,20 +36,20 @@ class Standing:
 
 
 def find_mismatches(
-    wanted: Mapping[str, Spot],
-    before: Mapping[str, Spot],
-    standing: Mapping[LocationKey, Standing],
-) -> dict[str, Standing]:
+    wanted: Mapping[str, Placement],
+    before: Mapping[str, Placement],
+    staying: Mapping[LocationKey, AgreedPlace],
+) -> dict[str, AgreedPlace]:
     """Return the EVSEs that must be refused, each with the place that contradicts it.
 
     `wanted`: where the upload puts its EVSEs, in its order. `before`: where those of them that exist are now.
-    `standing`: the places of its locations by EVSEs that the upload does not name.
+    `staying`: the places of its locations by EVSEs that the upload does not name.
 
     Locations with an EVSE that stays are settled first, with every refusal that follows; then the locations without
     such EVSEs, one after the other. The refused set only grows, and a location is settled at most twice, so the work
     is proportional to the upload.
     """
-    agreement = _Agreement(wanted, before, standing)
+    agreement = _Agreement(wanted, before, staying)
     for location in list(agreement.open):
         if location in agreement.held:
             agreement.settle(location)
@@ -64,18 +64,18 @@ class _Agreement:
 
     def __init__(
         self,
-        wanted: Mapping[str, Spot],
-        before: Mapping[str, Spot],
-        standing: Mapping[LocationKey, Standing],
+        wanted: Mapping[str, Placement],
+        before: Mapping[str, Placement],
+        staying: Mapping[LocationKey, AgreedPlace],
     ) -> None:
         self.before = before
-        self.held = dict(standing)
+        self.held = dict(staying)
         self.open: dict[LocationKey, dict[str, Place]] = {}
-        self.refused: dict[str, Standing] = {}
-        for evse_id, spot in wanted.items():
-            self.open.setdefault(spot.location, {})[evse_id] = spot.place
-            if before.get(evse_id) == spot:
-                self.held.setdefault(spot.location, Standing(spot.place, evse_id))
+        self.refused: dict[str, AgreedPlace] = {}
+        for evse_id, placement in wanted.items():
+            self.open.setdefault(placement.location, {})[evse_id] = placement.place
+            if before.get(evse_id) == placement:
+                self.held.setdefault(placement.location, AgreedPlace(placement.place, evse_id))
 
     def settle(self, location: LocationKey) -> None:
         """Refuse the items that contradict a held location, and every item that must be refused in consequence."""
@@ -91,31 +91,31 @@ class _Agreement:
         if count == len(places):
             return
         first = next(evse_id for evse_id, each in places.items() if each == place)
-        for held in self._refuse_all_but(location, Standing(place, first, by_majority=True)):
+        for held in self._refuse_all_but(location, AgreedPlace(place, first, by_majority=True)):
             self.settle(held)
 
-    def _refuse_all_but(self, location: LocationKey, standing: Standing) -> list[LocationKey]:
+    def _refuse_all_but(self, location: LocationKey, agreed: AgreedPlace) -> list[LocationKey]:
         """Refuse every other place. Return the open locations that the refused EVSEs, staying where they were, hold."""
         places = self.open[location]
         held: list[LocationKey] = []
-        for evse_id in [evse_id for evse_id, place in places.items() if place != standing.place]:
+        for evse_id in [evse_id for evse_id, place in places.items() if place != agreed.place]:
             del places[evse_id]
-            self.refused[evse_id] = standing
+            self.refused[evse_id] = agreed
             previous = self.before.get(evse_id)
             if previous is None or previous.location in self.held:
                 continue
-            self.held[previous.location] = Standing(previous.place, evse_id)
+            self.held[previous.location] = AgreedPlace(previous.place, evse_id)
             if previous.location in self.open:
                 held.append(previous.location)
         return held
 
 
-def describe_mismatch(spot: Spot, standing: Standing) -> str:
+def describe_mismatch(placement: Placement, agreed: AgreedPlace) -> str:
     """Describe a mismatch in a sentence: the place required, an EVSE that has it, and the place of the item."""
-    others = "most EVSEs of this upload put it at" if standing.by_majority else "it stands at"
+    others = "most EVSEs of this upload put it at" if agreed.by_majority else "it stands at"
     return (
-        f"location {spot.location.location_id}: {others} {describe_place(standing.place)}"
-        f" ({separated_evse_id(standing.evse_id)}), this item says {describe_place(spot.place)};"
+        f"location {placement.location.location_id}: {others} {describe_place(agreed.place)}"
+        f" ({separated_evse_id(agreed.evse_id)}), this item says {describe_place(placement.place)};"
         " EVSEs of one location agree on address and coordinates, so move all of them in one upload"
     )
 

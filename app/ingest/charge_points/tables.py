@@ -15,7 +15,7 @@ import asyncpg
 from app.db.engine import Connection
 from app.db.staging import merge_statement, rows_of, stage, staging_of, stored_columns, unstaged
 from app.db.tables import evse, location
-from app.ingest.charge_points.location_agreement import LocationKey, Spot
+from app.ingest.charge_points.location_agreement import LocationKey, Placement
 from app.ingest.charge_points.rows import PLACE_COLUMNS, Place
 from app.ingest.parking.tables import NAMED_EVSES, link, refresh_touched, relink, touch_links
 
@@ -52,7 +52,7 @@ def staged_rows() -> str:
 class StoredEvse:
     """What the table holds of an EVSE: enough to decide about an upload of it."""
 
-    spot: Spot
+    placement: Placement
     source: str | None
     content_hash: bytes
 
@@ -76,7 +76,9 @@ async def find_evses(connection: Connection, evse_ids: Collection[str]) -> dict[
     rows = await connection.fetch(_FIND_EVSES, sorted(evse_ids))
     return {
         row["evse_id"]: StoredEvse(
-            Spot(LocationKey(row["operator_no"], row["location_id"]), _place(row)), row["source"], row["content_hash"]
+            Placement(LocationKey(row["operator_no"], row["location_id"]), _place(row)),
+            row["source"],
+            row["content_hash"],
         )
         for row in rows
     }

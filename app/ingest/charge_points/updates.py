@@ -12,7 +12,13 @@ from typing import Any, Final
 from app.db.engine import Connection, Database
 from app.ids import separated_party_id
 from app.ingest.charge_points import tables as evse_tables
-from app.ingest.charge_points.location_agreement import LocationKey, Spot, Standing, describe_mismatch, find_mismatches
+from app.ingest.charge_points.location_agreement import (
+    AgreedPlace,
+    LocationKey,
+    Placement,
+    describe_mismatch,
+    find_mismatches,
+)
 from app.ingest.charge_points.rows import content_of, hash_of, place_of
 from app.ingest.charge_points.tables import StoredEvse, StoredLocation
 from app.ingest.nouns import CHARGE_POINTS
@@ -34,7 +40,7 @@ class Item:
 
     index: int
     row: Mapping[str, Any]
-    spot: Spot
+    placement: Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def item_of(charge_point: ChargePoint, index: int, operator_no: int, source: str
     """Prepare a charge point: everything of its row that can be known before the transaction."""
     content = content_of(charge_point, source)
     row = {**content, "operator_no": operator_no, "content_hash": hash_of(content)}
-    return Item(index, row, Spot(LocationKey(operator_no, charge_point.location_id), place_of(content)))
+    return Item(index, row, Placement(LocationKey(operator_no, charge_point.location_id), place_of(content)))
 
 
 async def put(connection: Connection, wanted: Mapping[str, Item], now: datetime) -> Outcome:
@@ -128,34 +134,36 @@ async def put(connection: Connection, wanted: Mapping[str, Item], now: datetime)
 async def decide(connection: Connection, wanted: Mapping[str, Item]) -> tuple[dict[str, StoredEvse], dict[str, Reason]]:
     """Return which of these EVSEs are stored, and which contradict their locations, each with the reason."""
     before = await evse_tables.find_evses(connection, wanted)
-    moving = moving_spots(wanted, before)
-    locations = await evse_tables.find_locations(connection, {spot.location for spot in moving.values()}, wanted, None)
-    spots = {evse_id: stored.spot for evse_id, stored in before.items()}
-    return before, mismatch_reasons(moving, find_mismatches(moving, spots, standing(locations)))
+    moving = moving_placements(wanted, before)
+    locations = await evse_tables.find_locations(
+        connection, {placement.location for placement in moving.values()}, wanted, None
+    )
+    placements = {evse_id: stored.placement for evse_id, stored in before.items()}
+    return before, mismatch_reasons(moving, find_mismatches(moving, placements, staying_places(locations)))
 
 
-def moving_spots(wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]) -> dict[str, Spot]:
+def moving_placements(wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]) -> dict[str, Placement]:
     """Return the items whose locations something enters or changes; no item contradicts any other location."""
     unsettled = {
-        item.spot.location
+        item.placement.location
         for evse_id, item in wanted.items()
-        if evse_id not in before or before[evse_id].spot != item.spot
+        if evse_id not in before or before[evse_id].placement != item.placement
     }
-    return {evse_id: item.spot for evse_id, item in wanted.items() if item.spot.location in unsettled}
+    return {evse_id: item.placement for evse_id, item in wanted.items() if item.placement.location in unsettled}
 
 
-def standing(locations: Mapping[LocationKey, StoredLocation]) -> dict[LocationKey, Standing]:
+def staying_places(locations: Mapping[LocationKey, StoredLocation]) -> dict[LocationKey, AgreedPlace]:
     """Return the places of locations by the EVSEs that stay there."""
-    return {key: Standing(each.place, each.staying) for key, each in locations.items() if each.staying is not None}
+    return {key: AgreedPlace(each.place, each.staying) for key, each in locations.items() if each.staying is not None}
 
 
-def mismatch_reasons(spots: Mapping[str, Spot], mismatches: Mapping[str, Standing]) -> dict[str, Reason]:
+def mismatch_reasons(placements: Mapping[str, Placement], mismatches: Mapping[str, AgreedPlace]) -> dict[str, Reason]:
     """Explain mismatches."""
     return {
         evse_id: Reason(
-            ".position" if spots[evse_id].place[:2] != against.place[:2] else ".address",
+            ".position" if placements[evse_id].place[:2] != against.place[:2] else ".address",
             RefusalCode.LOCATION_MISMATCH,
-            describe_mismatch(spots[evse_id], against),
+            describe_mismatch(placements[evse_id], against),
         )
         for evse_id, against in mismatches.items()
     }
@@ -173,7 +181,7 @@ async def write_changed(
     changed = [evse_id for evse_id in accepted if _says_something_new(wanted[evse_id], before.get(evse_id))]
     if not changed:
         return Outcome(0, len(accepted), refused)
-    changed.sort(key=lambda evse_id: wanted[evse_id].spot.location)
+    changed.sort(key=lambda evse_id: wanted[evse_id].placement.location)
     written = 0
     for some in batches(changed, AT_ONCE):
         written += await evse_tables.merge(
@@ -187,8 +195,8 @@ def _touched(
     evse_ids: Collection[str], wanted: Mapping[str, Item], before: Mapping[str, StoredEvse]
 ) -> set[LocationKey]:
     """Return the locations where these EVSEs are, or were."""
-    there = {wanted[evse_id].spot.location for evse_id in evse_ids}
-    return there | {before[evse_id].spot.location for evse_id in evse_ids if evse_id in before}
+    there = {wanted[evse_id].placement.location for evse_id in evse_ids}
+    return there | {before[evse_id].placement.location for evse_id in evse_ids if evse_id in before}
 
 
 def _says_something_new(item: Item, before: StoredEvse | None) -> bool:
