@@ -25,7 +25,7 @@ from app.db.migrate import newest_revision
 from app.guides.site import guide_routes
 from app.http.admission import Admission
 from app.http.open_streams import OpenStreams
-from app.ingest.housekeeping import make_rounds
+from app.ingest.housekeeping import run_housekeeping
 from app.ingest.status.expiry import sweep
 from app.live.log.leader import lead
 from app.live.log.wake_up import Bus
@@ -105,7 +105,7 @@ def create_app(
                 Bus.open(dsn, settings) as bus,
                 _running(lead(dsn, settings, bus, [sweep])),
                 _running(fanout.run(bus.wait)),
-                _running(make_rounds(database)),
+                _running(run_housekeeping(database)),
             ):
                 app.state.bus, app.state.fanout = bus, fanout
                 database.committed = bus.announce

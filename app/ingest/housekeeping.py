@@ -16,7 +16,7 @@ STAGED: Final = (charge_point_lists.STAGED, parking_spot_lists.STAGED)
 log = structlog.get_logger(__name__)
 
 
-async def make_rounds(database: Database) -> None:
+async def run_housekeeping(database: Database) -> None:
     """Delete expired lists, and staged rows that dead processes left, until cancelled."""
     while True:
         try:
