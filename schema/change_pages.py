@@ -43,7 +43,7 @@ from app.read.plan import (
 )
 from app.read.search import Request
 from app.read.statements import STATEMENTS
-from app.visibility.rules import Sight
+from app.visibility.rules import CallerKind
 from app.vocabulary import ChangeAction, Role
 from schema.areas import Asked
 from schema.root_fields import encode
@@ -140,7 +140,7 @@ class Rendering:
         search = rows.by_id(self.area)
         if search.by_place or any(not each.visible_with_parent for each in _relations(rows.selection.fields)):
             return True
-        statement = await STATEMENTS.get(rows.selection, search, Sight.ADMINISTRATOR)
+        statement = await STATEMENTS.get(rows.selection, search, CallerKind.ADMINISTRATOR)
         return not CALLERS_OWN.isdisjoint(statement.parameters)
 
     # ---------------------------------------------------------------- changes

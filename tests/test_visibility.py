@@ -20,7 +20,7 @@ from app.read.search import ById, Listing
 from app.read.statement import compile_statement
 from app.read.statements import STATEMENTS
 from app.visibility import rules as visibility
-from app.visibility.rules import PRIVATE, RULES, NoVisibilityRule, Sight, visible
+from app.visibility.rules import PRIVATE, RULES, CallerKind, NoVisibilityRule, visible
 from app.vocabulary import ContractStatus, Role
 from tests.hub import Hub, scratch_database
 from tests.length import rounds
@@ -103,13 +103,13 @@ unruled = Table("unruled", MetaData(), Column("id", Integer, primary_key=True), 
 LEAF = Field("id", Leaf(("id",)))
 
 
-@pytest.mark.parametrize("sight", Sight)
-def test_compiles_no_table_without_a_rule(sight: Sight) -> None:
+@pytest.mark.parametrize("caller_kind", CallerKind)
+def test_compiles_no_table_without_a_rule(caller_kind: CallerKind) -> None:
     for search in (ById(unruled, ("id",)), Listing(unruled, ("id",))):
         with pytest.raises(NoVisibilityRule, match="unruled"):
-            compile_statement(Selection((LEAF,)), search, sight)
+            compile_statement(Selection((LEAF,)), search, caller_kind)
     with pytest.raises(NoVisibilityRule, match="unruled"):
-        visible(unruled.alias(), sight)
+        visible(unruled.alias(), caller_kind)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_compiles_no_table_without_a_rule(sight: Sight) -> None:
 def test_compiles_no_nested_table_without_a_rule(relation: ToOne | ToMany) -> None:
     selection = Selection((Field("x", relation, (LEAF,)),))
     with pytest.raises(NoVisibilityRule, match="unruled"):
-        compile_statement(selection, ById(evse, ("evse_id",)), Sight.ADMINISTRATOR)
+        compile_statement(selection, ById(evse, ("evse_id",)), CallerKind.ADMINISTRATOR)
 
 
 def test_has_a_rule_for_every_table() -> None:
@@ -250,7 +250,7 @@ def broken_rule(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Non
     """Let everybody see every row of a table."""
 
     def break_rule(table: str) -> None:
-        monkeypatch.setitem(visibility.RULES, table, lambda _table, _sight: true())  # type: ignore[arg-type]
+        monkeypatch.setitem(visibility.RULES, table, lambda _table, _caller_kind: true())  # type: ignore[arg-type]
         STATEMENTS.clear()
 
     yield break_rule

@@ -31,7 +31,7 @@ from app.read.corridors import page_along
 from app.read.nearest import walk_or_find
 from app.read.plan import Arguments
 from app.read.search import LIMIT, place_after
-from app.visibility.rules import Sight, seen, visible_of_many
+from app.visibility.rules import CallerKind, seen, visible_of_many
 
 Value = ColumnElement[Any]
 
@@ -119,19 +119,19 @@ class AreaSearch:
     def planned(self) -> bool:
         return self.area in PLANNED
 
-    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+    def found(self, names: Sequence[str], caller_kind: CallerKind) -> Select[Any]:
         columns = [self.table.c[name] for name in dict.fromkeys((*names, *self.key))]
         match self.area:
             case AreaKind.NEAR:
-                return self._nearest(columns, sight)
+                return self._nearest(columns, caller_kind)
             case AreaKind.ROUTE:
-                return self._along(columns, sight)
+                return self._along(columns, caller_kind)
             case _:
-                return self._by_key(columns, sight)
+                return self._by_key(columns, caller_kind)
 
-    def _by_key(self, columns: list[Any], sight: Sight) -> Select[Any]:
+    def _by_key(self, columns: list[Any], caller_kind: CallerKind) -> Select[Any]:
         ground = self.ground
-        conditions = [*self._passing(sight, ground), *_within(ground, self.area)]
+        conditions = [*self._passing(caller_kind, ground), *_within(ground, self.area)]
         key = self._key_of(ground)
         if self.after:
             conditions.append(tuple_(*key) > place_after(self.order, self.table))
@@ -141,21 +141,21 @@ class AreaSearch:
         # Boxes hold thousands: only their keys are sorted, and the wide rows of one page are read.
         return self._rows(columns, (keys.distinct() if self.by_place else keys).subquery("page"))
 
-    def _nearest(self, columns: list[Any], sight: Sight) -> Select[Any]:
+    def _nearest(self, columns: list[Any], caller_kind: CallerKind) -> Select[Any]:
         """Return neighbours in the order of the index, equals together; the exact order is made outside.
 
         With the key in this order the planner would sort everything within the radius.
         """
         ground, distance = self.ground, _distance(self.ground)
         if self.rarest is not None:
-            passing, rare = partial(self._passing, sight), partial(self._rare, self.rarest, sight)
+            passing, rare = partial(self._passing, caller_kind), partial(self._rare, self.rarest, caller_kind)
             page = walk_or_find(ground, self.key, self.order, _distance, self._near, passing, rare, self.many)
             return self._rows(columns, page, "distance_m")
         shown = self._key_of(ground) if self.by_place else columns
         rows: Any = select(*shown, distance.label("distance_m"))
-        rows = rows.where(*self._passing(sight, ground), *self._near(ground))
+        rows = rows.where(*self._passing(caller_kind, ground), *self._near(ground))
         if self.by_place:
-            rows = rows.where(~_precedes(ground, self.key, sight, _distance))
+            rows = rows.where(~_precedes(ground, self.key, caller_kind, _distance))
         if self.filters & self.selective:
             rows = _paged(rows.cte("few").prefix_with("materialized"), self.order)
         else:
@@ -169,19 +169,19 @@ class AreaSearch:
             near.append(tuple_(_distance(rows), *self._key_of(rows)) > place_after(self.order, self.table))
         return near
 
-    def _passing(self, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
-        return [visible_of_many(rows, sight), *self.conditions(rows, Arguments(bound=self.filters))]
+    def _passing(self, caller_kind: CallerKind, rows: FromClause) -> list[ColumnElement[bool]]:
+        return [visible_of_many(rows, caller_kind), *self.conditions(rows, Arguments(bound=self.filters))]
 
-    def _rare(self, name: str, sight: Sight, rows: FromClause) -> list[ColumnElement[bool]]:
+    def _rare(self, name: str, caller_kind: CallerKind, rows: FromClause) -> list[ColumnElement[bool]]:
         assert self.rare is not None
-        return [seen(rows, sight) if name == SEEN else self.rare(rows, name)]
+        return [seen(rows, caller_kind) if name == SEEN else self.rare(rows, name)]
 
-    def _along(self, columns: list[Any], sight: Sight) -> Select[Any]:
+    def _along(self, columns: list[Any], caller_kind: CallerKind) -> Select[Any]:
         """Measure the rows of the corridor by their keys, and read the wide rows of one page."""
         ground = self.ground
-        others = partial(_others, ground, self.key, sight) if self.by_place else None
+        others = partial(_others, ground, self.key, caller_kind) if self.by_place else None
         key = (*self.key, PLACE) if self.by_place else self.key
-        page = page_along(ground, key, self.order, self._passing(sight, ground), self.after, others)
+        page = page_along(ground, key, self.order, self._passing(caller_kind, ground), self.after, others)
         return self._rows(columns, page, "distance_m", "along_route_m")
 
     def _rows(self, columns: list[Any], page: FromClause, *measured: str) -> Select[Any]:
@@ -209,22 +209,22 @@ ZERO: Value = literal_column("0")
 
 
 def _others(
-    places: Table, key: Sequence[str], sight: Sight, place: FromClause
+    places: Table, key: Sequence[str], caller_kind: CallerKind, place: FromClause
 ) -> tuple[FromClause, ColumnElement[bool]]:
     """Return the other places of a place's row, and the condition that chooses those the caller knows."""
     other = places.alias("other")
     same = [other.c[name] == place.c[name] for name in key]
-    return other, and_(*same, other.c[PLACE] != place.c[PLACE], visible_of_many(other, sight))
+    return other, and_(*same, other.c[PLACE] != place.c[PLACE], visible_of_many(other, caller_kind))
 
 
 def _precedes(
-    places: Table, key: Sequence[str], sight: Sight, measure: Callable[[FromClause], Value]
+    places: Table, key: Sequence[str], caller_kind: CallerKind, measure: Callable[[FromClause], Value]
 ) -> ColumnElement[bool]:
     """Return whether the caller knows another place of a row that comes before this one.
 
     Without the offset, which is none, the planner might join all places instead of looking a few up.
     """
-    other, known = _others(places, key, sight, places)
+    other, known = _others(places, key, caller_kind, places)
     before = tuple_(measure(other), other.c[PLACE]) < tuple_(measure(places), places.c[PLACE])
     return select(ONE).where(known, before).offset(ZERO).correlate(places).exists()
 

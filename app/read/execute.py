@@ -12,7 +12,7 @@ from app.read.plan import Selection
 from app.read.search import Request, Search, order_name
 from app.read.statement import Statement
 from app.read.statements import STATEMENTS
-from app.visibility.rules import caller_arguments, sight_of
+from app.visibility.rules import caller_arguments, caller_kind_of
 
 
 async def read(
@@ -28,9 +28,9 @@ async def read(
     Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there, or not the
     caller's to see.
     """
-    sight = sight_of(caller)
-    request = await prepare_nearest(database.database, request, sight)
-    statement = await STATEMENTS.get(selection, request.search, sight)
+    caller_kind = caller_kind_of(caller)
+    request = await prepare_nearest(database.database, request, caller_kind)
+    statement = await STATEMENTS.get(selection, request.search, caller_kind)
     page_arguments, position = _page_arguments(request)
     arguments = {
         "now": now,

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from app.db.engine import Database
 from app.read.areas import SEEN, AreaKind, AreaSearch
 from app.read.search import Request
-from app.visibility.rules import Sight
+from app.visibility.rules import CallerKind
 from app.vocabulary import standards_of
 
 KEPT_S = 600
@@ -106,7 +106,7 @@ RARE: Mapping[str, float] = {
 _known: WeakKeyDictionary[Database, tuple[float, Frequencies | None]] = WeakKeyDictionary()
 
 
-async def prepare_nearest(database: Database, request: Request, sight: Sight) -> Request:
+async def prepare_nearest(database: Database, request: Request, caller_kind: CallerKind) -> Request:
     """Return the search for the nearest rows with its rarest filter named, if one is rare."""
     search = request.search
     if not isinstance(search, AreaSearch) or search.area is not AreaKind.NEAR or search.rare is None:
@@ -114,15 +114,15 @@ async def prepare_nearest(database: Database, request: Request, sight: Sight) ->
     known = await _frequencies(database)
     if known is None or known.rows < WORTH_CHOOSING:
         return request
-    return choose(known, search, request, sight)
+    return choose(known, search, request, caller_kind)
 
 
-def choose(known: Frequencies, search: AreaSearch, request: Request, sight: Sight) -> Request:
+def choose(known: Frequencies, search: AreaSearch, request: Request, caller_kind: CallerKind) -> Request:
     """Choose the filter that leaves the fewest rows, and walk about as many neighbours before they are looked for."""
     shares = {name: share(known, request.arguments[name]) for name, share in SHARES.items() if name in search.filters}
     if shares.get("operator_ids", 1) * known.rows <= NAMED_FEW:
         return request
-    if sight is not Sight.ADMINISTRATOR:
+    if caller_kind is not CallerKind.ADMINISTRATOR:
         shares[SEEN] = known.seen
     rare = {name: share for name, share in shares.items() if share < RARE[name]}
     if not rare:

@@ -12,7 +12,7 @@ from app.read.areas import AreaSearch
 from app.read.evses import filter_conditions
 from app.read.live import available_now
 from app.read.plan import Arguments
-from app.visibility.rules import Sight, visible
+from app.visibility.rules import CallerKind, visible
 
 KEY = ("operator_no", "location_id")
 
@@ -28,10 +28,10 @@ class OneLocation:
     single: bool = True
     planned: bool = False
 
-    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+    def found(self, names: Sequence[str], caller_kind: CallerKind) -> Select[Any]:
         number = select(operator.c.no).where(operator.c.party_id == bindparam("operator_id")).scalar_subquery()
         return select(*(location.c[name] for name in names)).where(
-            visible(location, sight),
+            visible(location, caller_kind),
             location.c.operator_no == number,
             location.c.location_id == bindparam("location_id"),
         )

@@ -88,7 +88,7 @@ class Row:
         return f"{self.variable}[{self.level.index(Expression(computed, arguments, parents))}]"
 
     def to_many(self, relation: ToMany, arguments: Arguments, variable: str) -> "tuple[str, Row]":
-        level = Level(self.level.sight, tables=self.level.tables)
+        level = Level(self.level.caller_kind, tables=self.level.tables)
         level.tables.add(table_name(relation.table))
         parents = tuple(self.place(name) for name in relation.parent_columns)
         expression = f"{self.variable}[{self.level.index(Array(relation, arguments, parents, level))}]"

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.visibility.rules import Sight, visible
+from app.visibility.rules import CallerKind, visible
 
 LIMIT = bindparam("limit", type_=BigInteger)
 
@@ -46,7 +46,7 @@ class Search(Protocol):
         """Whether the best plan depends on the arguments so much that planning for each call pays."""
         ...
 
-    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+    def found(self, names: Sequence[str], caller_kind: CallerKind) -> Select[Any]:
         """Return the rows found, with these columns of the table and everything in `order` and `given`."""
         ...
 
@@ -63,9 +63,9 @@ class ById:
     single: bool = True
     planned: bool = False
 
-    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+    def found(self, names: Sequence[str], caller_kind: CallerKind) -> Select[Any]:
         is_it = [self.table.c[name] == bindparam(name, type_=self.table.c[name].type) for name in self.columns]
-        return select(*(self.table.c[name] for name in names)).where(visible(self.table, sight), *is_it)
+        return select(*(self.table.c[name] for name in names)).where(visible(self.table, caller_kind), *is_it)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Listing:
     single: bool = False
     planned: bool = False
 
-    def found(self, names: Sequence[str], sight: Sight) -> Select[Any]:
+    def found(self, names: Sequence[str], caller_kind: CallerKind) -> Select[Any]:
         table = self.table
-        conditions = [visible(table, sight)]
+        conditions = [visible(table, caller_kind)]
         conditions += [table.c[name] == any_of(name, table.c[name]) for name in self.filters]
         if self.since is not None:
             conditions.append(table.c[self.since] >= bindparam("since", type_=DateTime(timezone=True)))

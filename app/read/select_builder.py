@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, 
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.read.plan import Arguments, Computed, ToMany, ToOne
-from app.visibility.rules import Sight, visible
+from app.visibility.rules import CallerKind, visible
 
 UTC: ColumnElement[Any] = literal_column("'UTC'")
 RFC3339: ColumnElement[Any] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
@@ -53,7 +53,7 @@ Wanted = Place | Array | Expression
 class Level:
     """One SELECT in the making: the columns asked of its root row and of the rows joined to it."""
 
-    sight: Sight
+    caller_kind: CallerKind
     columns: list[Wanted] = field(default_factory=list)
     joins: dict[Path, tuple[Place, ...]] = field(default_factory=dict)
     tables: set[str] = field(default_factory=set)
@@ -88,7 +88,7 @@ class Level:
         pairs = zip(parents, relation.columns, strict=True)
         on = and_(*(rows[parent.path].c[parent.name] == child.c[name] for parent, name in pairs))
         if not relation.visible_with_parent:
-            on = and_(on, visible(child, self.sight))
+            on = and_(on, visible(child, self.caller_kind))
         return joined.join(child, on, isouter=may_be_missing(relation))
 
     def _column(self, column: Wanted, rows: dict[Path, FromClause]) -> ColumnElement[Any]:
@@ -106,7 +106,7 @@ class Level:
         parents = [rows[place.path].c[place.name] for place in array.parents]
         conditions = [relation.on(child, *parents)]
         if not relation.visible_with_parent:
-            conditions.append(visible(child, self.sight))
+            conditions.append(visible(child, self.caller_kind))
         if relation.where is not None:
             conditions += relation.where(child, array.arguments)
         if relation.most is not None:

@@ -15,7 +15,7 @@ from app.read.plan import Selection
 from app.read.row_builder import Code, Row
 from app.read.search import LIMIT, Search
 from app.read.select_builder import Level
-from app.visibility.rules import PRIVATE, Sight, table_name
+from app.visibility.rules import PRIVATE, CallerKind, table_name
 
 DIALECT = dialect()
 TRUE: ColumnElement[Any] = literal_column("true")
@@ -45,17 +45,17 @@ class Statement:
         return [arguments[name] if name in arguments else constants[name] for name in self.parameters]
 
 
-def compile_statement(selection: Selection, search: Search, sight: Sight) -> Statement:
+def compile_statement(selection: Selection, search: Search, caller_kind: CallerKind) -> Statement:
     """Compile what is asked of a search, for one kind of caller."""
     code = Code(search)
-    level = Level(sight)
+    level = Level(caller_kind)
     row = Row(code, level, search.table, "r0", given_names=search.given)
     answer = code.root(selection.fields, row)
     places = "".join(f"{row.column(name)}, " for name in search.order)
     source = f"def build(rows, page):\n    {answer}\n\ndef places(r0):\n    return ({places})\n"
     namespace: dict[str, Any] = dict(code.shapes)
     exec(compile(source, "<plan>", "exec"), namespace)  # made of quoted response keys, numbers and names of ours only
-    statement = _root_select(level, search, sight)
+    statement = _root_select(level, search, caller_kind)
     if code.logged:
         statement = _with_position(
             statement, [level.index(row.place(name)) for name in search.order], search.descending
@@ -73,8 +73,8 @@ def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, A
     return str(compiled), tuple(getattr(compiled, "positiontup", None) or ()), constants
 
 
-def _root_select(level: Level, search: Search, sight: Sight) -> Select[Any]:
-    found = search.found(level.root_names({*search.order, *search.given}), sight).subquery("found")
+def _root_select(level: Level, search: Search, caller_kind: CallerKind) -> Select[Any]:
+    found = search.found(level.root_names({*search.order, *search.given}), caller_kind).subquery("found")
     statement = level.select(found)
     if search.single:
         return statement

@@ -62,10 +62,10 @@ from app.db.tables import (
 )
 
 
-class Sight(StrEnum):
+class CallerKind(StrEnum):
     """The three kinds of caller for whom plans differ; everything else about a caller is a bind parameter."""
 
-    STRANGER = "STRANGER"
+    ANONYMOUS = "ANONYMOUS"
     PARTNER = "PARTNER"
     ADMINISTRATOR = "ADMINISTRATOR"
 
@@ -74,17 +74,17 @@ class NoVisibilityRule(Exception):
     """A table is read that has no rule."""
 
 
-Rule = Callable[[FromClause, Sight], ColumnElement[bool]]
+Rule = Callable[[FromClause, CallerKind], ColumnElement[bool]]
 
 ROLE_ID = bindparam("caller_role_id", type_=Integer)
 PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
 
 
-def sight_of(caller: Caller | None) -> Sight:
+def caller_kind_of(caller: Caller | None) -> CallerKind:
     """Return the kind of a caller, which selects its plan."""
     if caller is None:
-        return Sight.STRANGER
-    return Sight.ADMINISTRATOR if caller.is_administrator else Sight.PARTNER
+        return CallerKind.ANONYMOUS
+    return CallerKind.ADMINISTRATOR if caller.is_administrator else CallerKind.PARTNER
 
 
 def caller_arguments(caller: Caller | None) -> Mapping[str, Any]:
@@ -94,7 +94,7 @@ def caller_arguments(caller: Caller | None) -> Mapping[str, Any]:
     return {"caller_role_id": caller.role_id, "caller_partner_id": caller.partner_id}
 
 
-def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def visible(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Return the predicate for the rows of `table` (or of an alias of it) that such a caller may see.
 
     Raises: NoVisibilityRule when the table has no rule.
@@ -104,23 +104,27 @@ def visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
         raise NoVisibilityRule(
             f"no rule says who may see rows of {table_name(table)}; add one to app/visibility/rules.py"
         )
-    return rule(table, sight)
+    return rule(table, caller_kind)
 
 
-def visible_of_many(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def visible_of_many(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Return the same predicate for statements that look at many rows.
 
     Operators are looked up in a hash: that takes longer to make than an array, but then a row costs the same however
     many there are. Raises: NoVisibilityRule.
     """
     if RULES.get(table_name(table)) is _by_operator:
-        return true() if sight is Sight.ADMINISTRATOR else _mostly(table.c.operator_no.in_(_numbers_seen(sight)))
-    return visible(table, sight)
+        return (
+            true()
+            if caller_kind is CallerKind.ADMINISTRATOR
+            else _mostly(table.c.operator_no.in_(_numbers_seen(caller_kind)))
+        )
+    return visible(table, caller_kind)
 
 
-def seen(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def seen(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Return which operators' rows a caller sees, for the indexes: where these are few, they lead to the rows."""
-    return _is_of_those_seen(table.c.operator_no, sight)
+    return _is_of_those_seen(table.c.operator_no, caller_kind)
 
 
 def table_name(table: FromClause) -> str:
@@ -130,14 +134,18 @@ def table_name(table: FromClause) -> str:
     return str(original.name if isinstance(original, Table | AliasedReturnsRows) else getattr(table, "name", table))
 
 
-def _of_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def _of_operator(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Open operators for everybody, contracts in force for partners."""
-    return true() if sight is Sight.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.no, sight))
+    return true() if caller_kind is CallerKind.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.no, caller_kind))
 
 
-def _by_operator(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def _by_operator(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Rows of the operators seen."""
-    return true() if sight is Sight.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.operator_no, sight))
+    return (
+        true()
+        if caller_kind is CallerKind.ADMINISTRATOR
+        else _mostly(_is_of_those_seen(table.c.operator_no, caller_kind))
+    )
 
 
 def _mostly(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -149,37 +157,37 @@ def _mostly(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return func.coalesce(condition, false())
 
 
-def _is_of_those_seen(number: ColumnElement[Any], sight: Sight) -> ColumnElement[bool]:
+def _is_of_those_seen(number: ColumnElement[Any], caller_kind: CallerKind) -> ColumnElement[bool]:
     """Compare with numbers that are read once per statement, not per row."""
-    return number == func.any(_operators_seen(sight))
+    return number == func.any(_operators_seen(caller_kind))
 
 
-def _operators_seen(sight: Sight) -> ColumnElement[Any]:
+def _operators_seen(caller_kind: CallerKind) -> ColumnElement[Any]:
     """Return the numbers of the operators whose EVSEs such a caller sees, as an array."""
-    return func.array(_numbers_seen(sight).scalar_subquery(), type_=ARRAY(Integer))
+    return func.array(_numbers_seen(caller_kind).scalar_subquery(), type_=ARRAY(Integer))
 
 
-def _numbers_seen(sight: Sight) -> Select[Any]:
-    if sight is Sight.STRANGER:
+def _numbers_seen(caller_kind: CallerKind) -> Select[Any]:
+    if caller_kind is CallerKind.ANONYMOUS:
         return select(operator.c.no).where(operator.c.open, ~operator.c.suspended)
     return select(func.visible_operators(ROLE_ID, type_=Integer).column_valued())
 
 
-def _of_spot(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def _of_spot(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Show a spot to callers that see one of its EVSEs, to its PSO, and to partners that have a contract with that."""
-    if sight is Sight.ADMINISTRATOR:
+    if caller_kind is CallerKind.ADMINISTRATOR:
         return true()
-    seen = table.c.operator_nos.overlap(_operators_seen(sight))
-    return func.coalesce(or_(seen, _of_pso(table)) if sight is Sight.PARTNER else seen, false())
+    seen = table.c.operator_nos.overlap(_operators_seen(caller_kind))
+    return func.coalesce(or_(seen, _of_pso(table)) if caller_kind is CallerKind.PARTNER else seen, false())
 
 
-def _of_place(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def _of_place(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Show a place to each caller that sees one of the EVSEs there; the PSO's own, to every viewer of the spot."""
-    if sight is Sight.ADMINISTRATOR:
+    if caller_kind is CallerKind.ADMINISTRATOR:
         return true()
-    seen = table.c.operator_nos.overlap(_operators_seen(sight))
+    seen = table.c.operator_nos.overlap(_operators_seen(caller_kind))
     of_pso = and_(table.c.own, _of_pso(table))
-    return func.coalesce(or_(seen, of_pso) if sight is Sight.PARTNER else seen, false())
+    return func.coalesce(or_(seen, of_pso) if caller_kind is CallerKind.PARTNER else seen, false())
 
 
 def _of_pso(table: FromClause) -> ColumnElement[bool]:
@@ -200,23 +208,23 @@ def of_two_roles(first: str, second: str) -> Rule:
 def _belonging(caller: ColumnElement[Any], columns: tuple[str, ...]) -> Rule:
     """Show rows to the callers in these columns, all rows to the administrator, none without a key."""
 
-    def rule(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-        if sight is Sight.ADMINISTRATOR:
+    def rule(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+        if caller_kind is CallerKind.ADMINISTRATOR:
             return true()
-        if sight is Sight.STRANGER:
+        if caller_kind is CallerKind.ANONYMOUS:
             return false()
         return or_(*(table.c[column] == caller for column in columns))
 
     return rule
 
 
-def _concerned(table: FromClause, sight: Sight) -> ColumnElement[bool]:
-    if sight is Sight.PARTNER:
+def _concerned(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    if caller_kind is CallerKind.PARTNER:
         return table.c.partner_ids.contains(pg_array([PARTNER_ID]))
-    return true() if sight is Sight.ADMINISTRATOR else false()
+    return true() if caller_kind is CallerKind.ADMINISTRATOR else false()
 
 
-def _nobody(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+def _nobody(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Rows that the hub keeps for itself: never the root of a read."""
     return false()
 

@@ -19,7 +19,7 @@ from app.read.plan import Selection
 from app.read.search import Request
 from app.read.statement import Statement, compile_statement
 from app.settings import Settings
-from app.visibility.rules import Sight
+from app.visibility.rules import CallerKind
 from app.vocabulary import AuthMethod, words_of
 from schema.areas import area_of
 from schema.build import schema
@@ -74,7 +74,7 @@ class BareRoute:
     def __init__(self, dsn: str, role_id: int | None = None) -> None:
         self.dsn = dsn
         self.caller = {} if role_id is None else {"caller_role_id": role_id}
-        self.sight = Sight.STRANGER if role_id is None else Sight.PARTNER
+        self.caller_kind = CallerKind.ANONYMOUS if role_id is None else CallerKind.PARTNER
         self.answers: Mapping[str, Answer] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -96,7 +96,7 @@ class BareRoute:
         await receive()
         database = await Database.open(self.dsn, Settings())
         selection, one = hub_request(ONE, SAMPLE_ONE)
-        statement = compile_statement(selection, one.search, self.sight)
+        statement = compile_statement(selection, one.search, self.caller_kind)
         lists = {path: await self._prepare(database, list_) for path, list_ in LISTS.items()}
         self.answers = {
             "/evse": partial(self._one, database, statement, await _positions(database, statement)),
@@ -110,8 +110,8 @@ class BareRoute:
     async def _prepare(self, database: Database, list_: List) -> Answer:
         """Prepare a list: filters, and how the few that pass are looked for, are the same for all questions."""
         selection, request = hub_request(list_.document, {list_.area: list_.sample, "first": 1})
-        request = await prepare_nearest(database, request, self.sight)
-        statement = compile_statement(selection, request.search, self.sight)
+        request = await prepare_nearest(database, request, self.caller_kind)
+        statement = compile_statement(selection, request.search, self.caller_kind)
         at = await _positions(database, statement)
         return partial(self._list, database, statement, at, list_, request.arguments)
 

@@ -16,7 +16,7 @@ from app.read.areas import SEEN, AreaKind
 from app.read.evses import EvseSearch
 from app.read.frequencies import Column, Frequencies, choose, read_frequencies
 from app.read.search import Request
-from app.visibility.rules import Sight
+from app.visibility.rules import CallerKind
 from app.vocabulary import ConnectorFormat, ConnectorStandard, connector_mask, standards_of
 from tests.length import rounds
 from tests.read.ground import Ground, make_ground, make_owner
@@ -69,7 +69,7 @@ def _charge_point(chance: random.Random, party_id: str, n: int, place: tuple[flo
 def _looking(ground: Ground, monkeypatch: pytest.MonkeyPatch, **how: Any) -> None:
     """Have the nearest rows looked for in one way, whatever the frequencies."""
 
-    async def prepare(database: Database, request: Request, sight: Sight) -> Request:
+    async def prepare(database: Database, request: Request, caller_kind: CallerKind) -> Request:
         if not how:
             return request
         standards = standards_of(request.arguments.get("connectors", 0))
@@ -130,9 +130,9 @@ KNOWN = Frequencies(
 )
 
 
-def _chosen(known: Frequencies = KNOWN, sight: Sight = Sight.STRANGER, **filters: Any) -> Request:
+def _chosen(known: Frequencies = KNOWN, caller_kind: CallerKind = CallerKind.ANONYMOUS, **filters: Any) -> Request:
     search = EvseSearch(area=AreaKind.NEAR, filters=frozenset(filters))
-    return choose(known, search, Request(search, filters, 50), sight)
+    return choose(known, search, Request(search, filters, 50), caller_kind)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_looks_for_few_by_the_rarest_filter(filters: dict[str, Any], rarest: str
 def test_looks_by_operators_for_who_sees_few():
     few = replace(KNOWN, seen=0.02)
     assert _chosen(few).search.rarest == SEEN  # type: ignore[attr-defined]
-    assert _chosen(few, Sight.PARTNER).search.rarest == SEEN  # type: ignore[attr-defined]
-    assert _chosen(few, Sight.ADMINISTRATOR).search.rarest is None  # type: ignore[attr-defined]
+    assert _chosen(few, CallerKind.PARTNER).search.rarest == SEEN  # type: ignore[attr-defined]
+    assert _chosen(few, CallerKind.ADMINISTRATOR).search.rarest is None  # type: ignore[attr-defined]
 
 
 def test_shares_out_power():

@@ -96,7 +96,7 @@ async def test_finds_a_spot_at_each_place_that_its_viewer_knows(scene: Scene):
 
 
 async def test_would_notice_places_that_everybody_knows(scene: Scene, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(visibility.RULES, "parking_place", lambda _table, _sight: true())  # type: ignore[arg-type]
+    monkeypatch.setitem(visibility.RULES, "parking_place", lambda _table, _caller_kind: true())  # type: ignore[arg-type]
     STATEMENTS.clear()
     try:
         with pytest.raises(AssertionError, match="near"):

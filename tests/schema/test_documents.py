@@ -13,7 +13,7 @@ from app.read import statements
 from app.read.plan import Constant, Field, Selection
 from app.read.search import ById
 from app.read.statements import LEAST_CHARACTERS, Statements
-from app.visibility.rules import Sight
+from app.visibility.rules import CallerKind
 from geo.polyline import encode_polyline
 from schema import areas, documents, endpoint
 from schema.documents import CACHED_CHARACTERS, CACHED_CHARACTERS_IN_ALL, Documents, Operation
@@ -87,8 +87,8 @@ def few_statements() -> Statements:
     return Statements(3 * LEAST_CHARACTERS)
 
 
-def asked(key: str) -> tuple[Selection, ById, Sight]:
-    return Selection((Field(key, Constant(1)),)), ById(evse, ("evse_id",)), Sight.STRANGER
+def asked(key: str) -> tuple[Selection, ById, CallerKind]:
+    return Selection((Field(key, Constant(1)),)), ById(evse, ("evse_id",)), CallerKind.ANONYMOUS
 
 
 async def test_remembers_the_statements_run_last(few_statements: Statements) -> None:
