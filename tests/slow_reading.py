@@ -17,7 +17,7 @@ from graphql import GraphQLSchema, build_schema, graphql_sync
 
 from app.vocabulary import AuthMethod, Restriction
 from schema.build import SDL
-from tests.world import CALLERS, SIGHT, World
+from tests.world import CALLERS, VISIBLE_OPERATORS, World
 
 Row = Mapping[str, Any]
 Object = dict[str, Any]
@@ -115,7 +115,7 @@ class Reader:
         return next((self.evse(row) for row in self.visible_evses() if row["evse_id"] in spellings(evse_id)), None)
 
     def visible_evses(self) -> list[Row]:
-        return [row for row in self.tables["evse"] if self.operator(row)["partyId"] in SIGHT[self.caller]]
+        return [row for row in self.tables["evse"] if self.operator(row)["partyId"] in VISIBLE_OPERATORS[self.caller]]
 
     def evses(self, arguments: Mapping[str, Any]) -> Object:
         given, within = arguments.get("filter") or {}, arguments.get("within") or {}

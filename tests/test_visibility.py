@@ -39,7 +39,7 @@ from tests.visibility_matrix import (
     question,
     states,
 )
-from tests.world import SIGHT, World
+from tests.world import VISIBLE_OPERATORS, World
 
 SQL = Path(migrate.__file__).parent / "sql"
 
@@ -56,16 +56,16 @@ def everything_seen(hub: Hub, world: World, caller: str | None, arguments: str =
     return {node["operator"]["partyId"] for node in nodes}
 
 
-@pytest.mark.parametrize("caller", SIGHT)
+@pytest.mark.parametrize("caller", VISIBLE_OPERATORS)
 def test_shows_the_operators_that_contracts_let_a_caller_see(hub: Hub, world: World, caller: str | None) -> None:
-    assert everything_seen(hub, world, caller) == SIGHT[caller]
+    assert everything_seen(hub, world, caller) == VISIBLE_OPERATORS[caller]
     south, north = "minimumLatitude: -90, minimumLongitude: -180", "maximumLatitude: 90, maximumLongitude: 180"
     everywhere = f"within: {{ bounds: {{ {south}, {north} }} }}"
-    assert everything_seen(hub, world, caller, ", " + everywhere) == SIGHT[caller]
+    assert everything_seen(hub, world, caller, ", " + everywhere) == VISIBLE_OPERATORS[caller]
     around = "within: { near: { latitude: 48.4, longitude: 9.99, radiusM: 20000000 } }"
-    assert everything_seen(hub, world, caller, ", " + around) == SIGHT[caller]
+    assert everything_seen(hub, world, caller, ", " + around) == VISIBLE_OPERATORS[caller]
     named = 'filter: { operatorIds: ["DESON", "FRREG", "DE823", "NOFJO", "DEVER", "DERUH", "ZZZZZ"] }'
-    assert everything_seen(hub, world, caller, ", " + named) == SIGHT[caller]
+    assert everything_seen(hub, world, caller, ", " + named) == VISIBLE_OPERATORS[caller]
 
 
 NOT_THERE_AND_NOT_YOURS: list[tuple[str, Any, Any]] = [
@@ -320,7 +320,7 @@ def test_streams_changes_of_spots_to_those_who_see_them(made: Matrix) -> None:
     check_subscription(made, TURNS)
 
 
-PARKING_SIGHT = """
+PARKING_VISIBLE = """
 create or replace function visible_parking_operators(viewer_role_id integer) returns setof text
 language sql stable security definer set search_path = public rows 10
 as $$
@@ -340,7 +340,7 @@ ANY_CONTRACT = "(select first_role_id as from_role_id, second_role_id as to_role
 )
 def test_would_notice_a_condition_on_spots_that_was_forgotten(twin: Matrix, own: str, contracts: str) -> None:
     check(twin, TURNS[3])
-    twin.execute(PARKING_SIGHT.format(own=own, contracts=contracts))
+    twin.execute(PARKING_VISIBLE.format(own=own, contracts=contracts))
     with pytest.raises(AssertionError, match="spotsListed"):
         check(twin, TURNS[3])
 

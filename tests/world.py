@@ -49,7 +49,7 @@ CALLERS: Mapping[str, tuple[str, Role, str | None]] = {
 OPEN = frozenset({"Sonnenstrom", "Ruhend"})
 
 #: Whose EVSEs each caller sees. Ruhend is open but suspended, so its key does not even work.
-SIGHT: Mapping[str | None, frozenset[str]] = {
+VISIBLE_OPERATORS: Mapping[str | None, frozenset[str]] = {
     None: frozenset({"DESON", "FRREG"}),
     "sonnenstrom": frozenset({"DESON", "FRREG"}),
     "nordlicht": frozenset({"DESON", "FRREG", "DE823"}),

@@ -35,9 +35,9 @@ from tests.exchange.world import (
     operator_row,
     provider,
     refused,
-    sight,
     status_of,
     utc_now,
+    visible_operators,
 )
 
 NSP = RoleName(Role.NSP, None)
@@ -148,9 +148,9 @@ async def test_suspends_and_resumes_a_partner_with_its_operators(database):
         "suspend is not possible while suspended; possible: resume",
     )
     assert (await operator_row(database, "DE8AC"))["suspended"] is True
-    assert await sight(database, bystander) == {"FR8AC"}
+    assert await visible_operators(database, bystander) == {"FR8AC"}
     await resume_partner(database, CONSOLE, partner_id, utc_now())
-    assert await sight(database, bystander) == {"FR8AC", "DE8AC"}
+    assert await visible_operators(database, bystander) == {"FR8AC", "DE8AC"}
     assert await audit_of(database, partner_id) == ["registerPartner", "suspendPartner", "resumePartner"]
 
 
@@ -159,9 +159,9 @@ async def test_hides_the_operator_granted_to_a_suspended_partner(database):
     await suspend_partner(database, CONSOLE, partner_id, utc_now())
     await grant_role(database, CONSOLE, partner_id, OPERATOR, utc_now(), open_=True)
     assert (await operator_row(database, "DE8AC"))["suspended"] is True
-    assert await sight(database, await nsp(database)) == set()
+    assert await visible_operators(database, await nsp(database)) == set()
     await resume_partner(database, CONSOLE, partner_id, utc_now())
-    assert await sight(database, await nsp(database, "Later")) == {"DE8AC"}
+    assert await visible_operators(database, await nsp(database, "Later")) == {"DE8AC"}
 
 
 async def test_lets_only_the_administrator_look_after_partners(database):
@@ -240,7 +240,7 @@ async def test_makes_the_operator_of_a_granted_party_id(database):
 async def test_takes_over_what_a_register_knew_and_closes_it(database):
     await add_register_operator(database, "DE8AC")
     stranger = await nsp(database)
-    assert await sight(database, stranger) == {"DE8AC"}
+    assert await visible_operators(database, stranger) == {"DE8AC"}
     member = await operator(database, "DE8AC", "Stadtwerke")
     # The licence of EVSEs that still come from the register asks for source and licence.
     assert await operator_row(database, "DE8AC") == {
@@ -251,8 +251,8 @@ async def test_takes_over_what_a_register_knew_and_closes_it(database):
         "licence": "A licence",
         "role_id": member.caller.role_id,
     }
-    assert await sight(database, stranger) == set()
-    assert await sight(database, member) == {"DE8AC"}
+    assert await visible_operators(database, stranger) == set()
+    assert await visible_operators(database, member) == {"DE8AC"}
 
 
 async def test_stays_open_when_asked_and_names_no_source_without_evses_of_it(database):
@@ -283,7 +283,7 @@ async def test_leaves_an_operator_without_evses_unclaimed_and_closed(database):
     await revoke_role(database, CONSOLE, member.party.partner_id, member.party.name, utc_now())
     row = await operator_row(database, "DE8AC")
     assert (row["open"], row["suspended"], row["role_id"], row["source"]) == (False, False, None, None)
-    assert await sight(database, await nsp(database)) == set()
+    assert await visible_operators(database, await nsp(database)) == set()
 
 
 @pytest.mark.parametrize("open_", [True, False])
@@ -296,11 +296,11 @@ async def test_hides_what_a_partner_uploaded_when_its_role_goes(database, open_)
     )
     await set_contract(database, CONSOLE, member.party, partner.party, utc_now())
     await add_evse(database, "DE8AC", 7)
-    assert await sight(database, partner) == {"DE8AC"}
+    assert await visible_operators(database, partner) == {"DE8AC"}
     await revoke_role(database, CONSOLE, member.party.partner_id, member.party.name, utc_now())
     row = await operator_row(database, "DE8AC")
     assert (row["open"], row["suspended"], row["role_id"]) == (False, True, member.caller.role_id)
-    assert [await sight(database, who) for who in (partner, member, chief)] == [set(), set(), {"DE8AC"}]
+    assert [await visible_operators(database, who) for who in (partner, member, chief)] == [set(), set(), {"DE8AC"}]
     [count] = await database.fetch("select count(*) from evse")
     assert count["count"] == 2
 
@@ -324,7 +324,7 @@ async def test_hands_hidden_evses_to_the_next_holder_of_the_party_id(database):
     second = await operator(database, "DE8AC", "Second")
     row = await operator_row(database, "DE8AC")
     assert (row["name"], row["suspended"], row["role_id"]) == ("Second", False, second.caller.role_id)
-    assert [await sight(database, who) for who in (first, second)] == [set(), {"DE8AC"}]
+    assert [await visible_operators(database, who) for who in (first, second)] == [set(), {"DE8AC"}]
 
 
 async def resume_cycle(database, partner_id: UUID) -> None:
@@ -338,7 +338,7 @@ async def test_opens_and_closes_an_operator(database):
     member, stranger = await operator(database, "DE8AC"), await nsp(database)
     for open_ in (True, True, False):
         assert await set_operator_open(database, member.caller, "DE8AC", open_, utc_now()) == "DE8AC"
-        assert await sight(database, stranger) == ({"DE8AC"} if open_ else set())
+        assert await visible_operators(database, stranger) == ({"DE8AC"} if open_ else set())
     assert await audit_of(database, "DE8AC") == ["setOperatorOpen", "setOperatorOpen"]
     entries = "select details from audit_log where subject = 'operator' order by id"
     told = await database.fetch_private(member.party.partner_id, False, entries)

@@ -94,7 +94,7 @@ async def status_of(database: Database, contract_id: UUID) -> str:
     return row["status"]
 
 
-async def sight(database: Database, member: Member) -> set[str]:
+async def visible_operators(database: Database, member: Member) -> set[str]:
     """The party ids of the operators that a role may see."""
     rows = await database.fetch(
         "select party_id from visible_operators($1) as no join operator using (no)", member.caller.role_id

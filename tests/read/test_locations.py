@@ -8,7 +8,7 @@ import pytest
 from app.db.cluster import Cluster
 from tests.hub import Hub
 from tests.read.ground import T2, Ground, make_ground, make_owner
-from tests.world import SIGHT, World, evse
+from tests.world import VISIBLE_OPERATORS, World, evse
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_asks_every_filter_of_one_and_the_same_evse(ground: Ground):
     assert found(minPowerKw=100, usableAt="2026-05-01T12:00:00Z") == 0
 
 
-@pytest.mark.parametrize("caller", SIGHT)
+@pytest.mark.parametrize("caller", VISIBLE_OPERATORS)
 def test_shows_locations_of_operators_whose_evses_a_caller_sees(hub: Hub, world: World, caller: str | None):
     query = "{ locations(first: 500) { nodes { operator { partyId } evses { evseId } } } }"
     nodes = hub.ask(query, headers=world.authorization(caller))["locations"]["nodes"]
-    assert {node["operator"]["partyId"] for node in nodes} == SIGHT[caller]
+    assert {node["operator"]["partyId"] for node in nodes} == VISIBLE_OPERATORS[caller]
     assert all(node["evses"] for node in nodes)
 
 

@@ -40,15 +40,15 @@ async def test_shows_spots_to_those_who_see_an_evse_or_have_a_contract_with_the_
     by_open, by_closed = {"DEPRKP1", "DEPRKP12"}, {"DEPRKP2", "DEPRKP12"}
     everything = by_open | by_closed | {"DEPRKP9"}
 
-    async def sights() -> list[set[str]]:
+    async def visible_spots() -> list[set[str]]:
         callers = (None, open_.caller, closed.caller, partner.caller, app.caller, pso.caller, other.caller, hub.caller)
         return [await seen(database, caller) for caller in callers]
 
     alone = [by_open, by_open, by_open | by_closed, by_open, by_open, everything, by_open, everything]
-    assert await sights() == alone
+    assert await visible_spots() == alone
     contract = await set_contract(database, CONSOLE, partner.party, pso.party, utc_now())
-    assert await sights() == [*alone[:3], everything, *alone[4:]]
+    assert await visible_spots() == [*alone[:3], everything, *alone[4:]]
     await end_contract(database, CONSOLE, contract, utc_now())
-    assert await sights() == alone
+    assert await visible_spots() == alone
     contract = await set_contract(database, CONSOLE, app.party, closed.party, utc_now())
-    assert await sights() == [*alone[:4], by_open | by_closed, *alone[5:]]
+    assert await visible_spots() == [*alone[:4], by_open | by_closed, *alone[5:]]

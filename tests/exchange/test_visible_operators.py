@@ -15,7 +15,7 @@ from app.exchange.contracts import (
 )
 from app.exchange.partners import resume_partner, suspend_partner
 from app.vocabulary import Role
-from tests.exchange.world import administrator, enrol, nsp, operator, provider, sight, utc_now
+from tests.exchange.world import administrator, enrol, nsp, operator, provider, utc_now, visible_operators
 
 
 async def chain(database):
@@ -29,19 +29,19 @@ async def chain(database):
 
 async def test_shows_an_nsp_what_its_provider_has_a_contract_for(database):
     map_, seller, seen, *_ = await chain(database)
-    assert [await sight(database, who) for who in (map_, seller, seen)] == [{"DE111"}] * 3
+    assert [await visible_operators(database, who) for who in (map_, seller, seen)] == [{"DE111"}] * 3
 
 
 @pytest.mark.parametrize("link", [0, 1])
 async def test_breaks_the_chain_while_a_contract_of_it_is_suspended(database, link):
     map_, seller, _, *contracts = await chain(database)
     await suspend_contract(database, CONSOLE, contracts[link], utc_now())
-    assert await sight(database, map_) == set()
-    assert await sight(database, seller) == ({"DE111"} if link == 0 else set())
+    assert await visible_operators(database, map_) == set()
+    assert await visible_operators(database, seller) == ({"DE111"} if link == 0 else set())
     await resume_contract(database, CONSOLE, contracts[link], utc_now())
-    assert await sight(database, map_) == {"DE111"}
+    assert await visible_operators(database, map_) == {"DE111"}
     await end_contract(database, CONSOLE, contracts[link], utc_now())
-    assert await sight(database, map_) == set()
+    assert await visible_operators(database, map_) == set()
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -49,10 +49,10 @@ async def test_breaks_the_chain_while_a_partner_of_it_is_suspended(database, pla
     *members, _, _ = await chain(database)
     suspended = members[place].party.partner_id
     await suspend_partner(database, CONSOLE, suspended, utc_now())
-    assert await sight(database, members[0]) == set()
-    assert await sight(database, members[1]) == ({"DE111"} if place == 0 else set())
+    assert await visible_operators(database, members[0]) == set()
+    assert await visible_operators(database, members[1]) == ({"DE111"} if place == 0 else set())
     await resume_partner(database, CONSOLE, suspended, utc_now())
-    assert await sight(database, members[0]) == {"DE111"}
+    assert await visible_operators(database, members[0]) == {"DE111"}
 
 
 async def test_chains_for_nsps_only_and_through_providers_only(database):
@@ -64,18 +64,18 @@ async def test_chains_for_nsps_only_and_through_providers_only(database):
     await set_contract(database, CONSOLE, spots.party, seen.party, utc_now())
     await set_contract(database, CONSOLE, other.party, far.party, utc_now())
     # Two steps away from each of them lies DE555, and none of them may see it by that.
-    assert await sight(database, seen) == {"DE111"}
-    assert await sight(database, spots) == {"DE111"}
-    assert await sight(database, other) == {"DE111", "DE555"}
+    assert await visible_operators(database, seen) == {"DE111"}
+    assert await visible_operators(database, spots) == {"DE111"}
+    assert await visible_operators(database, other) == {"DE111", "DE555"}
 
 
 async def test_does_not_lend_an_nsp_the_sight_of_another_nsp(database):
     _, seller, seen, *_ = await chain(database)
     other = await nsp(database, "Other map")
-    assert await sight(database, other) == set()
+    assert await visible_operators(database, other) == set()
     await set_contract(database, CONSOLE, other.party, seen.party, utc_now())
-    assert await sight(database, other) == {"DE111"}
-    assert await sight(database, seller) == {"DE111"}
+    assert await visible_operators(database, other) == {"DE111"}
+    assert await visible_operators(database, seller) == {"DE111"}
 
 
 @pytest.mark.parametrize("link", [0, 1])
@@ -86,17 +86,17 @@ async def test_waits_until_every_contract_of_the_chain_is_valid(database, link):
     for number, pair in enumerate(pairs):
         since = now + timedelta(hours=1) if number == link else now - timedelta(hours=1)
         await set_contract(database, CONSOLE, *pair, now=now, since=since)
-    assert await sight(database, map_) == set()
+    assert await visible_operators(database, map_) == set()
 
 
 async def test_sees_nothing_through_a_proposal(database):
     map_, seen = await nsp(database), await operator(database, "DE111")
     contract_id = await propose_contract(database, map_.caller, map_.party, seen.party, utc_now())
-    assert await sight(database, map_) == set()
+    assert await visible_operators(database, map_) == set()
     await accept_contract(database, seen.caller, contract_id, utc_now())
-    assert await sight(database, map_) == {"DE111"}
+    assert await visible_operators(database, map_) == {"DE111"}
 
 
 async def test_shows_the_administrator_every_operator(database):
     *_, _first, _second = await chain(database)
-    assert await sight(database, await administrator(database)) == {"DE111", "DE222"}
+    assert await visible_operators(database, await administrator(database)) == {"DE111", "DE222"}
