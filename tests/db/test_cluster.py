@@ -32,7 +32,7 @@ pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
 IS_ROOT = os.geteuid() == 0
-needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def run(
 
 
 def find_python(account: Account) -> Path | None:
-    """Find a Python of this version that a user can run; this one may lie in somebody's private directory."""
+    """Find a Python of this version that a user can run; this one may lie in a private directory."""
     for python in (Path(sys.executable), Path(f"/usr/bin/python3.{sys.version_info.minor}")):
         with contextlib.suppress(OSError):
             if subprocess.run([python, "-c", ""], check=False, **account.process()).returncode == 0:

@@ -48,7 +48,7 @@ async def test_notice_a_column_that_is_not_declared(database_url: str):
 
 
 def _is_empty(constraint: Constraint) -> bool:
-    """Say whether this is how SQLAlchemy says that there is no primary key."""
+    """Return whether this is SQLAlchemy's sign for a table without a primary key."""
     return isinstance(constraint, PrimaryKeyConstraint) and not constraint.columns
 
 

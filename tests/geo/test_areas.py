@@ -58,7 +58,7 @@ CORNERS = st.lists(st.tuples(st.floats(-60, 60), LATITUDE), min_size=3, max_size
 
 
 def rings_of(polygon: Polygon) -> list[list[tuple[float, float]]]:
-    """Give the rings of its text."""
+    """Return the rings of its text."""
     texts = polygon.wkt().removeprefix("MULTIPOLYGON(((").removesuffix(")))").split(")), ((")
     return [[(float(x), float(y)) for x, y in (point.split() for point in text.split(", "))] for text in texts]
 

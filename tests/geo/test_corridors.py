@@ -21,7 +21,7 @@ STARTS = [(2.35, 48.85), (179.99, -16.8), (-179.99, 65.0), (0.0, 0.0), (25.0, 71
 
 
 def destination(origin: Point, bearing: float, metres: float) -> Point:
-    """Give the place so many metres from another on the sphere."""
+    """Return the place at a distance in metres from another on the sphere."""
     latitude, angle = radians(origin[1]), metres / EARTH_RADIUS_M
     there = asin(sin(latitude) * cos(angle) + cos(latitude) * sin(angle) * cos(bearing))
     turned = atan2(sin(bearing) * sin(angle) * cos(latitude), cos(angle) - sin(latitude) * sin(there))
@@ -29,7 +29,7 @@ def destination(origin: Point, bearing: float, metres: float) -> Point:
 
 
 def winding(chance: random.Random, start: Point, step_m: float) -> list[Point]:
-    """Give a route that turns gently, sharply, or right back."""
+    """Return a route that turns gently, sharply, or right back."""
     points, bearing = [start], chance.uniform(0, 2 * pi)
     for _ in range(chance.randint(1, 60)):
         bearing += chance.choice([chance.gauss(0, 0.4)] * 5 + [pi, chance.uniform(0, 2 * pi)])
@@ -55,7 +55,7 @@ def metres_between(one: Vector, other: Vector) -> float:
 
 
 def place_on(piece: Piece, at: Vector) -> tuple[float, float]:
-    """Give the metres off and along of the nearest place on a piece."""
+    """Return the metres off and along of the nearest place on a piece."""
     start, end = vector(piece.start), vector(piece.end)
     wide = metres_between(start, end) / EARTH_RADIUS_M
     ends = [(metres_between(start, at), piece.start_m), (metres_between(end, at), piece.end_m)]
@@ -77,7 +77,7 @@ def holding(cells: Sequence[Cell], at: Point) -> list[Cell]:
 
 
 def measured(cell: Cell, at: Point) -> tuple[float, float]:
-    """Give the metres off and along, on the cell's own map."""
+    """Return the metres off and along, on the cell's own map."""
     words = cell.line.removeprefix("LINESTRING M (").removesuffix(")").split(",")
     line = [tuple(map(float, word.split())) for word in words]
     here = shapely.Point(flat(cell, at))
@@ -114,7 +114,7 @@ def around(chance: random.Random, route: Sequence[Point], corridor_m: float, cou
 
 
 def between(one: Point, other: Point, share: float) -> Point:
-    """Give a place on the arc of a great circle."""
+    """Return a place on the arc of a great circle."""
     x, y, z = (a + (b - a) * share for a, b in zip(vector(one), vector(other), strict=True))
     return degrees(atan2(y, x)), degrees(atan2(z, hypot(x, y)))
 
@@ -162,7 +162,7 @@ def test_measures_every_place_in_one_cell(seed: int, start: Point, corridor_m: f
 
 
 def road(chance: random.Random, start: Point, step_m: float) -> list[Point]:
-    """Give a road that bends, by points as a polyline rounds them."""
+    """Return a road that bends, by points as a polyline rounds them."""
     points, bearing = [start], chance.uniform(0, 2 * pi)
     for _ in range(chance.randint(1, 60)):
         bearing += chance.gauss(0, 0.3)
@@ -171,7 +171,7 @@ def road(chance: random.Random, start: Point, step_m: float) -> list[Point]:
 
 
 def returning(chance: random.Random, step_m: float) -> list[Point]:
-    """Give a route that goes some way back now and then, drives on elsewhere, and ends where it began."""
+    """Return a route that goes some way back now and then, drives on elsewhere, and ends where it began."""
     points = road(chance, (2.35, 48.85), step_m)
     for _ in range(5):
         turned = len(points) - 1
@@ -181,7 +181,7 @@ def returning(chance: random.Random, step_m: float) -> list[Point]:
 
 
 def first_steps(route: Sequence[Point]) -> Iterator[Piece]:
-    """Give the steps between points that the route takes for the first time, whichever way."""
+    """Yield the steps between points that the route takes for the first time, whichever way."""
     taken: set[frozenset[Point]] = set()
     driven_m = 0.0
     for start, end in pairwise(route):

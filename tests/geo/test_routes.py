@@ -19,7 +19,7 @@ M_PER_DEGREE = EARTH_RADIUS_M * radians(1)
 
 
 def walk(start: Point, steps: Sequence[tuple[float, float]]) -> list[Point]:
-    """Give the points of a walk: each step so many metres east and north."""
+    """Return the points of a walk: each step so many metres east and north."""
     points = [start]
     for east_m, north_m in steps:
         longitude, latitude = points[-1]
@@ -29,7 +29,7 @@ def walk(start: Point, steps: Sequence[tuple[float, float]]) -> list[Point]:
 
 
 def farthest_off_m(points: Sequence[Point], pieces: Sequence[Piece]) -> float:
-    """Give how far the line strays from its pieces: each point is held against those that are driven then.
+    """Return how far the line strays from its pieces: each point is compared with those that are driven then.
 
     A piece that was cut from a longer one shares its metres evenly, so its neighbours count too.
     """
@@ -44,7 +44,7 @@ def farthest_off_m(points: Sequence[Point], pieces: Sequence[Piece]) -> float:
 
 
 def off_m(point: Point, piece: Piece) -> float:
-    """Give the metres between a point and a piece, on a map that is flat at the point."""
+    """Return the metres between a point and a piece, on a map that is flat at the point."""
     ends = [flat(point, end) for end in (piece.start, piece.end)]
     return shapely.LineString(ends).distance(shapely.Point(0, 0))
 

@@ -58,9 +58,20 @@ CLEAN = (
     "schema/uploads.py",
     "schema/ws.py",
     "schema/ws_messages.py",
+    "tests/db",
     "tests/exchange",
+    "tests/formats",
+    "tests/geo",
     "tests/guides",
-    "tests/queries/README.md",
+    "tests/http",
+    "tests/ingest",
+    "tests/queries",
+    "tests/read",
+    "tests/records",
+    "tests/schema",
+    "tests/uploads",
+    "tests/visibility",
+    "tests/wire",
 )
 
 

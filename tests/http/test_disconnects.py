@@ -80,7 +80,7 @@ def patient(world: World) -> Iterator[Hub]:
 
 
 class Watcher:
-    """Asks the database how many statements of the hub wait for a lock."""
+    """Reads from the database how many statements of the hub wait for a lock."""
 
     def __init__(self, dsn: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -101,7 +101,7 @@ class Watcher:
 
 @contextmanager
 def waiting(hub: Hub, world: World, ask: Callable[[socket.socket], None]) -> Iterator[tuple[socket.socket, Watcher]]:
-    """Ask, and go on when the database works on it."""
+    """Send a request, and go on when the database works on it."""
     with (
         closing(Watcher(world.dsn)) as watcher,
         connection(hub) as plug,
@@ -133,7 +133,7 @@ def on_socket(query: str, authorization: str | None = None) -> Callable[[socket.
 
 
 def ahead(query: str) -> Callable[[socket.socket], None]:
-    """Ask, and send more requests before the answer."""
+    """Send a request, and more requests before its response."""
     return lambda plug: plug.sendall(2 * post(json.dumps({"query": query}).encode()) + post(b"x" * 200_000)[:150_000])
 
 

@@ -38,13 +38,13 @@ async def link(database: Database, member: Member, evse_id: str, at: tuple[float
 
 
 async def spots_by_id(database: Database) -> dict[str, dict[str, Any]]:
-    """Give all stored spots, with the version of each row."""
+    """Return all stored spots, with the version of each row."""
     rows = await database.fetch("select *, xmin::text from parking_spot order by parking_id")
     return {row["parking_id"]: dict(row) for row in rows}
 
 
 async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
-    """Give what must never be: links at odds with EVSEs, spots, shown or not, at odds with their links."""
+    """Return the rows that must never exist: links that contradict EVSEs, and spots that contradict their links."""
     rows = await database.fetch(
         """
         select 'link' as what, evse_id as id from (

@@ -76,19 +76,19 @@ def _texts(more: dict[str, Any]) -> dict[str, Any]:
 
 
 def counts(report: Report) -> tuple[int, int, list[tuple[str, str]]]:
-    """Give accepted, unchanged, and path and code of what was refused."""
+    """Return the numbers of accepted and unchanged items, and path and code of each refusal."""
     assert report.removed == 0
     return report.accepted, report.unchanged, [(each.path, each.code) for each in report.refused]
 
 
 async def rows(database: Database, table: str) -> dict[str, dict[str, Any]]:
-    """Give all rows of a status table by id."""
+    """Return all rows of a status table by id."""
     found = await database.fetch(f"select *, xmin::text as version from {table} order by 1")
     return {row[0]: dict(row) for row in found}
 
 
 async def log(database: Database, since: int = 0) -> list[tuple[int, str, str, bool | None]]:
-    """Give what was logged of statuses: number, kind, id, whether it was available."""
+    """Return the logged changes of statuses: number, kind, id, whether it was available."""
     found = await database.fetch(
         "select id, kind, entity_id, was_available from change where kind like '%STATUS' and id > $1 order by id", since
     )
@@ -96,7 +96,7 @@ async def log(database: Database, since: int = 0) -> list[tuple[int, str, str, b
 
 
 async def logged(database: Database, since: int = 0) -> list[str]:
-    """Give the ids of what was logged of statuses."""
+    """Return the ids of the logged changes of statuses."""
     return [row[2] for row in await log(database, since)]
 
 
@@ -115,7 +115,7 @@ async def history(database: Database, evse_id: str) -> list[tuple[datetime, str,
 
 
 async def words(database: Database) -> dict[str, Word | None]:
-    """Give what was said last of everything, by id."""
+    """Return the newest status of each EVSE and spot, by id."""
     evses, spots = await rows(database, "evse_status"), await rows(database, "parking_status")
     found = {id_: (row["major"], row["minor"], row["expires_at"]) for id_, row in evses.items()}
     found |= {id_: (row["status"], None, row["expires_at"]) for id_, row in spots.items()}
@@ -126,7 +126,7 @@ async def words(database: Database) -> dict[str, Word | None]:
 
 
 async def shown_by_rule(database: Database, now: datetime) -> dict[str, Shown]:
-    """Give what readers see, by the rule in Python: combined for EVSEs, plain for spots."""
+    """Return the statuses that readers see, by the rule in Python: combined for EVSEs, plain for spots."""
     said = await words(database)
     links: dict[str, list[str]] = {}
     for row in await database.fetch("select evse_id, parking_id from evse_parking_spot"):
@@ -137,7 +137,7 @@ async def shown_by_rule(database: Database, now: datetime) -> dict[str, Shown]:
 
 
 async def shown_by_rows(database: Database, now: datetime) -> dict[str, Shown]:
-    """Give the combined status of EVSEs by what stands in their rows alone."""
+    """Return the combined status of EVSEs by their rows alone."""
     shown: dict[str, Shown] = {}
     for id_, row in (await rows(database, "evse_status")).items():
         until: datetime = row["expires_at"] or now
@@ -153,6 +153,6 @@ async def shown_by_rows(database: Database, now: datetime) -> dict[str, Shown]:
 
 
 async def differing(database: Database, now: datetime) -> Sequence[str]:
-    """Give the EVSEs for which rule and rows disagree."""
+    """Return the EVSEs whose rows contradict the rule."""
     rule, stored = await shown_by_rule(database, now), await shown_by_rows(database, now)
     return [f"{id_}: rule {rule[id_]}, rows {shown}" for id_, shown in stored.items() if rule[id_] != shown]

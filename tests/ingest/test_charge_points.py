@@ -541,7 +541,7 @@ steps = st.lists(st.one_of(uploads, uploads, removals), min_size=1, max_size=6)
 
 
 def refused_by_the_rule(state: State, upload_: Sequence[Stated]) -> set[str]:
-    """Say in the plainest way which EVSEs of an upload are refused: find one cause, refuse, begin again."""
+    """Return in the plainest way which EVSEs of an upload are refused: find one cause, refuse, begin again."""
     wanted = {evse_id: (location, position) for evse_id, location, position in upload_}
     refused: set[str] = set()
     while found := _cause(state, wanted, refused):
@@ -636,13 +636,13 @@ def test_refuses_what_the_rule_refuses(before: list[Stated], upload_: list[State
 
 
 def consistent(said: Sequence[Stated]) -> State:
-    """Make a possible state: whoever speaks first of a location decides where it is."""
+    """Create a possible state: the first EVSE of a location decides where it is."""
     at: dict[str, Point] = {}
     return {evse_id: (location, at.setdefault(location, position)) for evse_id, location, position in said}
 
 
 def decided(state: State, upload_: Sequence[Stated]) -> set[str]:
-    """Ask the hub's own rule, without a database."""
+    """Apply the hub's own rule, without a database."""
 
     def placement(location: str, position: Point) -> Placement:
         return Placement(LocationKey(1, location), (position.longitude, position.latitude, None, "", None, None, ""))
@@ -659,7 +659,7 @@ def decided(state: State, upload_: Sequence[Stated]) -> set[str]:
 async def test_would_be_caught_without_the_consequences_of_refusals(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broken twin: nobody looks at what a refused EVSE, staying where it was, means for the others."""
+    """The broken twin: it ignores what a refused EVSE, staying where it was, means for the other EVSEs."""
     whole = places.find_mismatches
     monkeypatch.setattr(charge_points, "find_mismatches", lambda wanted, before, standing: whole(wanted, {}, standing))
     twins = Twins(world)
@@ -742,7 +742,7 @@ async def test_keeps_no_refusal_of_an_upload_that_failed(world: World) -> None:
 
 
 async def test_takes_twenty_uploads_of_one_operator_at_once(world: World) -> None:
-    """All move the same location, each elsewhere: whoever comes last is right, and nobody waits in a circle."""
+    """All move the same location, each elsewhere: the last upload wins, and no transactions deadlock."""
 
     async def move(n: int) -> Report:
         position = Point(latitude=48.0 + n / 100, longitude=9.0)

@@ -89,7 +89,7 @@ async def test_follows_an_evse_that_moves_or_links_another_spot(world: World):
 
 
 async def test_keeps_one_place_for_each_position_of_linking_evses(world: World):
-    """EVSEs at the same position share a place, whoever runs them; each is logged with the spot's links."""
+    """EVSEs at the same position share a place, also those of several operators; each is logged with the links."""
     for id_ in ("DE8ACE1", "DE8ACE2"):
         await update_charge_points(world.database, [linked(id_, "DEPRKP1")], world.german, MONDAY)
     await update_charge_points(world.database, [linked("FRA23E1", "DEPRKP1")], world.french, MONDAY)
@@ -232,6 +232,6 @@ async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(
 
 async def deadlocks(database: Database) -> int:
     """Count deadlocks in this database: `write` would hide them by trying again."""
-    await asyncio.sleep(1.1)  # until the server's processes have told what they counted
+    await asyncio.sleep(1.1)  # until the server's processes have reported their counts
     [row] = await database.fetch("select deadlocks from pg_stat_database where datname = current_database()")
     return row["deadlocks"]

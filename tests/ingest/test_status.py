@@ -117,7 +117,7 @@ async def test_counts_a_status_that_ran_out_as_unknown(world: StatusWorld):
         (after(5), "UNKNOWN", None),
         (after(6), "AVAILABLE", None),
     ]
-    # Those who were told that it is available were not told that it no longer is.
+    # Subscribers received that it is available, and not yet that it no longer is.
     await world.say(evse("DE8ACE2", "AVAILABLE", ttl=after(5)))
     since = await last_logged(world.database)
     assert counts(await world.say(evse("DE8ACE2", "UNKNOWN"), now=after(6))) == (1, 0, [])
@@ -352,7 +352,7 @@ async def test_takes_a_thousand_items_with_as_many_statements_as_two(world: Stat
         spots = [spot(f"DEPRKPX{n}", "NOT_AVAILABLE") for n in range(first, last)]
         report = await replace(world, database=narrow).say(*evses, spots=spots)
         assert counts(report) == (2 * (last - first), 0, [])
-        await asyncio.sleep(0)  # the driver tells of a statement in the loop's next round
+        await asyncio.sleep(0)  # the driver reports a statement in the loop's next iteration
         return len([each for each in seen if "status" in each or "blocked" in each])
 
     assert await statements(0, 1) == await statements(1, 500) == 5

@@ -1,4 +1,4 @@
-"""Whole lists, merged in one transaction: nothing lost or half shown when a process dies, and nobody else waits."""
+"""Whole lists, merged in one transaction: nothing lost or half shown when a process dies, and no other client waits."""
 
 import asyncio
 import tracemalloc

@@ -69,25 +69,25 @@ async def make_owner(database: Database, party_id: str) -> Owner:
 
 @asynccontextmanager
 async def waiting_behind(database: Database, operator_no: int) -> AsyncIterator[None]:
-    """Be another writer of this operator's charge points for a while."""
+    """Be another writer of this operator's charge points during the block."""
     async with database.writes.acquire() as connection, connection.transaction():
         await lock_operators(connection, [operator_no])
         yield
 
 
 async def evse_ids(database: Database) -> list[str]:
-    """Give the ids of all stored EVSEs, in order."""
+    """Return the ids of all stored EVSEs, in order."""
     return [row["evse_id"] for row in await database.fetch("select evse_id from evse order by evse_id")]
 
 
 async def rows_by_id(database: Database) -> dict[str, dict[str, Any]]:
-    """Give all stored EVSEs whole, with the version of each row: it moves whenever the row is written."""
+    """Return all stored EVSEs whole, with the version of each row: it moves whenever the row is written."""
     rows = await database.fetch("select *, xmin::text, ctid::text from evse order by evse_id")
     return {row["evse_id"]: dict(row) for row in rows}
 
 
 async def contradictions(database: Database) -> list[dict[str, Any]]:
-    """Give what must never be: EVSEs at odds with their location, locations with foreign words or without EVSEs."""
+    """Return the rows that must never exist: EVSEs that contradict their location, and locations without EVSEs."""
     at_odds = await database.fetch(
         """
         select 'place' as what, evse_id as id from evse join location using (operator_no, location_id)

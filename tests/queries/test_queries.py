@@ -64,7 +64,7 @@ def test_answers_with_the_statements_and_the_answer_on_file(folder: Path, hub: H
 
 
 def compare(path: Path, found: str) -> bool:
-    """Hold `found` against the file; write the file if there is none and say so."""
+    """Compare `found` with the file; write the file if there is none, and return whether it was written."""
     if path.exists():
         assert found == path.read_text(), f"{path} says otherwise; if that is wrong remove the file and run again"
         return False
@@ -73,7 +73,7 @@ def compare(path: Path, found: str) -> bool:
 
 
 def joined(recorded: list[str]) -> list[str]:
-    """Give what was read, with a note instead of the statements around a private read."""
+    """Return the statements, with a note instead of those around a private read."""
     statements: list[str] = []
     around: list[str] = []
     for statement in recorded:

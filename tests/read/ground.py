@@ -63,7 +63,7 @@ class Ground:
         return self.hub.run(work(self.database))
 
     def everything(self, field: str, nodes: str, variables: Any, first: int = 500) -> list[Any]:
-        """Give the edges' nodes of all pages."""
+        """Return the edges' nodes of all pages."""
         query = f"""query ($within: AreaInput, $filter: EvseFilter, $first: Int!, $after: String) {{
             {field}(within: $within, filter: $filter, first: $first, after: $after)
             {{ nodes {{ {nodes} }} pageInfo {{ hasNextPage endCursor }} }} }}"""

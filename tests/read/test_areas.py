@@ -59,7 +59,7 @@ def on_earth(longitude: float) -> float:
 
 
 def east(origin: float, longitude: float) -> float:
-    """Give the degrees between longitudes, the short way."""
+    """Return the degrees between longitudes, the short way."""
     return (longitude - origin + 180) % 360 - 180
 
 
@@ -68,7 +68,7 @@ def ids(ground: Ground, within: Any, **more: Any) -> list[str]:
 
 
 def location_ids(ground: Ground, within: Any) -> set[str]:
-    """Give the EVSEs of the locations of an area."""
+    """Return the EVSEs of the locations of an area."""
     nodes = ground.everything("locations", "evses { evseId }", {"within": within}, first=100)
     return {evse["evseId"] for node in nodes for evse in node["evses"]}
 
@@ -77,7 +77,7 @@ def location_ids(ground: Ground, within: Any) -> set[str]:
 
 
 def winding(ring: Sequence[Point], point: Point) -> int | None:
-    """Give how often a ring goes round a point, longitudes the short way from it; None: it stands on the border.
+    """Return the winding number of a ring around a point, longitudes the short way from it; None: on the border.
 
     A ray goes east from the point: edges that cross it upwards count one, downwards one less.
     """
@@ -99,7 +99,7 @@ def winding(ring: Sequence[Point], point: Point) -> int | None:
 
 
 def some_ring(chance: random.Random) -> list[Point]:
-    """Give a ring around one of the grounds: a star without crossings, or corners in any order; some on the grid."""
+    """Return a ring around one of the grounds: a star without crossings, or corners in any order; some on the grid."""
     longitude, latitude = chance.choice(GROUNDS)
     corners = [(chance.uniform(-1.2, 1.2), chance.uniform(-1.2, 1.2)) for _ in range(chance.randint(3, 12))]
     if chance.random() < 0.4:
@@ -222,14 +222,14 @@ def some_route(chance: random.Random, positions: dict[str, Point], most_steps: i
 
 
 def route(points: Sequence[Point], corridor_m: float, precision: int = 6) -> tuple[Any, list[Point]]:
-    """Give the area and the points as the encoding rounds them."""
+    """Return the area and the points as the encoding rounds them."""
     polyline = encode_polyline(points, precision)
     area = {"route": {"polyline": polyline, "precision": precision, "corridorM": corridor_m}}
     return area, decode_polyline(polyline, precision)
 
 
 def places_on(points: Sequence[Point], point: Point) -> Iterator[tuple[float, float]]:
-    """Give (metres off, metres along) of a point's nearest place on each step, on a map that is flat at the point."""
+    """Yield (metres off, metres along) of a point's nearest place on each step, on a map that is flat at the point."""
     scale = cos(radians(point[1]))
     driven_m = 0.0
     for one, other in pairwise(points):

@@ -27,7 +27,7 @@ BOTH, OPEN, SAID = "DE*WPS*PL4", "DE*WPS*PL5", "DE*WPS*PL6"
 
 
 def places(longitude: float, latitude: float) -> dict[str, dict[str, Any]]:
-    """Give areas of every kind around a place."""
+    """Return areas of every kind around a place."""
     west, east, south, north = longitude - 1, longitude + 1, latitude - 1, latitude + 1
     corners = [(west, south), (east, south), (east, north), (west, north)]
     return {
@@ -80,7 +80,7 @@ async def scene(database: Database) -> Scene:
 
 
 async def check(scene: Scene, caller: Caller | None, sees_hidden: bool, sees_pso: bool) -> None:
-    """Ask in every way where the spots are: a position is the PSO's, places are each caller's own."""
+    """Query in every way where the spots are: a position is the PSO's, places are each caller's own."""
     said = {SAID: OWN} if sees_hidden or sees_pso else {}
     listed = {BOTH: None, OPEN: None, **said}
     assert await search(scene.database, caller) == listed

@@ -52,7 +52,7 @@ Sent = Mapping[str, Any]
 
 
 def usable(sent: Sent, zone: str | None, at: datetime) -> Answer:
-    """A, and of B, C, D what the protocol says; None: it depends on hours that nobody knows."""
+    """Filter A, and of B, C, D what the protocol says; None: it depends on hours that are unknown."""
     if status_at(sent, at) not in ("OPERATIVE", None):
         return False
     times = sent.get("openingTimes")
@@ -101,7 +101,7 @@ def instant(text: str) -> datetime:
 
 
 def some_schedule(chance: random.Random) -> dict[str, Any]:
-    """Give opening times, status and schedule as an operator might send them."""
+    """Return opening times, status and schedule as an operator might send them."""
     sent: dict[str, Any] = {}
     if chance.random() < 0.9:
         sent["openingTimes"] = some_times(chance)
@@ -139,7 +139,7 @@ def some_hours(chance: random.Random) -> list[dict[str, Any]]:
 
 
 def some_instant(chance: random.Random) -> datetime:
-    """Give an instant near a turn; whole half hours are common, so that edges meet."""
+    """Return an instant near a turn; whole half hours are common, so that edges meet."""
     at = chance.choice(TURNS) + timedelta(minutes=30 * chance.randint(-20, 20))
     if chance.random() < 0.3:
         at += timedelta(seconds=chance.choice([-1, 1, 59, 60]))
@@ -187,7 +187,7 @@ TELLING: Sequence[dict[str, Any]] = (
 
 
 def some_charge_points(count: int, chance: random.Random) -> dict[str, tuple[dict[str, Any], str | None]]:
-    """Give charge points and the zone whose clock counts, by EVSE-ID."""
+    """Return charge points and the zone whose clock counts, by EVSE-ID."""
     made: dict[str, tuple[dict[str, Any], str | None]] = {}
     for n, sent in enumerate(TELLING):
         evse_id = f"DE*TST*ETELLING{n}"
@@ -240,7 +240,7 @@ QUERY = """query ($at: DateTime!) {
 
 
 def differences(ground: Ground, made: Made, at: datetime, expected: Callable[[Sent, str | None, datetime], Answer]):
-    """Give where the hub and a reading of the protocol differ at an instant."""
+    """Return where the hub and a reading of the protocol differ at an instant."""
     data = ground.hub.ask(QUERY, {"at": at.isoformat().replace("+00:00", "Z")})
     said = {node["evseId"]: node["usable"] for node in data["all"]["nodes"]}
     matching = {node["evseId"] for node in data["usable"]["nodes"]}
@@ -300,7 +300,7 @@ def unknown_is_closed(sent: Sent, zone: str | None, at: datetime) -> Answer:
 
 
 def closings_before_openings(sent: Sent, zone: str | None, at: datetime) -> Answer:
-    """Let a closing rule over an opening outside the hours too."""
+    """Apply a reading of the protocol by which a closing also overrides an opening outside the hours."""
     times = sent.get("openingTimes")
     if times is not None and any(holds(period, at) for period in times.get("exceptionalClosings", ())):
         return False
@@ -356,7 +356,7 @@ def test_takes_now_where_no_instant_is_given(ground: Ground):
         now: usable none: usable(at: null) absent: usable(at: $at) then: usable(at: $then)
         status: effectiveStatus before: effectiveStatus(at: $then) } }"""
     assert ground.hub.ask(query)["evse"] == {
-        # Without an instant the live status counts too, and nobody said anything of it.
+        # Without an instant the live status counts too, and it was never published.
         "now": False,
         "none": False,
         "absent": False,

@@ -109,7 +109,7 @@ def refused(item: Any, limits: Limits = OPERATOR_LIMITS) -> list[Refusal]:
 
 
 def flaw(item: Any) -> tuple[str, str]:
-    """Give path and code of an item's only refusal."""
+    """Return path and code of an item's only refusal."""
     (refusal,) = refused(item)
     assert refusal.index == 3
     return refusal.path.removeprefix("chargePoints[3].").removeprefix("chargePoints[3]"), refusal.code

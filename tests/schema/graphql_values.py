@@ -88,7 +88,7 @@ POLYGONS = st.lists(POINTS, min_size=4, max_size=6, unique_by=lambda point: tupl
 
 
 def values_of(type_: GraphQLInputType, wild: bool) -> st.SearchStrategy[Any]:
-    """Give JSON values for an input type; `wild` ones need not fit."""
+    """Return JSON values for an input type; `wild` ones need not fit."""
     fitting = _fitting(type_, wild)
     return st.one_of(fitting, fitting, fitting, SOMETHING) if wild else fitting
 
@@ -121,7 +121,7 @@ def _objects(type_: GraphQLInputObjectType, wild: bool) -> st.SearchStrategy[Any
 
 
 def arguments_of(arguments: dict[str, GraphQLArgument], wild: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """Give arguments by name; required ones always, and no cursors, unless they are `wild`."""
+    """Return arguments by name; required ones always, and no cursors, unless they are `wild`."""
     named = {name: argument for name, argument in arguments.items() if wild or name != "after"}
     values = {name: values_of(argument.type, wild) for name, argument in named.items()}
     needed = {name for name, argument in arguments.items() if is_required_argument(argument) and not wild}
@@ -132,7 +132,7 @@ def arguments_of(arguments: dict[str, GraphQLArgument], wild: bool) -> st.Search
 
 
 def whole_selection(type_: Any, depth: int = 3, above: Collection[int] = ()) -> str:
-    """Give a selection with every leaf down to a depth; empty for leaves. No field stands within itself."""
+    """Return a selection with every leaf down to a depth; empty for leaves. No field stands within itself."""
     named = get_named_type(type_)
     if not isinstance(named, GraphQLObjectType) or depth == 0:
         return ""

@@ -16,7 +16,7 @@ ONE = '{ evse(evseId: "DE*SON*E1") { evseId } }'
 
 
 def refusals_of(response: httpx.Response) -> list[tuple[str, str]]:
-    """Give code and sentence of each error; there must be one at least, and nothing that looks like a breakdown."""
+    """Return code and message of each error; there must be one at least, and no internal error."""
     assert response.status_code < 500, response.text
     errors = response.json()["errors"]
     assert errors
@@ -90,7 +90,7 @@ def test_takes_json_by_every_spelling(hub: Hub, content_type: str) -> None:
     ids=lambda body: body[:40].decode("latin-1"),
 )
 def test_refuses_a_body_that_is_no_request(hub: Hub, world: World, body: bytes) -> None:
-    # With a key, because strangers may not send that much.
+    # With a key, because a caller without one may not send that much.
     response = hub.client.post("/graphql", headers={**JSON, **world.authorization("wegweiser")}, content=body)
     assert (response.status_code, refusal_of(response)[0]) == (400, "BAD_REQUEST")
 
@@ -503,7 +503,7 @@ def without_rights() -> list[bytes]:
     ]
 
 
-# Secrets differ from run to run, so these are told apart by number: all workers must name the same tests.
+# Secrets differ from run to run, so these are distinguished by number: all workers must name the same tests.
 @pytest.mark.parametrize("authorization", without_rights(), ids=map(str, range(len(without_rights()))))
 def test_refuses_what_is_no_key(hub: Hub, authorization: bytes) -> None:
     for query in (ONE, "{ me { role } }", "{ __typename }", "nonsense"):

@@ -1,4 +1,4 @@
-"""What is remembered of documents and statements: the latest, within bounds; and what is done beside the event loop."""
+"""The caches of documents and statements: the latest, within bounds; and what runs in the worker thread."""
 
 import asyncio
 import threading
@@ -119,7 +119,7 @@ async def test_counts_a_statement_once_that_is_asked_for_twice_at_a_time() -> No
     assert kept._cache.currsize == max(len(one.sql), LEAST_CHARACTERS)
 
 
-# ---------------------------------------------------------------- beside the event loop
+# ---------------------------------------------------------------- in the worker thread
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_decodes_long_routes_in_the_worker_thread(hub: Hub, world: World, thread
     assert all(name.startswith("worker") for name in threads)
 
 
-# ---------------------------------------------------------------- who pays
+# ---------------------------------------------------------------- charges
 
 
 def test_charges_long_texts_by_their_length(world: World) -> None:

@@ -55,7 +55,7 @@ def quiet(hub: Hub) -> Iterator[Hub]:
 
 
 def least(hub: Hub, ask: Any) -> tuple[httpx.Response, float, float]:
-    """Ask until it is fast enough; give an answer, and the least that answering took and that others had to wait."""
+    """Request until it is fast enough; return a response, and the least time of a response and of a wait meanwhile."""
     answers: list[httpx.Response] = []
     took_s = stalled_s = float("inf")
     while len(answers) < TRIES and (took_s >= REFUSED_WITHIN_S or stalled_s >= STALLED_AT_MOST_S):
@@ -97,7 +97,7 @@ def test_refuses_an_evil_body_at_once(quiet: Hub, name: str) -> None:
 
 
 def test_lets_nobody_wait_for_all_that_another_sent(hub: Hub, world: World) -> None:
-    """Reading new documents takes turns by who sent them, not in the order in which they came."""
+    """Parsing new documents takes turns by client, not in the order in which they came."""
     done: list[str] = []
 
     async def ask(client: httpx.AsyncClient, caller: str, number: int) -> None:
@@ -308,7 +308,7 @@ TEN_AND_NO_MORE: dict[str, Any] = {"anonymous_requests_per_s": 0.1, "budget_burs
 
 
 def spend_all(hub: Hub, headers: dict[str, str] | None = None) -> httpx.Response:
-    """Ask until the budget is spent; give the refusal."""
+    """Request until the budget is spent; return the refusal."""
     for _ in range(1_000):
         response = hub.post(HELLO, headers=headers)
         if response.status_code != 200:
@@ -333,7 +333,7 @@ def test_shows_what_a_question_costs_and_what_is_left(world: World) -> None:
         def cost_of(query: str, variables: Any = None) -> dict[str, Any]:
             return hub.post(query, variables).json()["extensions"]["cost"]
 
-        cost_of(NEAREST, {**NEAR_ULM, "first": 1})  # whoever asks anything new pays for its reading, once
+        cost_of(NEAREST, {**NEAR_ULM, "first": 1})  # a new document is charged for parsing, once
         before, after = cost_of(HELLO), cost_of(NEAREST, NEAR_ULM)
         assert after["requested"] == 1 + 50 * 11
         assert before["remaining"] - 551 <= after["remaining"] < before["remaining"] - 451  # some comes back meanwhile
@@ -374,7 +374,7 @@ def test_looks_up_no_more_guesses_than_their_address_may_make(world: World) -> N
         assert answers[0].status_code == 401
         assert (answers[-1].status_code, code_of(answers[-1])) == (429, "RATE_LIMITED")
         assert int(answers[-1].headers["Retry-After"]) >= 1
-        # Who was let in before is no guesser; who comes for the first time cannot be told from one.
+        # A key that was admitted before was not guessed; a key that is new may be.
         assert hub.post(HELLO, headers=known).status_code == 200
         assert hub.post(HELLO, headers=new).status_code == 429
 

@@ -37,7 +37,7 @@ def check(status: int, body: bytes) -> None:
 
 
 def sent(kind: str, name: str, field: GraphQLField, arguments: dict[str, Any], as_literals: bool) -> dict[str, Any]:
-    """Give the request that asks one root field for everything."""
+    """Return the request that selects everything of one root field."""
     selection = whole_selection(field.type)
     if as_literals:
         written = ", ".join(f"{each}: {literal(value, field.args[each].type)}" for each, value in arguments.items())

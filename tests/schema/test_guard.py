@@ -32,7 +32,7 @@ LIMITS = Limits.of(Settings())
 
 
 def limits(**changes: int) -> Limits:
-    """Give limits that nothing reaches but where told."""
+    """Return limits that nothing reaches but those given."""
     names = ("characters", "tokens", "fields", "aliases", "directives", "root_fields", "definitions", "cost", "values")
     return Limits(**{**dict.fromkeys(names, 10**12), "depth": 100, **changes})
 
@@ -55,7 +55,7 @@ class Counted:
 
 
 def written_out(document: DocumentNode) -> Counted:
-    """Count by following every spread anew, however often."""
+    """Count by following every spread each time, however often."""
     fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
     [operation] = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
     counted = Counted(directives=len(operation.directives or ()))
@@ -83,7 +83,7 @@ def written_out(document: DocumentNode) -> Counted:
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """Give documents whose fragments hold later ones, so that none holds itself."""
+    """Return documents whose fragments hold later ones, so that none holds itself."""
     count = draw(st.integers(0, 4))
 
     def selections(first: int, depth: int) -> str:
@@ -138,7 +138,7 @@ def only_used(document: DocumentNode) -> DocumentNode:
 
 
 def spreads(document: DocumentNode) -> Iterator[FragmentSpreadNode]:
-    """Give the spreads that the operation reaches."""
+    """Yield the spreads that the operation reaches."""
     fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
     pending: list[Any] = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
     while pending:

@@ -216,7 +216,7 @@ def test_says_in_the_first_charge_point_all_that_can_be_said_and_in_the_second_w
 
 
 def unsaid(value: Any, type_: GraphQLInputObjectType, path: str) -> set[str]:
-    """Give the paths of the fields that no item of a value says."""
+    """Return the paths of the fields that no item of a value has."""
     items = value if isinstance(value, list) else [value]
     missing: set[str] = set()
     for name, field in type_.fields.items():

@@ -100,7 +100,7 @@ both = pytest.mark.parametrize("kind", [CHARGE_POINTS, SPOTS], ids=["charge poin
 
 @dataclass(frozen=True)
 class Publisher:
-    """Somebody with a key, and the hub that hears it."""
+    """A client with a key, and its hub."""
 
     hub: Hub
     headers: Headers
@@ -152,7 +152,7 @@ PUBLISHED = "evse, location, parking_spot, evse_parking_spot, parking_status, ev
 
 @pytest.fixture
 def by(hub: Hub, dsn: str, headers: dict[str, Headers]) -> Callable[[str], Publisher]:
-    """Act as somebody, by name, in a hub where nothing is published yet."""
+    """Return clients by the name of their partner, in a hub where nothing is published yet."""
 
     async def clear() -> None:
         connection = await asyncpg.connect(dsn)
@@ -315,7 +315,7 @@ def test_keeps_a_list_back_while_a_part_is_missing(by: By, kind: Kind) -> None:
     assert "send the missing ones" in error["extensions"]["hint"]
     assert put(1) == (2, 0, 0, [])
     assert publisher.ids(kind) == [kind.id(9)]
-    # Completed by a part that is not the last: what the last one said of removals is not remembered.
+    # Completed by a part that is not the last: the removals that the last one allowed are not stored.
     document, items, rest = send(3)
     assert publisher.error(document, items, **rest)["extensions"]["code"] == "CONFIRM_REMOVALS"
     assert publisher.ids(kind) == [kind.id(9)]

@@ -45,7 +45,7 @@ def test_describes_every_type_field_and_argument():
 
 
 def planned_types() -> dict[str, Any]:
-    """Give the types of every field and argument of the plan, by Type.field and Type.field(argument)."""
+    """Return the types of every field and argument of the plan, by Type.field and Type.field(argument)."""
     found: dict[str, Any] = {}
     definitions: tuple[Any, ...] = parse(PLANNED.read_text(encoding="utf-8")).definitions
     for definition in definitions:

@@ -132,13 +132,13 @@ def documents(draw: st.DrawFn, knows: Knows = lambda _type, _field: True) -> tup
 
 
 def with_something_else(query: str) -> str:
-    """Ask for something else too, so that the executor must answer."""
+    """Select something else too, so that the executor must answer."""
     return query.replace("{", "{ __schema { queryType { name } }", 1)
 
 
 @pytest.fixture(scope="module")
 def workshop(world: World) -> Iterator[Hub]:
-    """A hub for its developers: there strangers, too, may ask for the schema."""
+    """A hub for its developers, which shows the schema without a key."""
     with serve(world.dsn, "DEVELOPMENT") as hub:
         yield hub
 

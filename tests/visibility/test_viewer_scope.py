@@ -86,7 +86,7 @@ async def members(database: Database) -> list[Member]:
 
 
 class World:
-    """Random commands of every kind that moves a sight. Most are refused: then nothing may change."""
+    """Random commands of every kind that changes a viewer scope. Most are refused: then nothing may change."""
 
     def __init__(self, database: Database, database_url: str, dice: random.Random, members: list[Member]) -> None:
         self.database, self.url, self.dice, self.members = database, database_url, dice, members
@@ -128,7 +128,7 @@ class World:
         await set_operator_open(self.database, CONSOLE, party_id, self.dice.random() < 0.5, utc_now())
 
     async def time(self) -> None:
-        """Let a day pass for all contracts; triggers do not hear of that, the keeper does."""
+        """Begin or end all contracts by the clock; that starts no trigger, but the leader's refresh finds it."""
         column = self.dice.choice(["valid_from", "valid_until"])
         edge = "now() - interval '1 minute'" if column == "valid_from" else "greatest(valid_from, now()) "
         async with owner(self.url) as connection:
@@ -160,8 +160,8 @@ async def test_follows_changes_made_at_once(database: Database, database_url: st
     async with owner(database_url) as connection:
         for _ in range(15):
             await asyncio.gather(*(world.step() for _ in range(6)))
-            # A transaction that began before a contract ran out, and settled after that, has set back what the keeper
-            # had done; it looks again.
+            # A transaction that began before a contract ended, and committed after that, has undone what the leader
+            # had written; the leader refreshes again.
             await connection.execute("select refresh_viewer_scope(now() - interval '5 minutes')")
             await check(database, connection, replay)
         await replay.check(connection)
@@ -177,7 +177,7 @@ from partner_role as a, partner_role as b where (a.id, b.id) = ($1, $2)
 
 
 async def make_two_links_at_once(database: Database, database_url: str) -> bool:
-    """Make both links of a chain in transactions that do not see each other; say whether its end is logged as seen."""
+    """Make both links of a chain in concurrent transactions; return whether its end is logged as visible."""
     map_, seller, seen = await nsp(database), await provider(database), await operator(database, "DE111")
     a, b, c = (member.caller.role_id for member in (map_, seller, seen))
     async with owner(database_url) as first, owner(database_url) as second:

@@ -44,7 +44,7 @@ class Subscription:
 
     @strawberry.subscription
     async def role(self) -> AsyncIterator[str | None]:
-        """Say who is asking."""
+        """Yield the caller's role."""
         yield None
 
     @strawberry.subscription
@@ -54,12 +54,12 @@ class Subscription:
 
     @strawberry.subscription
     async def fails(self) -> AsyncIterator[int]:
-        """Give a number, and fail."""
+        """Yield a number, and fail."""
         yield 0
 
     @strawberry.subscription
     async def breaks(self) -> AsyncIterator[int]:
-        """Do what nobody foresaw."""
+        """Raise an unexpected error."""
         yield 0
 
     @strawberry.subscription

@@ -1,4 +1,4 @@
-"""Connections whose client reads only when it is told to."""
+"""Connections whose client reads only when the test calls for it."""
 
 import json
 import socket

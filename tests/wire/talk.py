@@ -39,7 +39,7 @@ class Talk:
         return json.loads(self.socket.recv(PATIENCE_S))
 
     def hear_of(self, id_: str) -> list[dict[str, Any]]:
-        """Give all messages of one operation up to its end; others are left out."""
+        """Return all messages of one operation up to its end; others are left out."""
         heard: list[dict[str, Any]] = []
         while not heard or heard[-1]["type"] == "next":
             message = self.hear()
@@ -48,7 +48,7 @@ class Talk:
         return heard
 
     def end(self) -> tuple[int, str]:
-        """Give the hub's close code and reason, whatever is said before."""
+        """Return the hub's close code and reason, whatever is said before."""
         with pytest.raises(ConnectionClosed) as closed:
             self._read_to_the_end()
         assert closed.value.rcvd is not None, "the connection was cut, not closed"
@@ -77,14 +77,14 @@ def talk(hub: Hub, *protocols: str, headers: dict[str, str] | None = None, **opt
 
 @contextmanager
 def events(hub: Hub, query: str, headers: dict[str, str] | None = None, **more: Any) -> Iterator[httpx.Response]:
-    """Ask for a stream."""
+    """Request a stream."""
     accept = {"Accept": "text/event-stream", **(headers or {})}
     with hub.client.stream("POST", "/graphql", json={"query": query, **more}, headers=accept) as response:
         yield response
 
 
 def parsed(response: httpx.Response) -> Iterator[tuple[str, Any]]:
-    """Give events as they come: name and data. A comment is an event named `:`."""
+    """Yield events as they come: name and data. A comment is an event named `:`."""
     name, data = "", list[str]()
     for line in response.iter_lines():
         match line.partition(":"):

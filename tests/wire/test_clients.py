@@ -1,4 +1,4 @@
-"""Clients by others than us subscribe, are cut off, and go on where they were."""
+"""Published client libraries subscribe, are cut off, and go on where they were."""
 
 import asyncio
 import json
@@ -146,7 +146,7 @@ def python_client(hub: Hub, headers: dict[str, str]) -> Client:
 
 
 async def follow(client: Client, after: int, enough: int) -> list[int]:
-    """Give numbers until there are enough, or the line is cut."""
+    """Return numbers until there are enough, or the line is cut."""
     numbers: list[int] = []
     try:
         async with client as session:

@@ -53,7 +53,7 @@ def _subscribe(id_: str, query: str) -> Said:
 
 
 def is_malformed(message: Any) -> bool:
-    """Say by hand what the protocol does not know."""
+    """Return whether a message is not one of the protocol's, by rules written by hand."""
     if not isinstance(message, dict):
         return True
     payload, id_ = message.get("payload"), message.get("id")
@@ -97,7 +97,7 @@ class Model:
     pings: int = 0
 
     def hear(self, message: Said) -> int | None:
-        """Give the close code, where the socket must be closed."""
+        """Return the close code, where the socket must be closed."""
         match message.kind:
             case "connection_init":
                 if self.initialised:

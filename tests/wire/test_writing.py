@@ -1,4 +1,4 @@
-"""Whoever reads slowly, or never, keeps nobody waiting, has little kept for it, and is cut off in the end."""
+"""A client that reads slowly, or never, delays no other, has little queued for it, and is cut off in the end."""
 
 import asyncio
 import socket
@@ -38,7 +38,7 @@ class Heedless(Counter):
 
 
 def settled(hub: Hub, counter: Counter, other: Talk) -> int:
-    """Give what was made for a client that takes nothing, once no more of it is made while others are served."""
+    """Return what was made for a client that reads nothing, once no more is made while other clients are served."""
     before = -1
     until = time.monotonic() + 60
     while counter.given != before:

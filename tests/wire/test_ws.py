@@ -193,7 +193,7 @@ def test_looks_by_itself_whether_the_client_is_there(world: World) -> None:
             while part := silent.recv(65536):
                 received += part
         assert b"\x89\x04" in received  # a ping
-        assert b"\x88" in received  # and the end, for nobody answered
+        assert b"\x88" in received  # and the end, for no pong came
         client.send("ping")
         assert client.hear() == {"type": "pong"}
 

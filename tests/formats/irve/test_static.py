@@ -86,7 +86,7 @@ def answers(path: Path) -> list[ChargePoint | Refusal]:
 
 
 def codes(path: Path) -> list[str | None]:
-    """Give each row's refusal code; None: accepted."""
+    """Return each row's refusal code; None: accepted."""
     return [answer.code if isinstance(answer, Refusal) else None for answer in answers(path)]
 
 
