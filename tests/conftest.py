@@ -62,7 +62,7 @@ def _is_generated(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a parallel worker what only the main process knows."""
+    """Pass a parallel worker what only the main process knows."""
     options = node.config.option
     node.workerinput["ours"] = {name: getattr(options, name) for name in ("seed", "cluster_directory", "full_length")}
 
@@ -196,7 +196,7 @@ def _refuse_processes(event: str, _arguments: tuple[object, ...]) -> None:
 
 
 def _heed_signals() -> None:
-    """Let programs that tests start hear of Ctrl-C, though a shell that runs the tests beside others made them deaf."""
+    """Restore Ctrl-C for programs that tests start, though a shell that runs the tests in background ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

@@ -81,7 +81,7 @@ class Databases:
 
 @contextmanager
 def only_one_process(cluster: Cluster) -> Iterator[None]:
-    """Let parallel workers enter the block one after the other."""
+    """Admit parallel workers to the block one after the other."""
     with (cluster.home / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -11,7 +11,7 @@ def doubling(levels: int, with_fields: bool) -> str:
 
 
 def repeated(pattern: str, times: int) -> str:
-    """Give a pattern so many times, with a number for each `#`."""
+    """Return a pattern so many times, with a number for each `#`."""
     return " ".join(pattern.replace("#", str(number)) for number in range(times))
 
 
@@ -94,5 +94,5 @@ BODIES = {
 
 
 def fresh(query: str, number: int) -> str:
-    """Give a document that was never read before: what is remembered costs nothing."""
+    """Return a document that was never read before: what is remembered costs nothing."""
     return f"{query} #{number}"

@@ -87,14 +87,14 @@ class Hub:
     def post(
         self, query: str, variables: Any = None, headers: dict[str, str] | None = None, **more: Any
     ) -> httpx.Response:
-        """Ask as JSON over HTTP."""
+        """Send a request as JSON over HTTP."""
         asked = {"query": query, **({} if variables is None else {"variables": variables}), **more}
         return self.client.post("/graphql", json=asked, headers=headers)
 
     def ask(
         self, query: str, variables: Any = None, headers: dict[str, str] | None = None, **more: Any
     ) -> dict[str, Any]:
-        """Ask what must be answered; give `data`."""
+        """Send a request that must succeed; return `data`."""
         answer = self.post(query, variables, headers, **more).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
@@ -114,7 +114,7 @@ class Hub:
 
     @contextmanager
     def occupied(self, pool: asyncpg.Pool) -> Iterator[None]:
-        """Keep the one connection of a pool for a while."""
+        """Hold the one connection of a pool during the block."""
 
         async def take() -> Any:
             return await pool.acquire()
@@ -134,12 +134,12 @@ class Hub:
 
     @contextmanager
     def recording(self) -> Iterator[list[str]]:
-        """Give a list that has, afterwards, the statements that were sent for what was done meanwhile."""
+        """Yield a list that holds, after the block, the statements that were sent inside it."""
         self.run(_listen(self))  # again: the driver has a new connection where the old one had nothing to do for long
         self.statements.clear()
         seen: list[str] = []
         yield seen
-        self.run(asyncio.sleep(0))  # the driver tells of a statement in the loop's next round
+        self.run(asyncio.sleep(0))  # the driver reports a statement in the loop's next iteration
         seen += [statement for statement in self.statements if _is_ours(statement)]
 
 
@@ -185,7 +185,7 @@ def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 
 async def _listen(hub: Hub) -> None:
-    """Hear of every statement of a request; one that does not run on the ordinary connection says so."""
+    """Record every statement of a request, with a mark unless it runs on the ordinary connection."""
     pools = {name: pool for name, pool in hub.database.pools.items() if name != "sessions"}
     for name in pools.keys() - hub.listeners.keys():
         note = "" if name == "reads" else f"-- on a connection of the pool `{name}`\n"
@@ -260,7 +260,7 @@ def _administer(dsn: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def filled(cluster: Cluster, template: str) -> World:
-    """The default world as a template, made once per run; nobody can connect to it."""
+    """The default world as a template, made once per run; no test can connect to it."""
     note = cluster.home / "world.json"
 
     async def fill(dsn: str) -> None:
@@ -274,7 +274,7 @@ def filled(cluster: Cluster, template: str) -> World:
 
 @pytest.fixture(scope="session")
 def world(cluster: Cluster, filled: World) -> Iterator[World]:
-    """The default world in a database of its own. Nobody writes to it: others would find it so, or not, by chance."""
+    """The default world in a database of its own. No test may write to it: tests run in any order."""
     with scratch_database(cluster.dsn, FILLED, f"world_{uuid4().hex}") as dsn, closing(new_event_loop()) as loop:
         made = loop.run_until_complete(_content(dsn))
         yield World(dsn, filled.secrets, filled.partner_ids)

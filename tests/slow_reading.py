@@ -26,7 +26,7 @@ EARTH_RADIUS_M = 6_371_008.7714
 
 
 def great_circle_m(longitude: float, latitude: float, other_longitude: float, other_latitude: float) -> float:
-    """Give the metres between two points on a sphere, by the haversine formula."""
+    """Return the metres between two points on a sphere, by the haversine formula."""
     south, north = radians(latitude), radians(other_latitude)
     width = radians(other_longitude - longitude)
     square = sin((north - south) / 2) ** 2 + cos(south) * cos(north) * sin(width / 2) ** 2
@@ -85,13 +85,13 @@ def separated(id_: str | None) -> str | None:
 
 
 def taken(row: Row, *names: str) -> Object:
-    """Give columns under their names in the API."""
+    """Return columns under their names in the API."""
     return {camel(name): instant(row[name]) if isinstance(row[name], datetime) else row[name] for name in names}
 
 
 @dataclass(frozen=True)
 class Reader:
-    """What one caller is told."""
+    """The answers for one caller."""
 
     world: World
     tables: Mapping[str, Sequence[Row]]
@@ -283,7 +283,7 @@ class Reader:
 
 
 def page(nodes: Sequence[Object], arguments: Mapping[str, Any]) -> Object:
-    """Give the first page of a connection. Cursors are opaque, so these are others; only their absence is the same."""
+    """Return the first page of a connection. Its cursors are not the hub's; only their absence is the same."""
     assert arguments.get("after") is None, "a cursor of the hub means nothing here"
     shown = nodes[: arguments["first"]]
     cursors = [f"slow {number}" for number in range(len(shown))]
@@ -303,7 +303,7 @@ def page(nodes: Sequence[Object], arguments: Mapping[str, Any]) -> Object:
 
 
 def spellings(evse_id: str) -> set[str]:
-    """Give the stored forms that an id as sent may stand for."""
+    """Return the stored forms that an id as sent may stand for."""
     text = evse_id.upper()
     din = text.replace("+49*", "DE", 1).replace("*", "E", 1) if text.startswith("+49*") else text
     return {text, text.replace("*", "", 2), din}

@@ -178,7 +178,7 @@ async def test_takes_for_new_what_it_never_found_good(database: Database) -> Non
 
 
 async def test_does_not_remember_that_a_key_was_bad(database: Database) -> None:
-    """A key that was just issued works at once, whoever tried it before."""
+    """A key that was just issued works at once, also when it was tried before."""
     keys = Keys(database, trusted_s=60)
     assert not await is_good(keys, new_secret())
     _, [secret] = await enrolled(database, NSP)

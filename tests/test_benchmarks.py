@@ -1,4 +1,4 @@
-"""Benchmarks compare what does the same: small runs of those that say so themselves."""
+"""Benchmarks compare what does the same: small runs of those that check it themselves."""
 
 import asyncio
 

@@ -226,7 +226,7 @@ def test_fills_an_empty_hub_and_prints_what_to_paste(database_url: str) -> None:
     again = _run("demo", DATABASE_URL=database_url)
     assert again.exit_code == 0
     assert "The demo data is there already" in again.stdout
-    other = _run("partner", "add", "Somebody", "--role", "EVSE_OPERATOR:DE*DCX", DATABASE_URL=database_url)
+    other = _run("partner", "add", "Hafenstrom", "--role", "EVSE_OPERATOR:DE*DCX", DATABASE_URL=database_url)
     assert other.exit_code == 0, other.output
     assert "The demo data is there already" in _run("demo", DATABASE_URL=database_url).stdout
 
@@ -242,10 +242,10 @@ def test_prints_the_demo_for_scripts(database_url: str) -> None:
 
 @pytest.mark.usefixtures("restored")
 def test_refuses_to_put_the_demo_among_other_data(database_url: str) -> None:
-    _run("partner", "add", "Somebody", "--role", "NSP", DATABASE_URL=database_url)
+    _run("partner", "add", "Hafenstrom", "--role", "NSP", DATABASE_URL=database_url)
     done = _run("demo", DATABASE_URL=database_url)
     assert done.exit_code == 1
-    assert "the hub is not empty: it holds the partner Somebody" in done.stderr
+    assert "the hub is not empty: it holds the partner Hafenstrom" in done.stderr
 
 
 IRVE = ROOT / "tests" / "formats" / "irve" / "data" / "irve-static-sample.csv"
@@ -576,7 +576,7 @@ def test_is_silent_when_a_command_is_interrupted(database_url: str, how: signal.
 
 
 async def _interrupt_while_it_waits(database_url: str, how: signal.Signals) -> tuple[int | None, str, str]:
-    """Stop a command while it waits for a lock that somebody else holds."""
+    """Stop a command while it waits for a lock that another process holds."""
     holder = await asyncpg.connect(database_url)
     try:
         await holder.execute("begin; lock table partner in access exclusive mode")

@@ -22,7 +22,7 @@ EVSE = CORE.type_map["Evse"]
 
 @pytest.fixture(scope="module")
 def hasty(world: World) -> Iterator[Hub]:
-    """A hub that waits for nobody."""
+    """A hub with short timeouts."""
     with serve(world.dsn, body_timeout_s=SOON_S, read_timeout_s=4 * SOON_S) as hub:
         yield hub
 
@@ -37,7 +37,7 @@ def is_answered(connection: socket.socket) -> bool:
 
 
 def answer(connection: socket.socket) -> bytes:
-    """Give one answer, or what comes of it until the hub closes the connection."""
+    """Return one response, or the part of it that comes before the hub closes the connection."""
     received = b""
     while b"\r\n\r\n" not in received or not received.endswith(b"}"):
         part = connection.recv(65536)
@@ -48,7 +48,7 @@ def answer(connection: socket.socket) -> bytes:
 
 
 def rest_of(connection: socket.socket) -> bytes:
-    """Give what comes until the hub closes the connection."""
+    """Return what comes until the hub closes the connection."""
     received = b""
     try:
         while part := connection.recv(65536):
@@ -76,7 +76,7 @@ def dribble(connection: socket.socket, part: bytes) -> bytes:
 
 
 def refusal_in(received: bytes) -> tuple[int, str]:
-    """Give status and code of the one answer received."""
+    """Return status and code of the one answer received."""
     head, _, body = received.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)["errors"][0]["extensions"]["code"]
 
@@ -190,7 +190,7 @@ def test_holds_no_answers_for_who_does_not_take_them(world: World) -> None:
 
 
 def is_cut(connection: socket.socket) -> bool:
-    """Say whether the hub has closed the connection, without taking any of what it sent."""
+    """Return whether the hub has closed the connection, without taking any of what it sent."""
     try:
         connection.sendall(b"\r\n")
     except (ConnectionResetError, BrokenPipeError):

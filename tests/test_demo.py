@@ -177,10 +177,10 @@ async def test_goes_on_where_it_was_interrupted(database: Database) -> None:
 
 
 async def test_refuses_a_hub_with_partners_of_its_own(database: Database) -> None:
-    await enrol_partner(database, CONSOLE, "Somebody", [RoleName(Role.NSP, None)], NOW)
-    with pytest.raises(NotEmpty, match="the partner Somebody"):
+    await enrol_partner(database, CONSOLE, "Hafenstrom", [RoleName(Role.NSP, None)], NOW)
+    with pytest.raises(NotEmpty, match="the partner Hafenstrom"):
         await fill(database, 1, NOW)
-    assert await _names(database, "select name from partner") == {"Somebody"}
+    assert await _names(database, "select name from partner") == {"Hafenstrom"}
 
 
 async def test_refuses_a_hub_with_evses_of_a_register(database: Database) -> None:
@@ -188,7 +188,7 @@ async def test_refuses_a_hub_with_evses_of_a_register(database: Database) -> Non
     await database.write(
         lambda connection: connection.execute(
             """
-            update operator set role_id = null, party_id = 'FRXXX', source = 'register', name = 'Somebody'
+            update operator set role_id = null, party_id = 'FRXXX', source = 'register', name = 'Hafenstrom'
             where name = 'Demo Town Charging'
             """
         )

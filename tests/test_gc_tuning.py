@@ -1,4 +1,4 @@
-"""The collector of cycles overlooks what stays, and finds what does not all the same. In processes of their own."""
+"""Garbage collection skips frozen objects, and still finds cycles that are not. In processes of their own."""
 
 import subprocess
 import sys

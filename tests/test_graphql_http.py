@@ -1,4 +1,4 @@
-"""The developers' hub speaks GraphQL over HTTP: the audit suite of npm's `graphql-http` says so."""
+"""The developers' hub speaks GraphQL over HTTP: it passes the audit suite of npm's `graphql-http`."""
 
 import json
 import subprocess

@@ -50,7 +50,7 @@ NO_PARTNER = "00000000-0000-4000-8000-00000000dead"
 
 
 def everything_seen(hub: Hub, world: World, caller: str | None, arguments: str = "") -> set[str]:
-    """Give the party ids of the operators whose EVSEs somebody sees."""
+    """Return the party ids of the operators whose EVSEs a caller sees."""
     query = f"{{ evses(first: 500{arguments}) {{ nodes {{ operator {{ partyId }} }} }} }}"
     nodes = hub.ask(query, headers=world.authorization(caller))["evses"]["nodes"]
     return {node["operator"]["partyId"] for node in nodes}
@@ -97,7 +97,7 @@ def test_says_the_same_of_what_is_not_there_and_not_yours(
     assert seen.content != raw(foreign)[1], "it should be there"
 
 
-# ---------------------------------------------------------------- a table that nobody decided about
+# ---------------------------------------------------------------- a table without a rule
 
 unruled = Table("unruled", MetaData(), Column("id", Integer, primary_key=True), Column("operator_no", Integer))
 LEAF = Field("id", Leaf(("id",)))
@@ -247,7 +247,7 @@ def test_would_notice_a_condition_that_was_forgotten(twin: Matrix, forgotten: st
 
 @pytest.fixture
 def broken_rule(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Let everybody see every row of a table."""
+    """Return a function that makes every row of a table visible to every caller."""
 
     def break_rule(table: str) -> None:
         monkeypatch.setitem(visibility.RULES, table, lambda _table, _caller_kind: true())  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ ROLES = tuple(
         1,
     )
 )
-#: An operator that a register made: nobody holds it.
+#: An operator that a register created and no partner holds.
 UNCLAIMED = "FRRRR"
 OPERATORS = (*(each.party_id for each in ROLES if each.role is OPERATOR and each.party_id), UNCLAIMED)
 MAY_SUSPEND = sorted({each.partner for each in ROLES if each.role is not ADMINISTRATOR})
@@ -69,7 +69,7 @@ CAN_CONTRACT = [
 ]
 
 
-#: An operator that is always open and has a spot and no EVSEs: who has heard of that spot has heard all before it.
+#: An operator that is always open and has a spot and no EVSEs: a reader that received it has received all before it.
 ALWAYS_OPEN, SENTINEL = "XXOPN", "XXOPNP1"
 
 
@@ -91,8 +91,8 @@ class Spot:
         return {ALWAYS_OPEN} if self.id == SENTINEL else {evse_id[:5] for evse_id in self.evse_ids}
 
 
-#: Galvani's spots: one per operator that only its EVSE links, one of two operators, one that nobody links. Besides,
-#: spots under party ids that nobody holds.
+#: Galvani's spots: one per operator that only its EVSE links, one of two operators, one that is not linked. Besides,
+#: spots under party ids that no partner holds.
 SPOTS = {
     spot.id: spot
     for spot in (
@@ -161,7 +161,7 @@ class State:
         return {each for each in seen | {p.party_id for p in partners if p.role is OPERATOR} if each}
 
     def spots_seen_by(self, caller: Held | None) -> set[str]:
-        """Whoever sees an EVSE sees its spots; a PSO sees its own, and so does whom it has a contract with."""
+        """Return the spots of all EVSEs that the caller sees, of a PSO itself, and of PSOs with a contract with it."""
         if caller is not None and caller.role is ADMINISTRATOR:
             return set(SPOTS)
         operators = self.operators_seen_by(caller) | {ALWAYS_OPEN}
@@ -371,7 +371,7 @@ def check(made: Matrix, state: State) -> None:
 
 
 def question(made: Matrix) -> str:
-    """Ask for everything in several ways."""
+    """Return a query for everything in several ways."""
     singles = " ".join(f'{one}: evse(evseId: "{one}") {{ evseId }}' for one, _ in made.evses.values())
     spots = " ".join(f'{one}: parkingSpot(parkingId: "{one}") {{ {SPOT} }}' for one in SPOTS)
     psos = quoted(sorted({spot.pso for spot in SPOTS.values()}))
@@ -483,13 +483,13 @@ CHANGES = f"""query ($cursor: Cursor) {{
 FOLLOW = f"subscription {{ changes(kinds: [{', '.join(KINDS)}], initial: true) {{ {TOLD} }} }}"
 PATIENCE_S = 60
 CLEARING_HOUSE = ROLES[-1]
-#: What comes last when spots are touched. What went out of sight with its operator may come after it.
+#: The last change when spots are touched. Those that became invisible with their operator may come after it.
 TOUCHED = STATUS_KIND, SENTINEL
 
 
 @dataclass
 class Follower:
-    """Somebody who keeps what changes tell, by kind and id."""
+    """A client that keeps the state that changes describe, by kind and id."""
 
     caller: Held | None
     held: set[tuple[str, str]] = field(default_factory=set)
@@ -510,12 +510,12 @@ class Follower:
         return about
 
     def is_at(self, now: State) -> bool:
-        """Say whether it holds what the model shows, once everything was touched."""
+        """Return whether it holds the model's state, once everything was touched."""
         return self.held == {(kind, id_) for kind in KINDS for id_ in now.spots_seen_by(self.caller)}
 
 
 def touch(made: Matrix) -> None:
-    """Let every spot, and the status of each, be another than it was."""
+    """Change every spot, and the status of each."""
     made.execute("""update parking_spot set longitude = 14.001 - longitude, link_longitudes = array(
         select 14.001 - link from unnest(link_longitudes) with ordinality as linked (link, place) order by place
     )""")
@@ -523,7 +523,7 @@ def touch(made: Matrix) -> None:
 
 
 def changes_since(made: Matrix, follower: Follower, cursor: str | None, *states: State) -> str:
-    """Ask for changes until the last that was touched has come; gives the cursor."""
+    """Request changes until the last that was touched has come; return the cursor."""
     ends = time.monotonic() + PATIENCE_S
     heard = False
     while not heard:
@@ -558,7 +558,7 @@ def check_changes(made: Matrix, states: Sequence[State]) -> None:
 
 
 def check_subscription(made: Matrix, states: Sequence[State]) -> None:
-    """Follow the spots in everybody's name, and bring the hub from state to state; nobody is suspended in any."""
+    """Follow the spots as every caller, and bring the hub from state to state; no partner is suspended in any."""
     before = states[0]
     begin(made, before)
     with ExitStack() as stack:
@@ -582,7 +582,7 @@ def check_subscription(made: Matrix, states: Sequence[State]) -> None:
 
 
 def hear(client: Talk, follower: Follower, *states: State) -> set[tuple[str, str]]:
-    """Hear one page; gives what it was about. Raises: TimeoutError when none comes."""
+    """Receive one page; return its kinds and ids. Raises: TimeoutError when none comes."""
     message = client.hear()
     assert message["type"] == "next", message
     return follower.hear(message["payload"]["data"]["changes"]["changes"], *states)

@@ -1,4 +1,4 @@
-"""The default test world: who there is, what they hold, and who may see what of it.
+"""The default test world: its partners, what they hold, and which rows each may see.
 
 Made by the hub's own commands. Everywhere there are at least two parents with different children, so that a read that
 mixes them up cannot look right. Ids and instants are the same in every run; secrets are not.
@@ -76,7 +76,7 @@ class World:
         return "the world"
 
     def authorization(self, caller: str | None) -> dict[str, str]:
-        """Give the headers that a caller sends; none for a stranger."""
+        """Return the headers that a caller sends; none for a caller without a key."""
         return {} if caller is None else {"Authorization": f"Bearer {self.secrets[caller]}"}
 
 
@@ -139,7 +139,7 @@ def _party(partner_ids: Mapping[str, UUID], caller: str) -> Party:
 
 
 async def caller_behind(database: Database, secret: str) -> Caller:
-    """Ask the database who is behind a secret."""
+    """Read from the database the caller of a secret."""
     caller = await Keys(database, trusted_s=0).verify(f"Bearer {secret}")
     assert caller is not None
     return caller
@@ -231,7 +231,7 @@ def evse(
     kw: float | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """Give a charge point as `ChargePointInput`. A connector is written STANDARD/FORMAT, maybe with /TARIFF."""
+    """Return a charge point as `ChargePointInput`. A connector is written STANDARD/FORMAT, maybe with /TARIFF."""
     return {
         "evseId": evse_id,
         "locationId": location,

@@ -308,7 +308,7 @@ def _cpu_ms(measured: Round) -> float:
 
 
 def times_as_much(results: Sequence[Result], limit: Limit, of: Callable[[Round], float]) -> float:
-    """Give how many times as much the hub took as for the other question: the median over rounds."""
+    """Return the ratio of the hub's cost to that of the other question: the median over rounds."""
     taken = {
         result.variant.question[0]: [of(each) for each in result.rounds]
         for result in results
@@ -327,12 +327,12 @@ def _per_s(measured: Round) -> float:
 
 
 def _per_cpu_s(measured: Round) -> float:
-    """Give requests per second of CPU, server and PostgreSQL together: steadier where others use the machine too."""
+    """Return requests per second of CPU, server and PostgreSQL together: steadier on a machine that is shared."""
     return 1000 / _cpu_ms(measured)
 
 
 def ratio(results: Sequence[Result], letter: str, name: str, baseline: str, of: Callable[[Round], float]) -> float:
-    """Give how many times as good as a baseline a variant was: the median over rounds, each compared within itself."""
+    """Return how many times as good as a baseline a variant was: the median over rounds, each with its own ratio."""
     of_all = {
         result.variant.name: [of(each) for each in result.rounds]
         for result in results

@@ -52,7 +52,7 @@ SAMPLE_ONE = {"evseId": "DE*8AC*E1"}
 
 
 def hub_request(text: str, sample: Mapping[str, Any]) -> tuple[Selection, Request]:
-    """Give what the hub reads to answer a document's only root field."""
+    """Return the selection and the request of a document's only root field."""
     core = schema._schema  # pyright: ignore[reportPrivateUsage]
     operation = Documents(core).get(text).operation(None)
     variables = get_variable_values(core, operation.node.variable_definitions or (), dict(sample))
@@ -145,7 +145,7 @@ class BareRoute:
 
 
 async def _positions(database: Database, statement: Statement) -> Mapping[str, int]:
-    """Give each column's place in the statement's rows."""
+    """Return each column's place in the statement's rows."""
     async with database.reads.acquire() as connection:
         prepared = await connection.prepare(statement.sql)
         return {attribute.name: place for place, attribute in enumerate(prepared.get_attributes())}

@@ -109,7 +109,7 @@ async def _paced(heard: Heard, publish: Publish, goes_on: Callable[[int], bool],
 
 
 def _latencies_ms(heard: Heard, begins: Sequence[Sequence[float]]) -> Sequence[float]:
-    """Give how long each receipt took: what a receiver hears are its area's changes in their order."""
+    """Return the latency of each receipt: a receiver gets its area's changes in their order."""
     heard_by: dict[int, int] = {}
     latencies_ms: list[float] = []
     for receiver, changes, at in heard.receipts:
@@ -121,7 +121,7 @@ def _latencies_ms(heard: Heard, begins: Sequence[Sequence[float]]) -> Sequence[f
 
 
 async def _flood(heard: Heard, publish: Publish, at_once: int) -> float:
-    """Give changes delivered per second, when so many happen at once, as many in each area."""
+    """Return changes delivered per second, when so many happen at once, as many in each area."""
     heard.restart()
     began = time.perf_counter()
     await publish(at_once)
@@ -161,7 +161,7 @@ async def _measure_all(dsn: str, key: str, servers: Mapping[str, Server]) -> Fig
 
 
 async def _measure_baseline(server: Server, page: int, at_once: int) -> Reached:
-    """Let it send so many changes of an area together on a page."""
+    """Measure a baseline that sends so many changes of an area together on a page."""
     async with _client(server) as client, following(server.port, _asks_strawberry) as heard:
 
         async def publish(count: int) -> float:
@@ -209,7 +209,7 @@ def _asks_strawberry(area: int) -> dict[str, Any]:
 
 
 def told(figures: Figures) -> Sequence[str]:
-    """Give the lines to be printed."""
+    """Return the lines to be printed."""
     return [
         *(_line(name, each) for name, each in figures.reached.items()),
         _ratios(figures.reached, "as each sends them", ""),

@@ -1,7 +1,7 @@
 """What the fan-out is measured against: Strawberry's own subscriptions, and a bare broadcast of equal bytes.
 
-Both are told by POST /publish?count=N&page=M to publish N changes, one for each area in turn, M changes of an area on a
-page; neither asks a database.
+POST /publish?count=N&page=M makes either publish N changes, one for each area in turn, M changes of an area on a page;
+neither has a database.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.benchmarks.fanout_questions import AREAS, change_of, page_of
 
 
 class Published:
-    """Who follows which area, and what is published."""
+    """The followers of each area, and the changes published."""
 
     def __init__(self) -> None:
         self.areas: list[dict[Any, None]] = [{} for _ in range(AREAS)]

@@ -25,7 +25,7 @@ PUSH = "mutation Push($evses: [EvseStatusInput!]!) { updateStatus(evses: $evses)
 
 
 def evse_id_of(number: int) -> str:
-    """Give whose turn it is: an EVSE of each area after the other."""
+    """Return the EVSE of a change: the areas take turns."""
     return f"DE8ACE{number % AREAS}*{number // AREAS % EVSES:04}"
 
 

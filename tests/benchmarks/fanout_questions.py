@@ -13,7 +13,7 @@ STRAWBERRYS = f"subscription ($area: Int!) {{ changes(area: $area) {PAGE} }}"
 
 
 def place_of(area: int) -> tuple[float, float]:
-    """Give longitude and latitude of an area's centre, north of the register that is imported beside."""
+    """Return longitude and latitude of an area's centre, north of the register that is imported too."""
     return 5.0 + area, 60.0
 
 
@@ -23,7 +23,7 @@ def variables_of(area: int) -> dict[str, Any]:
 
 
 def change_of(area: int, number: int) -> Any:
-    """Give a change as those show it who ask no database."""
+    """Return a change as the baselines without a database show it."""
     longitude, latitude = place_of(area)
     id_ = f"DE*8AC*E{area}*{number % 1000:04}"
     evse = {

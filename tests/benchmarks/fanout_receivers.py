@@ -1,4 +1,4 @@
-"""Who follows: a socket for each subscriber, as light as Python allows, and what all of them hear."""
+"""Receivers: a socket for each subscriber, as light as Python allows, and what all of them receive."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ ALL = AREAS * SUBSCRIBERS
 
 
 class Heard:
-    """What all receivers heard since the last `restart`. `receipts`: receiver, changes in the frame, when it came."""
+    """All receipts since the last `restart`. `receipts`: receiver, changes in the frame, time of arrival."""
 
     def __init__(self) -> None:
         self.subscribed = self.begun = 0
@@ -34,7 +34,7 @@ class Heard:
         self.receipts.append((receiver, changes, time.perf_counter()))
 
     async def reaches(self, number: int) -> None:
-        """Wait until so many changes were heard, all receivers together."""
+        """Wait until so many changes were received, all receivers together."""
         async with asyncio.timeout(DEADLINE_S):
             while self.changes < number:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
@@ -107,9 +107,9 @@ def area_of(receiver: int) -> int:
 async def following(
     port: int, subscribe: Callable[[int], dict[str, Any]], begins: bool = False
 ) -> AsyncIterator[Heard]:
-    """Let all subscribers follow for the while. `begins`: a first page comes unasked.
+    """Run all subscribers during the block. `begins`: a first page comes unasked.
 
-    The collector of cycles is off: in this one process it would hold up all of them at once.
+    Garbage collection is off: in this one process it would delay all of them at once.
     """
     heard = Heard()
     gc.disable()

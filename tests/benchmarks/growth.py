@@ -25,7 +25,7 @@ def steps(rounds: int) -> int:
 def run(
     dsn: str, seed: int, rounds: int, seconds: float, postmaster: int, progress: Callable[[], None]
 ) -> Mapping[str, float]:
-    """Give, by question, how many times as long the median answer takes with the many as with the few."""
+    """Return, by question, the ratio of the median latencies with many and with few EVSEs."""
     databases = {size: prepare_grown(dsn, size) for size in SIZES}
     # Around what was imported both are alike, so both give the same answers.
     spots = [spot for spot in asyncio.run(find_spots(databases[SMALL], SPOTS, seed)) if COPIED not in spot.evse_id]
@@ -51,7 +51,7 @@ def _times(results: Sequence[Result], question: str) -> float:
 
 
 def lines(times: Mapping[str, float]) -> list[str]:
-    """Say what was to be reached."""
+    """Format the figures with their targets."""
     return [
         f"({question}) with {LARGE:,} EVSEs: {ratio:.2f} times the time with {SMALL:,}; "
         f"to reach: at most {MOST:g}: {'reached' if ratio <= MOST else 'NOT reached'}"

@@ -38,7 +38,7 @@ class Client:
         self.socket.sendall(next(self.requests))
 
     def receive(self) -> bool:
-        """Take what has arrived; say whether the answer is complete."""
+        """Read what has arrived; return whether the response is complete."""
         part = self.socket.recv(1 << 18)
         if not part:
             raise ConnectionError("the server closed the connection")
@@ -61,7 +61,7 @@ class Client:
 
 
 def run(port: int, clients: int, seconds: float, requests: Sequence[bytes]) -> dict[str, Any]:
-    """Ask for so many seconds; give the latencies of what was answered."""
+    """Send requests for so many seconds; return the latencies of the responses."""
     step = len(requests) // clients
     asking = {client.socket.fileno(): client for client in (Client(port, requests, n * step) for n in range(clients))}
     poll = select.epoll()

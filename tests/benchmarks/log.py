@@ -137,7 +137,7 @@ async def _scratch(server_dsn: str) -> AsyncIterator[str]:
 
 
 def told(figures: LogFigures) -> Iterator[str]:
-    """Say what was measured, a line for each."""
+    """Yield a line for each figure."""
     yield (
         f"change log: uploads of {ITEMS:,} items, all changed: {median(figures.with_log):,.0f} items/s with it, "
         f"{median(figures.without_log):,.0f} without: {figures.log_costs:+.0%}"

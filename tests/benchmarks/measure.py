@@ -74,7 +74,7 @@ class Result:
 
 @contextmanager
 def serving(commands: Mapping[str, Sequence[str]]) -> Iterator[Mapping[str, Server]]:
-    """Run servers by name, each a process of its own, for the while."""
+    """Run servers by name, each a process of its own, during the block."""
     with ExitStack() as stack:
         yield {name: _serve(stack, name, arguments) for name, arguments in commands.items()}
 
@@ -92,7 +92,7 @@ def _serve(stack: ExitStack, name: str, arguments: Sequence[str]) -> Server:
 
 
 def compare(variants: Sequence[Variant], count: int, leaves: Callable[[Any], Iterator[Any]]) -> Mapping[str, float]:
-    """Ask every variant its first requests; give the mean number of leaves per variant's answer.
+    """Send every variant its first requests; return the mean number of leaves of each variant's answers.
 
     Raises: AnswersDiffer.
     """
@@ -113,7 +113,7 @@ def compare(variants: Sequence[Variant], count: int, leaves: Callable[[Any], Ite
 
 
 def ask(variant: Variant, request: bytes) -> Any:
-    """Ask once; give the answer as Python has it."""
+    """Send one request; return the decoded response."""
     head, _, body = request.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
@@ -196,18 +196,18 @@ def _load(variant: Variant, file: Path, clients: int, seconds: float) -> Any:
 
 
 def _stat(process_id: int) -> list[str]:
-    """Give the fields of /proc/<id>/stat that follow the name, which may hold blanks: user time is the twelfth."""
+    """Return the fields of /proc/<id>/stat that follow the name, which may hold blanks: user time is the twelfth."""
     return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
 
 
 def cpu_s(process_id: int) -> float:
-    """Give the CPU time of a process so far, in seconds."""
+    """Return the CPU time of a process so far, in seconds."""
     user, system = _stat(process_id)[11:13]
     return (int(user) + int(system)) / TICKS_PER_S
 
 
 def _family_cpu_s(parent: int) -> float:
-    """Give the CPU time of a process, its children, and those that have ended."""
+    """Return the CPU time of a process, its children, and those that have ended."""
     ended = sum(map(int, _stat(parent)[13:15])) / TICKS_PER_S
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     alive = 0.0

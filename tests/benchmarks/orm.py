@@ -282,7 +282,7 @@ VISIBLE = (Operator.open, ~Operator.suspended)
 
 
 def nearest(near: NearInput, first: int) -> Select[Evse]:
-    """Give EVSEs with their distance, nearest first, one more than asked for."""
+    """Return EVSEs with their distance, nearest first, one more than asked for."""
     centre = func.geography(func.ST_SetSRID(func.ST_MakePoint(near.longitude, near.latitude), 4326))
     distance = Evse.geog.op("<->", return_type=Float(53))(centre)
     found = (
@@ -298,7 +298,7 @@ def nearest(near: NearInput, first: int) -> Select[Evse]:
 
 
 def _below(fields: Iterable[Selection], *path: str) -> set[str]:
-    """Give the names selected below the field that is being resolved, at the end of a path."""
+    """Return the names selected below the field that is being resolved, at the end of a path."""
     selected = [field for parent in fields for field in parent.selections if isinstance(field, SelectedField)]
     if path:
         return _below([field for field in selected if field.name == path[0]], *path[1:])

@@ -101,7 +101,7 @@ class Question:
 
 
 def questions(spots: Sequence[Spot], seed: int) -> Sequence[Question]:
-    """Give what is asked: (a) to (g), around each of the spots; (f) and (g) where (a) is asked."""
+    """Return the questions (a) to (g) around each of the spots; (f) and (g) at the places of (a)."""
     chance = random.Random(seed)
     near = [_near(chance, spot, RADIUS_M) for spot in spots]
     return (
@@ -138,7 +138,7 @@ def _city(chance: random.Random, spot: Spot) -> Mapping[str, Any]:
 
 
 def _route(chance: random.Random, spot: Spot) -> Mapping[str, Any]:
-    """Drive from a spot, turning a little all the time, as roads do."""
+    """Drive from a spot along slight bends, as roads do."""
     longitude, latitude = spot.longitude, spot.latitude
     points, towards = [(longitude, latitude)], chance.uniform(0, 2 * pi)
     for _ in range(round(ROUTE_M / STEP_M)):
@@ -177,7 +177,7 @@ def _request(path: str, body: Mapping[str, Any], key: str | None) -> bytes:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Give every leaf value of an answer."""
+    """Yield every leaf value of an answer."""
     if isinstance(value, dict):
         for member in value.values():
             yield from leaves(member)

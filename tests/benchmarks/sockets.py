@@ -104,7 +104,7 @@ async def _measure(servers: Mapping[str, Server], sockets: int) -> Figures:
 
 
 def resident(server: Server) -> int:
-    """Give the resident memory of a server's process in bytes."""
+    """Return the resident memory of a server's process in bytes."""
     return int(Path(f"/proc/{server.process_id}/statm").read_text().split()[1]) * PAGE_BYTES
 
 
@@ -173,7 +173,7 @@ async def _close(lines: Sequence[Line]) -> None:
 
 
 def lines(figures: Figures) -> list[str]:
-    """Say what was found."""
+    """Format the figures."""
     times = figures.per_socket / figures.per_bare_socket
     return [
         (

@@ -58,12 +58,12 @@ def run(dsn: str, rounds: int, seconds: float, postmaster: int, progress: Callab
 
 
 def steps(rounds: int) -> int:
-    """Say how often `run` calls its `progress`."""
+    """Return how often `run` calls its `progress`."""
     return 2 * len(TARGETS) * (1 + rounds * len(CLIENTS))
 
 
 def lines(figures: Figures) -> Sequence[str]:
-    """Say what came out, and what was to be reached."""
+    """Format the figures with their targets."""
     found = [_line(result) for result in figures.results]
     for share, times in figures.times.items():
         word = "reached" if times >= TARGETS[share] else "NOT reached"
@@ -103,7 +103,7 @@ def _variants(share: int, servers: Mapping[str, Server], key: str) -> list[Varia
 
 
 def _bodies(share: int) -> list[bytes]:
-    """Give the bodies of a cycle after which everything is as it was: item n changes in turns n, n + every, ..."""
+    """Return the bodies of a cycle after which everything is as it was: item n changes in turns n, n + every, ..."""
     every, blocks = 100 // share, BLOCKS * share // 100
     ttl = (datetime.now(UTC) + timedelta(days=2)).isoformat()
     states = ({"major": "AVAILABLE"}, {"major": "NOT_AVAILABLE", "minor": "CHARGING"})

@@ -51,7 +51,7 @@ CHANGED, SPOTS, CHANGED_SPOTS = LISTS = ("hub, all changed", "hub, parking spots
 class Figures:
     """What was measured. `seconds`: all parts, by variant and by list that the hub takes besides.
 
-    `longest_s`: the longest read or write of others beside it, likewise.
+    `longest_s`: the longest read or write of another client meanwhile, likewise.
     """
 
     items: int
@@ -94,19 +94,20 @@ def run(dsn: str, progress: Callable[[], None], items: int = ITEMS, part: int = 
 
 
 def steps(items: int = ITEMS, part: int = PART) -> int:
-    """Say how often `run` calls its `progress`."""
+    """Return how often `run` calls its `progress`."""
     return len(range(0, items, part)) * (len(VARIANTS) + len(LISTS))
 
 
 def lines(figures: Figures) -> Sequence[str]:
-    """Say what came out, and what was to be reached."""
+    """Format the figures with their targets."""
     word = "reached" if figures.times >= TARGET else "NOT reached"
     worst_s = max(longest_s for name, longest_s in figures.longest_s.items() if name != "orm")
     short = "reached" if worst_s <= LONGEST_S else "NOT reached"
     return [
         *(f"{name}: {figures.items / took_s:,.0f} items/s" for name, took_s in figures.seconds.items()),
         f"{figures.times:.2f} times the baseline; to reach: {TARGET:g}: {word}",
-        "longest wait of others: " + ", ".join(f"{name} {took_s:.3f} s" for name, took_s in figures.longest_s.items()),
+        "longest wait of another client: "
+        + ", ".join(f"{name} {took_s:.3f} s" for name, took_s in figures.longest_s.items()),
         f"all of the hub to be below {LONGEST_S:g} s: {short}",
     ]
 
@@ -115,7 +116,7 @@ def lines(figures: Figures) -> Sequence[str]:
 
 
 def list_of(items: int, party_id: str = PARTY, minutes: int | None = None) -> list[dict[str, Any]]:
-    """Give so many charge points of the demo's kind, their ids in one spelling, without spots."""
+    """Return so many charge points of the demo's kind, their ids in one spelling, without spots."""
     demo = replace(OPERATORS[0], party_id=party_id, share=items / EVSES)
     made = charge_points(demo, 1, datetime(2026, 3, 2, tzinfo=UTC))
     ours = {"parkingSpots": [], "maxReservationMinutes": minutes}
@@ -123,7 +124,7 @@ def list_of(items: int, party_id: str = PARTY, minutes: int | None = None) -> li
 
 
 def spots_of(items: int, number: str) -> list[dict[str, Any]]:
-    """Give so many parking spots, spread over a country, which all say this number."""
+    """Return so many parking spots, spread over a country, all with this number."""
     return [
         {
             "parkingId": f"{PARTY}P{n}",
@@ -136,7 +137,7 @@ def spots_of(items: int, number: str) -> list[dict[str, Any]]:
 
 
 def _bodies(document: str, items: Sequence[Mapping[str, Any]], part: int) -> list[bytes]:
-    """Give the parts of a list, whose name is that of no list before it."""
+    """Return the parts of a list, whose name is that of no list before it."""
     name, firsts = f"list {time.monotonic_ns()}", range(0, len(items), part)
     return [
         orjson.dumps(
@@ -187,7 +188,7 @@ async def _make_world(dsn: str, name: str) -> tuple[str, str]:
         await database.close()
 
 
-#: What must be the same whoever wrote it, but not when.
+#: The columns that must be equal after either way of writing, without times.
 ROWS = (
     "select to_jsonb(evse) - 'updated_at' as row from evse",
     "select to_jsonb(location) - 'updated_at' as row from location",
@@ -227,7 +228,7 @@ _PROBES = (
 
 @contextmanager
 def _watching(dsn: str, name: str, longest_s: dict[str, float]) -> Iterator[None]:
-    """Note how long the longest read or write of others takes meanwhile."""
+    """Measure how long the longest read or write of another client takes meanwhile."""
     done = threading.Event()
 
     async def watch() -> None:

@@ -106,7 +106,7 @@ def _row(sent: ChargePointInput) -> dict[str, Any]:
 
 
 def _known(value: T | None) -> T | None:
-    """Give what was sent; None where the field was absent."""
+    """Return the value sent; None where the field was absent."""
     return None if value is strawberry.UNSET else value
 
 

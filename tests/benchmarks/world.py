@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 REGISTER = Path(__file__).parents[3] / "shared" / "data" / "irve" / "irve-static-fr.csv.gz"
 WORLD, IMPORTED = "world", "imported"
 NSP = "Benchmark NSP"
-#: Another number makes kept worlds be made anew.
+#: A new number makes kept worlds be created again.
 LAYOUT = 3
 
 #: In the ids of copies.
@@ -71,7 +71,7 @@ class World:
 
 
 def prepare_world(dsn: str, size: int, measure_import: bool) -> World:
-    """Give the kept world, or make it; measure the import as well if asked to, or if it was needed anyhow.
+    """Return the kept world, or create it; measure the import too if asked to, or if it was needed anyhow.
 
     Raises: subprocess.CalledProcessError when the import fails.
     """
@@ -83,7 +83,7 @@ def prepare_world(dsn: str, size: int, measure_import: bool) -> World:
 
 
 def prepare_grown(dsn: str, size: int) -> str:
-    """Give the kept database with exactly so many EVSEs, as wide as there are many, or make it from the import's."""
+    """Return the kept database with exactly so many EVSEs, as wide as there are many, or make it from the import's."""
     name = f"grown_{size}"
     if not asyncio.run(_is_kept(dsn, name, size)):
         asyncio.run(_make_grown(dsn, name, size))
@@ -187,7 +187,7 @@ async def _make_world(dsn: str, size: int) -> None:
 
 
 def _copying_sql(there: int, size: int, shifted: Mapping[str, str], exactly: bool) -> str:
-    """Give the SQL that makes copies until there are at least, or exactly, so many EVSEs."""
+    """Return the SQL that makes copies until there are at least, or exactly, so many EVSEs."""
     return (
         (HERE / "copies.sql")
         .read_text()
@@ -218,7 +218,7 @@ def _normalising_sql() -> str:
 
 
 async def _issue_key(connection: asyncpg.Connection) -> tuple[int, str]:
-    """Give the NSP a new key, its only one; give its role and the key."""
+    """Issue the NSP's only key; return its role and the key."""
     role = await connection.fetchrow(
         "select partner_role.id, partner_id from partner join partner_role on partner_id = partner.id where name = $1",
         NSP,

@@ -87,7 +87,7 @@ class Operator(Publisher):
         }
 
     def links(self, version: int) -> Sequence[str]:
-        """Give the spots of a version: none, or two of a PSO, one of them never taken, so that no EVSE is blocked."""
+        """Return the spots of a version: none, or two of a PSO, one of them never taken, so that no EVSE is blocked."""
         if version % 3 == 0:
             return ()
         pso = self.psos[version % len(self.psos)]
@@ -110,7 +110,7 @@ class Operator(Publisher):
         return (*super().questions(), self.available_question)
 
     def available_question(self, chance: random.Random) -> Question:
-        """Ask for the nearest that are available now."""
+        """Return the question for the nearest that are available now."""
         near = self.near_question(chance)
         return replace(
             near,

@@ -84,7 +84,7 @@ async def connecting(address: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def ask(client: httpx.AsyncClient, query: str, variables: Any, key: str | None = None) -> dict[str, Any]:
-    """Ask what must be answered. Raises: RuntimeError for any other status than 200, and for errors."""
+    """Send a request that must succeed. Raises: RuntimeError for any other status than 200, and for errors."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     response = await client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
     if response.status_code != 200:
@@ -114,7 +114,7 @@ async def running(*works: Any) -> AsyncIterator[None]:
 
 
 def memory_of(process: int) -> int:
-    """Give the bytes that a process and its children hold for themselves."""
+    """Return the bytes that a process and its children hold for themselves."""
     pids = [process, *_children(process)]
     return sum(_resident(pid) for pid in pids)
 

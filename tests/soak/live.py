@@ -117,7 +117,7 @@ class Operator:
         }
 
     def some_status(self, chance: random.Random) -> dict[str, Any]:
-        """Give an upload of a few EVSEs and spots; some run out within seconds."""
+        """Return an upload of a few EVSEs and spots; some run out within seconds."""
         evses = chance.sample(range(self.count), k=min(self.count, chance.randint(1, 20)))
         spots = [n + place for n in evses for place in (0, 1) if n % 3 == 0]
         return {
@@ -191,7 +191,7 @@ class Follower:
     held: dict[str, Any] = field(default_factory=dict[str, Any])
     cursor: str | None = None
     socket: ClientConnection | None = None
-    #: Closed, nobody comes back.
+    #: While it is closed, no follower reconnects.
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     away: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -224,7 +224,7 @@ class Follower:
                 return
 
     def beginning(self) -> dict[str, Any]:
-        """Say where to begin: where it was cut, or with all there is."""
+        """Return where to begin: where it was cut, or with the whole state."""
         if self.cursor is None:
             self.held.clear()
         return {"cursor": self.cursor, "initial": self.cursor is None}
@@ -262,7 +262,7 @@ class Follower:
 
 
 class Forgetful(Follower):
-    """The broken twin: it subscribes anew and does not say where it was."""
+    """The broken twin: it subscribes again without its cursor."""
 
     def beginning(self) -> dict[str, Any]:
         return {"cursor": None, "initial": self.cursor is None}
@@ -279,7 +279,7 @@ async def cut_at_random(followers: Sequence[Follower], size: Size, chance: rando
 
 
 async def shown(client: httpx.AsyncClient, within: State) -> dict[str, Any]:
-    """Give what a list shows of an area."""
+    """Return the state of an area by a list."""
     found: dict[str, Any] = {}
     after: str | None = None
     while True:
@@ -291,7 +291,7 @@ async def shown(client: httpx.AsyncClient, within: State) -> dict[str, Any]:
 
 
 async def push_unseen(client: httpx.AsyncClient, operator: Operator, followers: Sequence[Follower]) -> None:
-    """Change all EVSEs while nobody is there."""
+    """Change all EVSEs while no follower is connected."""
     for follower in followers:
         await follower.begun.wait()
         follower.gate.clear()
@@ -332,7 +332,7 @@ async def require_equal(client: httpx.AsyncClient, followers: Sequence[Follower]
 
 
 def some_area(chance: random.Random, size: Size) -> State:
-    """Give a box around some of the operator's EVSEs."""
+    """Return a box around some of the operator's EVSEs."""
     south, west = 48 + chance.uniform(0, 1.5), 2 - chance.uniform(0, 0.5)
     north, east = south + chance.uniform(0.2, 1), west + chance.uniform(0.6, 1 + size.evses / 5_000)
     corners = {"minimumLatitude": south, "minimumLongitude": west, "maximumLatitude": north, "maximumLongitude": east}
@@ -352,7 +352,7 @@ def prepare(dsn: str, size: Size) -> Operator:
 
 
 async def soak(dsn: str, size: Size, seed: int, kind: type[Follower] = Follower, settle_s: float = SETTLE_S) -> Figures:
-    """Let it run; `dsn` is an empty database. Raises: Lost."""
+    """Run the soak; `dsn` is an empty database. Raises: Lost."""
     chance, figures = random.Random(seed), Figures()
     operator = prepare(dsn, size)
     with serving(dsn, size.workers) as (address, hub):

@@ -92,7 +92,7 @@ async def soak(
     operator: type[Operator] = Operator,
     pso: type[ParkingOperator] = ParkingOperator,
 ) -> Figures:
-    """Let it run; `dsn` is an empty database. Raises: Wrong."""
+    """Run the soak; `dsn` is an empty database. Raises: Wrong."""
     figures = Figures()
     ochub(dsn, "migrate")
     cast = Cast(dsn, size, seed, figures)

@@ -79,7 +79,7 @@ Report = Mapping[str, Any]
 
 @dataclass
 class State:
-    """What a party has published, and what it did after that: whoever holds the one finds the other."""
+    """What a party has published, linked with what it did after that."""
 
     row: Row
     later: "State | None" = None
@@ -154,7 +154,7 @@ class Publisher(ABC):
 
     @abstractmethod
     def own(self) -> Mapping[str, Any]:
-        """Give the variables that tell what is its own from what is others'."""
+        """Return the variables that select its own items and no other party's."""
 
     def nodes(self, row: Row, numbers: Iterable[int]) -> Any:
         return {"found": {"nodes": [self.node(number, row[number]) for number in numbers]}}
@@ -228,7 +228,7 @@ class Publisher(ABC):
         await self.write(client, "removals", self.documents.remove, {"ids": ids}, after, report)
 
     async def push_some(self, client: httpx.AsyncClient) -> None:
-        """Say what happens now, also of what is not there."""
+        """Publish statuses, also of items that do not exist."""
         row = self.state.row
         numbers = self.numbers_to_push()
         said = {
@@ -273,7 +273,7 @@ class Publisher(ABC):
         return set(self.chance.sample(sorted(versions), k=min(2, len(versions)))) if self.chance.random() < 0.3 else ()
 
     def described(self, versions: Mapping[int, int], bad: Collection[int]) -> Row:
-        """Give what becomes of those that an upload names; a refused item keeps its previous record."""
+        """Return the records after an upload that names these; a refused item keeps its previous record."""
         row = self.state.row
         good = {
             number: replace(row[number], version=version)
@@ -285,20 +285,20 @@ class Publisher(ABC):
         return good | {number: row[number] for number in bad if number in row}
 
     def after_list(self, versions: Mapping[int, int], bad: Collection[int]) -> Row:
-        """Give what is there after a whole list: what it names."""
+        """Return the records after a whole list: those it names."""
         return self.described(versions, bad)
 
     def first_status(self, number: int) -> Any:
-        """Give the status of what was not there."""
+        """Return the status of an item that did not exist before."""
         return self.nothing_known
 
     @abstractmethod
     def numbers_to_push(self) -> Sequence[int]:
-        """Give those of which it may say what happens."""
+        """Return the items whose status it may publish."""
 
     @abstractmethod
     def statuses_to_push(self, number: int) -> Sequence[Any]:
-        """Give what it may say."""
+        """Return the statuses that it may publish."""
 
     # ------------------------------------------------------------ what is asked about it
 
@@ -309,7 +309,7 @@ class Publisher(ABC):
         return chance.choice(self.questions())(chance)
 
     def near_question(self, chance: random.Random) -> Question:
-        """Ask for the nearest to a place in the row."""
+        """Return the question for the nearest to a place in the row."""
         place = chance.randrange(self.most) + 0.25
         near = {"latitude": latitude_of(place), "longitude": self.longitude, "radiusM": REACH * STEP_M}
 
@@ -353,7 +353,7 @@ class Publisher(ABC):
         )
 
     async def require_true(self, client: httpx.AsyncClient, question: Question) -> None:
-        """Ask, and hold the answer to everything that was published while it was under way. Raises: Wrong."""
+        """Query, and compare the answer with everything that was published meanwhile. Raises: Wrong."""
         state = self.state
         told = question.held(await ask(client, question.document, question.variables, self.reading_key))
         while told != (expected := question.answer(state.row)):
@@ -414,7 +414,7 @@ def latitude_of(number: float) -> float:
 
 
 def expected_report(before: Row, after: Row, named: Iterable[int], bad: Collection[int]) -> dict[str, Any]:
-    """Give the account of an upload that named these, in this order."""
+    """Return the expected report of an upload that named these, in this order."""
     good = [number for number in named if number not in bad]
     changed = sum(before.get(number) != after[number] for number in good)
     return {

@@ -1,6 +1,6 @@
 """A PSO in the mixed soak: parking spots, asked for with its own key, that operators link and let go all the time.
 
-A spot that is linked and not published waits for its PSO, at the EVSE of who linked it. The rows of PSOs lie away from
+A spot that is linked and not published waits for its PSO, at the EVSE that links it. The rows of PSOs lie away from
 those of EVSEs, so none that waits is in a PSO's row; where spots are asked for by id it is left out.
 """
 
@@ -27,10 +27,10 @@ from tests.soak.published import (
     separated,
 )
 
-#: Of every so many spots the first is never taken: nobody says what happens there.
+#: Of every so many spots the first is never taken: it has no status.
 PARKED_FREELY = 10
-#: So many spots that nobody knows are spoken of, too.
-STRANGERS = 5
+#: So many unknown spots get statuses, too.
+UNKNOWN = 5
 
 NODE = "parkingId number status"
 DOCUMENTS = Documents(
@@ -96,19 +96,19 @@ class ParkingOperator(Publisher):
     # ------------------------------------------------------------ what happens on its spots
 
     def numbers_to_push(self) -> Sequence[int]:
-        """Give spots of which it is certain whether they are there: one that is not published may be linked."""
+        """Return spots of which it is certain whether they are there: one that is not published may be linked."""
         taken = [number for number in self.state.row if number % PARKED_FREELY]
-        return [*taken, *range(self.most, self.most + STRANGERS)]
+        return [*taken, *range(self.most, self.most + UNKNOWN)]
 
     def statuses_to_push(self, number: int) -> Sequence[Any]:
-        """Give what is surely new where it is not certain what stands: the report says how much was."""
+        """Return statuses that are surely new where the stored one is not certain: the report counts them."""
         published = self.state.row.get(number)
         if published is None or not isinstance(published.status, EitherOf):
             return STATUSES
         return [status for status in STATUSES if status != published.status]
 
     def first_status(self, number: int) -> Any:
-        """Give the status of a spot that comes; where it comes back what it had, if somebody linked it all the time."""
+        """Return the status of a new spot; of one that comes back, its previous one if an EVSE always linked it."""
         if number not in self.gone:
             return self.nothing_known
         status = self.gone[number].status
@@ -130,7 +130,7 @@ class ParkingOperator(Publisher):
         return Question(one.document, one.variables, one.answer, without_a_waiting_one)
 
     def named_question(self, chance: random.Random) -> Question:
-        """Ask for some by their ids."""
+        """Return the question for some by their ids."""
         numbers = sorted(chance.sample(range(self.most), k=chance.randint(1, MOST_IN_LIST)))
         return Question(
             NAMED,
@@ -145,12 +145,12 @@ class HoardingParkingOperator(Hoarding, ParkingOperator):
 
 
 def painted(version: int) -> str:
-    """Give the number of a spot in five characters; when one comes again the one before is long forgotten."""
+    """Return the number of a spot in five characters; a number repeats only long after it was replaced."""
     return f"{version % 0x100000:X}"
 
 
 def waits(spot: Any) -> bool:
-    """Say whether a spot is known only to those who link it."""
+    """Return whether a spot is known only by its links."""
     return spot["number"] is None
 
 
