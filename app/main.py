@@ -134,7 +134,7 @@ class Look:
 
 
 class Watch:
-    """Looks at the database for whoever asks how the hub is: at most once a second, however many ask."""
+    """The state of the database for health checks: read at most once a second, however many there are."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -142,7 +142,7 @@ class Watch:
         self._looked_at = 0.0
 
     async def look(self) -> Look:
-        """Say how the database was when it was looked at last, at most a second ago."""
+        """Return the state of the database, read at most a second ago."""
         now = time.monotonic()
         if self._looking is None or (self._looking.done() and now > self._looked_at + LOOKED_EVERY_S):
             self._looking, self._looked_at = asyncio.create_task(_look(self.database)), now
@@ -174,7 +174,7 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
 
 
 def _with_cors(graphql: ASGIApp, settings: Settings) -> ASGIApp:
-    """Let pages of the configured origins ask. No cookies are involved: a key is sent by whoever has it."""
+    """Admit pages of the configured origins. No cookies are involved: every client sends its own key."""
     origins = _listed(settings.cors_origins)
     if not origins:
         return graphql
@@ -184,7 +184,7 @@ def _with_cors(graphql: ASGIApp, settings: Settings) -> ASGIApp:
 
 
 def _behind_proxies(application: ASGIApp, settings: Settings) -> ASGIApp:
-    """Believe what the configured proxies say about whom they speak for; nobody else is believed."""
+    """Trust the client addresses that the configured proxies forward, and no others."""
     proxies = _listed(settings.trusted_proxies)
     return cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, application), proxies)) if proxies else application
 
@@ -194,19 +194,19 @@ def _listed(text: str) -> list[str]:
 
 
 async def healthz() -> Response:
-    """Say that the process answers; nothing else is looked at."""
+    """Answer that the process runs; nothing else is checked."""
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(request: Request) -> Response:
-    """Say whether the database answers and has this version's schema; 503 when not."""
+    """Answer 200 when the database answers and has this version's schema, else 503."""
     watch: Watch = request.app.state.watch
     look = await watch.look()
     return JSONResponse(look.body, 200 if look.is_ready else 503)
 
 
 async def metrics_page(request: Request) -> Response:
-    """Give Prometheus what was counted."""
+    """Return the metrics for Prometheus."""
     database: Database = request.app.state.database
     for name, pool in database.pools.items():
         metrics.CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())

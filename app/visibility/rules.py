@@ -135,7 +135,7 @@ def table_name(table: FromClause) -> str:
 
 
 def _of_operator(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
-    """Open operators for everybody, contracts in force for partners."""
+    """Show open operators to every caller, and those of active contracts to partners."""
     return true() if caller_kind is CallerKind.ADMINISTRATOR else _mostly(_is_of_those_seen(table.c.no, caller_kind))
 
 
