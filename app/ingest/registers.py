@@ -163,7 +163,7 @@ async def _take_stock(database: Database) -> None:
 
 
 async def _take_in(database: Database, batch: _Batch, source: str, now: datetime, tally: _Tally) -> list[Refusal]:
-    """Write a batch in a transaction of its own, count it, and give everything that was refused of it."""
+    """Write a batch in a transaction of its own, count it, and return its refusals."""
     outcome = await database.write(lambda connection: _put(connection, batch, source, now))
     late = [_refusal(batch.wanted[evse_id].index, evse_id, reason) for evse_id, reason in outcome.refused.items()]
     refused = sorted((*batch.refused, *late), key=lambda each: each.index)
@@ -313,7 +313,7 @@ and not exists (select from evse where evse.operator_no = operator.no and evse.s
 
 
 async def _know_operators(connection: Connection, register: Register, names: Mapping[str, str]) -> dict[str, int]:
-    """Make the operators of a register, or call them as it does; give their numbers by party id."""
+    """Make the operators of a register, or call them as it does; return their numbers by party id."""
     await connection.execute(_KNOW_OPERATORS, list(names), list(names.values()), register.source, register.licence)
     rows = await connection.fetch("select party_id, no from operator where party_id = any($1)", list(names))
     return {row["party_id"]: row["no"] for row in rows}

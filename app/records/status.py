@@ -17,7 +17,7 @@ class EvseStatus(NamedTuple):
 
 
 class ParkingStatus(NamedTuple):
-    """What is said of a parking spot, as of an EVSE."""
+    """The status of a parking spot, as an `EvseStatus` is of an EVSE."""
 
     parking_id: str
     status: MajorStatus

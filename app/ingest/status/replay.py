@@ -179,24 +179,24 @@ def _batches(feed: Feed, shift: _Shift, size: int) -> Iterator[_Batch]:
 
 
 async def _take_in(database: Database, batch: _Batch, surroundings: Surroundings, tally: _Tally) -> list[Refusal]:
-    """Write a batch in a transaction of its own, count it, and give everything that was refused of it."""
-    words = [event.status for _, event in sorted(batch.events.items())]
+    """Write a batch in a transaction of its own, count it, and return its refusals."""
+    statuses = [event.status for _, event in sorted(batch.events.items())]
 
     async def work(connection: Connection) -> tuple[dict[str, bool], int, int]:
-        free = await _lock(connection, [word.evse_id for word in words])
-        said = [word for word in words if free.get(word.evse_id)]
-        if not said:
+        free = await _lock(connection, [each.evse_id for each in statuses])
+        writable = [each for each in statuses if free.get(each.evse_id)]
+        if not writable:
             return free, 0, 0
-        written = await write_evses(connection, said, surroundings.clock(), surroundings.trust)
-        return free, written.heard, written.changed
+        written = await write_evses(connection, writable, surroundings.clock(), surroundings.trust)
+        return free, written.current, written.changed
 
-    free, heard, changed = await database.write(work) if words else ({}, 0, 0)
+    free, current, changed = await database.write(work) if statuses else ({}, 0, 0)
     late = [_refusal(event.row, id_, free.get(id_)) for id_, event in batch.events.items() if not free.get(id_)]
     refused = sorted((*batch.refused, *late), key=lambda each: each.index)
     tally.rows = batch.rows
     tally.accepted += changed
-    tally.unchanged += heard - changed
-    tally.older += len(words) - len(late) - heard
+    tally.unchanged += current - changed
+    tally.older += len(statuses) - len(late) - current
     tally.refused.update(each.code for each in refused)
     return refused
 
@@ -214,7 +214,7 @@ from (
 
 
 async def _lock(connection: Connection, evse_ids: list[str]) -> dict[str, bool]:
-    """Lock the statuses of EVSEs; say of each that is there whether a register may speak of it."""
+    """Lock the statuses of EVSEs; return for each that exists whether a register may write it."""
     row = await connection.fetchrow(_LOCK, evse_ids)
     assert row is not None
     return {**dict.fromkeys(row["held"] or (), False), **dict.fromkeys(row["free"] or (), True)}

@@ -1,7 +1,7 @@
-"""The tables of live status, written as sets: what is said becomes what stands; log and history say what changed.
+"""The tables of live status, written as sets: statuses replace stored ones; log and history record what changed.
 
-Locks are taken in one order by everybody: statuses of spots by id, then statuses of EVSEs by id. The statement that
-writes reads what stood before from the locked rows, so that it knows what a reader saw and what it sees from now on.
+All transactions lock in one order: statuses of spots by id, then statuses of EVSEs by id. The statement that writes
+reads the previous statuses from the locked rows, so it knows what a reader saw and what it sees from now on.
 
 - A status without a ttl is valid for as long as the hub trusts it. An expired one is UNKNOWN for readers, from that
   instant, whether or not the sweeper (`app.ingest.status.expiry`) logged that already; until it did, the row's `due`
@@ -18,10 +18,10 @@ from app.db.engine import Connection
 from app.records.status import EvseStatus, ParkingStatus
 
 
-class Heard(NamedTuple):
-    """Of a set of words: how many may stand in the place of what stood, and how many changed something."""
+class Written(NamedTuple):
+    """Numbers of a set of statuses: those not older than the stored ones, and those that changed something."""
 
-    heard: int
+    current: int
     changed: int
 
 
@@ -73,27 +73,27 @@ with said as (
         coalesce(stood.blocked_until > $1, false) as blocked
     from said join evse_status as stood using (evse_id)
     where stood.at is null or said.at >= stood.at
-), told as (
+), timed as (
     select met.*, stood_due is not null and not alive as owed,
         stood_major <> 'UNKNOWN' and stood_due is null and stood_since < stood_until and not alive as swept,
         coalesce(stood_until <= at, false) as over,
         case when major <> 'UNKNOWN' and lives then least(stood_due, expires_at) end as due
     from met
 ), judged as materialized (
-    select told.*,
+    select timed.*,
         owed or row(case when alive then stood_major else 'UNKNOWN' end, case when alive then stood_minor end)
             is distinct from row(case when lives then major else 'UNKNOWN' end, case when lives then minor end)
             as announced,
         row(major, minor) is distinct from row(
             case when swept or over then 'UNKNOWN' else stood_major end,
             case when not (swept or over) then stood_minor end
-        ) as remembered
-    from told
+        ) as in_history
+    from timed
 ), written as (
     update evse_status as status set
         major = judged.major, minor = judged.minor, ttl = judged.ttl, at = judged.at, expires_at = judged.expires_at,
         due = judged.due,
-        updated_at = case when announced or remembered or not lives then $1 else coalesce(stood_since, $1) end
+        updated_at = case when announced or in_history or not lives then $1 else coalesce(stood_since, $1) end
     from judged where status.evse_id = judged.evse_id
     and row(status.major, status.minor, status.ttl, status.at, status.expires_at, status.due)
         is distinct from row(judged.major, judged.minor, judged.ttl, judged.at, judged.expires_at, judged.due)
@@ -104,40 +104,42 @@ with said as (
 ), closed as (
     insert into status_history (evse_id, at, major)
     select evse_id, stood_until, 'UNKNOWN' from judged
-    where over and not swept and stood_major <> 'UNKNOWN' and (stood_until < at or not remembered)
+    where over and not swept and stood_major <> 'UNKNOWN' and (stood_until < at or not in_history)
 ), opened as (
     insert into status_history (evse_id, at, major, minor)
     select evse_id, case when swept then greatest(at, stood_until) else at end, major, minor
-    from judged where remembered
+    from judged where in_history
 ), logged as (
     insert into change (kind, entity_id, was_available)
     select 'EVSE_STATUS', evse_id, stood_major = 'AVAILABLE' and (owed or (alive and not blocked))
     from judged where announced
 )
-select count(*) as heard, count(*) filter (where announced or remembered) as changed from judged
+select count(*) as current_ones, count(*) filter (where announced or in_history) as changed from judged
 """
 
 
-async def write_evses(connection: Connection, words: Sequence[EvseStatus], now: datetime, trust: timedelta) -> Heard:
-    """Write what is said of EVSEs whose statuses are locked; at most one word for each, in the order of their ids."""
+async def write_evses(
+    connection: Connection, statuses: Sequence[EvseStatus], now: datetime, trust: timedelta
+) -> Written:
+    """Write statuses of EVSEs, whose rows are locked; at most one for each, in the order of their ids."""
     row = await connection.fetchrow(
         _WRITE_EVSES,
         now,
-        [word.evse_id for word in words],
-        [word.major for word in words],
-        [word.minor for word in words],
-        [word.ttl for word in words],
-        [word.at for word in words],
-        [word.ttl or word.at + trust for word in words],
+        [each.evse_id for each in statuses],
+        [each.major for each in statuses],
+        [each.minor for each in statuses],
+        [each.ttl for each in statuses],
+        [each.at for each in statuses],
+        [each.ttl or each.at + trust for each in statuses],
     )
     assert row is not None
-    return Heard(row["heard"], row["changed"])
+    return Written(row["current_ones"], row["changed"])
 
 
 # ---------------------------------------------------------------- spots
 
-#: `$7`: the words are the PSO's own. The clocks of operators and PSOs are not compared: between the two the PSO's word
-#: wins while it is in force.
+#: `$7`: the statuses are the PSO's own. The clocks of operators and PSOs are not compared: between the two the PSO's
+#: status wins until it expires.
 _WRITE_SPOTS: Final = """
 with said as (
     select * from unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
@@ -170,7 +172,7 @@ with said as (
 ), logged as (
     insert into change (kind, entity_id) select 'PARKING_STATUS', parking_id from judged where announced
 )
-select count(*) as heard, count(*) filter (where announced) as changed from judged
+select count(*) as current_ones, count(*) filter (where announced) as changed from judged
 """
 
 _REFRESH_LINKED: Final = """
@@ -179,21 +181,21 @@ select refresh_blocked(array(select distinct evse_id from evse_parking_spot wher
 
 
 async def write_spots(
-    connection: Connection, words: Sequence[ParkingStatus], now: datetime, trust: timedelta, by_pso: bool
-) -> Heard:
-    """Write what is said of spots whose statuses, and those of the EVSEs that link them, are locked."""
-    parking_ids = [word.parking_id for word in words]
+    connection: Connection, statuses: Sequence[ParkingStatus], now: datetime, trust: timedelta, by_pso: bool
+) -> Written:
+    """Write statuses of spots, whose rows, and those of the EVSEs that link them, are locked."""
+    parking_ids = [each.parking_id for each in statuses]
     row = await connection.fetchrow(
         _WRITE_SPOTS,
         now,
         parking_ids,
-        [word.status for word in words],
-        [word.ttl for word in words],
-        [word.at for word in words],
-        [word.ttl or word.at + trust for word in words],
+        [each.status for each in statuses],
+        [each.ttl for each in statuses],
+        [each.at for each in statuses],
+        [each.ttl or each.at + trust for each in statuses],
         by_pso,
     )
     assert row is not None
-    if row["heard"] > 0:
+    if row["current_ones"] > 0:
         await connection.execute(_REFRESH_LINKED, parking_ids, now)
-    return Heard(row["heard"], row["changed"])
+    return Written(row["current_ones"], row["changed"])

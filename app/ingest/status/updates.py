@@ -1,9 +1,9 @@
-"""What becomes of live status: who may say what, which word counts, and what is said of the others.
+"""Uploads of live status: who may publish which, which of several counts, and how the others are reported.
 
 One upload is one short transaction with a fixed number of statements. Rules:
 
-- An operator speaks of its EVSEs, and of the spots that these link; a PSO of the spots under its party id, also of
-  those that it never published. Anything else is refused with the same words, whether or not it is there.
+- An operator publishes statuses of its EVSEs, and of the spots that these link; a PSO of the spots under its party id,
+  also of those that it never published. Anything else is refused with the same message, whether or not it exists.
 - A PSO's status of a spot replaces an operator's and is valid until it expires; till then an operator's is
   `unchanged`, whatever the `at` of either. A status that expired before it arrived never replaces the other's.
 - Else a status with an older `at` than the stored one is `unchanged`, and so are all statuses of an EVSE or a spot in
@@ -26,14 +26,14 @@ from app.uploads.items import NotItsOperator, Noun, Owner, Reason, Report, by_in
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals
 from app.vocabulary import Role
 
-Word = TypeVar("Word", EvseStatus, ParkingStatus)
+Status = TypeVar("Status", EvseStatus, ParkingStatus)
 
 
 @dataclass(frozen=True, slots=True)
-class _Upload(Generic[Word]):
-    """What an upload says: of each id the word that counts, in the order of the ids, and where it is spoken of."""
+class _Upload(Generic[Status]):
+    """An upload: the status that counts for each id, in the order of the ids, and the indices of its items."""
 
-    words: dict[str, Word]
+    statuses: dict[str, Status]
     indices: dict[str, list[int]]
     refused: list[Refusal]
 
@@ -49,26 +49,26 @@ async def update_status(
     *,
     refusals_kept: int = REFUSALS_KEPT,
 ) -> Report:
-    """Take in what an operator or a PSO says of EVSEs and spots; what cannot go in is refused.
+    """Write statuses of EVSEs and spots by an operator or a PSO; refuse those that cannot be written.
 
-    `trust`: how long a word without a ttl stands. Raises: NotItsOperator.
+    `trust`: how long a status without a ttl is valid. Raises: NotItsOperator.
     """
     is_pso = role is Role.PSO
     no_evse, no_spot = _no_evse(owner), _no_spot(owner, is_pso)
     of_evses = _sort_out(evses, EVSE_STATUSES, no_evse, lambda id_: not is_pso and party_of(id_) == owner.party_id)
-    # Which spots an operator may speak of, the links say.
+    # The links decide of which spots an operator may publish statuses.
     of_spots = _sort_out(spots, PARKING_STATUSES, no_spot, lambda id_: not is_pso or party_of(id_) == owner.party_id)
 
     async def work(connection: Connection) -> Report:
         operator_no = await _begin(connection, owner, role, now)
-        known_spots = await lock_spots(connection, of_spots.words, operator_no) if of_spots.words else _NONE
-        needed = of_evses.words or known_spots
-        known_evses = await lock_evses(connection, of_evses.words, known_spots) if needed else _NONE
+        known_spots = await lock_spots(connection, of_spots.statuses, operator_no) if of_spots.statuses else _NONE
+        needed = of_evses.statuses or known_spots
+        known_evses = await lock_evses(connection, of_evses.statuses, known_spots) if needed else _NONE
         changed = 0
-        if spot_words := [word for id_, word in of_spots.words.items() if id_ in known_spots]:
-            changed += (await write_spots(connection, spot_words, now, trust, is_pso)).changed
-        if evse_words := [word for id_, word in of_evses.words.items() if id_ in known_evses]:
-            changed += (await write_evses(connection, evse_words, now, trust)).changed
+        if spot_statuses := [status for id_, status in of_spots.statuses.items() if id_ in known_spots]:
+            changed += (await write_spots(connection, spot_statuses, now, trust, is_pso)).changed
+        if evse_statuses := [status for id_, status in of_evses.statuses.items() if id_ in known_evses]:
+            changed += (await write_evses(connection, evse_statuses, now, trust)).changed
         refused = (
             *_all_refused(of_evses, known_evses, EVSE_STATUSES, no_evse),
             *_all_refused(of_spots, known_spots, PARKING_STATUSES, no_spot),
@@ -84,29 +84,31 @@ _NONE: Final = frozenset[str]()
 
 
 def _sort_out(
-    items: Sequence[Word | Refusal], noun: Noun[Word], reason: str, may: Callable[[str], bool]
-) -> _Upload[Word]:
-    """Find the word that counts for each id that the sender may speak of."""
+    items: Sequence[Status | Refusal], noun: Noun[Status], reason: str, may: Callable[[str], bool]
+) -> _Upload[Status]:
+    """Select the status that counts for each id for which the sender may publish."""
     refused = [item for item in items if isinstance(item, Refusal)]
-    words: dict[str, Word] = {}
+    statuses: dict[str, Status] = {}
     indices: dict[str, list[int]] = {}
-    for index, word in records(items):
-        id_ = noun.id_of(word)
+    for index, status in records(items):
+        id_ = noun.id_of(status)
         if not may(id_):
             refused.append(_absent(noun, index, id_, reason))
             continue
         indices.setdefault(id_, []).append(index)
-        if id_ not in words or word.at >= words[id_].at:
-            words[id_] = word
-    return _Upload(dict(sorted(words.items())), indices, refused)
+        if id_ not in statuses or status.at >= statuses[id_].at:
+            statuses[id_] = status
+    return _Upload(dict(sorted(statuses.items())), indices, refused)
 
 
 def _count(upload: _Upload[Any]) -> int:
     return sum(map(len, upload.indices.values())) + count_items(upload.refused)
 
 
-def _all_refused(upload: _Upload[Word], known: frozenset[str], noun: Noun[Word], reason: str) -> tuple[Refusal, ...]:
-    unknown = [id_ for id_ in upload.words if id_ not in known]
+def _all_refused(
+    upload: _Upload[Status], known: frozenset[str], noun: Noun[Status], reason: str
+) -> tuple[Refusal, ...]:
+    unknown = [id_ for id_ in upload.statuses if id_ not in known]
     late = [_absent(noun, index, id_, reason) for id_ in unknown for index in upload.indices[id_]]
     return by_index((*upload.refused, *late))
 
