@@ -53,7 +53,7 @@ class Payer:
 
 
 @dataclass(slots=True)
-class Standing:
+class Balance:
     """What is left in a bucket. Units: `full_in_s` seconds until it is full again."""
 
     remaining: float
@@ -74,7 +74,7 @@ class Budget:
         self.clock = clock
         self._buckets: LRUCache[Subject, _Bucket] = LRUCache(KEPT_SUBJECTS)
 
-    def take(self, subject: Subject, rate: Rate, amount: float) -> Standing:
+    def take(self, subject: Subject, rate: Rate, amount: float) -> Balance:
         """Take tokens. A request may cost more than a full bucket, which then owes. Raises: RateLimited."""
         now = self.clock()
         try:
@@ -90,7 +90,7 @@ class Budget:
                 max(math.ceil(short / rate.per_s), 1),
             )
         bucket.tokens -= amount
-        return Standing(max(bucket.tokens, 0.0), (rate.burst - bucket.tokens) / rate.per_s)
+        return Balance(max(bucket.tokens, 0.0), (rate.burst - bucket.tokens) / rate.per_s)
 
     def give_back(self, subject: Subject, amount: float) -> None:
         """Return tokens to a bucket."""
@@ -111,7 +111,7 @@ class Budgets:
             _rate(settings.partner_requests_per_s, burst_s),
             _rate(settings.partner_cost_per_s, burst_s),
         )
-        self._stranger = (
+        self._anonymous = (
             _rate(settings.anonymous_requests_per_s, burst_s),
             _rate(settings.anonymous_cost_per_s, burst_s),
         )
@@ -120,26 +120,26 @@ class Budgets:
         """Return the budget that is charged: the key's, or without one the address's."""
         if key_id is not None:
             return Payer(key_id, *self._partner)
-        return Payer(network_of(address), *self._stranger)
+        return Payer(network_of(address), *self._anonymous)
 
     def charge_request(self, payer: Payer) -> None:
         """Charge one request. Raises: RateLimited."""
         if payer.requests is not None:
             self.requests.take(payer.subject, payer.requests, 1.0)
 
-    def charge_cost(self, payer: Payer, cost: float) -> Standing | None:
+    def charge_cost(self, payer: Payer, cost: float) -> Balance | None:
         """Charge the cost of a request; None where it is unlimited. Raises: RateLimited."""
         return None if payer.cost is None else self.cost.take(payer.subject, payer.cost, cost)
 
-    def charge_unknown_key(self, stranger: Payer) -> None:
+    def charge_unknown_key(self, anonymous: Payer) -> None:
         """Charge a key that may be guessed, before it is looked up. Raises: RateLimited."""
-        if stranger.requests is not None:
-            self.unknown_keys.take(stranger.subject, stranger.requests, 1.0)
+        if anonymous.requests is not None:
+            self.unknown_keys.take(anonymous.subject, anonymous.requests, 1.0)
 
-    def credit_known_key(self, stranger: Payer) -> None:
+    def credit_known_key(self, anonymous: Payer) -> None:
         """Return the charge of a key that proved to be good."""
-        if stranger.requests is not None:
-            self.unknown_keys.give_back(stranger.subject, 1.0)
+        if anonymous.requests is not None:
+            self.unknown_keys.give_back(anonymous.subject, 1.0)
 
 
 def _rate(per_s: float, burst_s: float) -> Rate | None:

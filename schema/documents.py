@@ -193,12 +193,12 @@ class IntrospectionNeedsKey(ValidationRule):
 
 
 class Documents:
-    """The documents received most recently. `for_strangers`: errors reveal no names, and introspection is refused."""
+    """The documents received most recently. `for_anonymous`: errors reveal no names, and introspection is refused."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits | None = None, for_strangers: bool = False) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: Limits | None = None, for_anonymous: bool = False) -> None:
         self.schema = schema
         self.limits = limits or Limits.of(Settings())
-        self.for_strangers = for_strangers
+        self.for_anonymous = for_anonymous
         self._cache: LRUCache[str, Document] = LRUCache(
             CACHED_CHARACTERS_IN_ALL, getsizeof=lambda document: max(document.characters, LEAST_CHARACTERS)
         )
@@ -237,8 +237,8 @@ class Documents:
         return Document(len(text), errors, {} if errors else _operations(self.schema, node, costs))
 
     def _errors(self, node: DocumentNode) -> tuple[GraphQLError, ...]:
-        rules = (*RULES, IntrospectionNeedsKey) if self.for_strangers else RULES
-        errors = validate(self.schema, node, rules, MAXIMUM_ERRORS, self.for_strangers)
+        rules = (*RULES, IntrospectionNeedsKey) if self.for_anonymous else RULES
+        errors = validate(self.schema, node, rules, MAXIMUM_ERRORS, self.for_anonymous)
         if errors and isinstance(errors[-1], ValidationAbortedError) and len(errors) <= MAXIMUM_ERRORS:
             cause = TooComplex("fields of one name are selected together too often", "select each field once")
             errors[-1] = _refusal(cause)

@@ -23,7 +23,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 from strawberry import Schema
 
 from app.auth import Caller
-from app.budget import Payer, Standing
+from app.budget import Balance, Payer
 from app.db.engine import Database, Overloaded
 from app.errors import HubError
 from app.http.admission import Admission
@@ -112,12 +112,12 @@ class Endpoint:
         self.limits = Limits.of(self.settings)
         self._parsing: WeakValueDictionary[str | UUID, asyncio.Lock] = WeakValueDictionary()
         self.documents = Documents(self.core, self.limits)
-        self.strangers_documents = self.documents if development else Documents(self.core, self.limits, True)
+        self.anonymous_documents = self.documents if development else Documents(self.core, self.limits, True)
 
     async def accept(self, incoming: Incoming) -> Accepted:
         """Validate an operation and charge its cost. Raises: HubError, Invalid."""
         request = incoming.request
-        documents = self.documents if incoming.caller else self.strangers_documents
+        documents = self.documents if incoming.caller else self.anonymous_documents
         document = documents.known(request.query) or await self._parse(incoming, documents)
         if document.errors:
             raise Invalid(document.errors, VALIDATION_FAILED)
@@ -130,8 +130,8 @@ class Endpoint:
         cost = operation.cost.of(request.variables)
         self.limits.hold("cost", cost, "the request's cost")
         cost += LONG_TEXT_COST * characters
-        standing = self.budgets.charge_cost(incoming.payer, cost)
-        return Accepted(incoming, operation, given, None if standing is None else _shown(cost, standing))
+        balance = self.budgets.charge_cost(incoming.payer, cost)
+        return Accepted(incoming, operation, given, None if balance is None else _shown(cost, balance))
 
     async def answer(self, accepted: Accepted) -> Answer:
         """Answer a query or a mutation. Raises: HubError, Invalid; Overloaded of a query, in which nothing is done."""
@@ -254,9 +254,9 @@ def _body(data: Any, errors: Iterable[GraphQLError], extensions: Any) -> bytes:
     return encode(body)
 
 
-def _shown(cost: float, standing: Standing) -> Any:
-    full_at = datetime.fromtimestamp(ceil(time() + standing.full_in_s), UTC)
-    return {"cost": {"requested": ceil(cost), "remaining": int(standing.remaining), "resetAt": full_at}}
+def _shown(cost: float, balance: Balance) -> Any:
+    full_at = datetime.fromtimestamp(ceil(time() + balance.full_in_s), UTC)
+    return {"cost": {"requested": ceil(cost), "remaining": int(balance.remaining), "resetAt": full_at}}
 
 
 def shown_errors(error: Exception) -> list[dict[str, Any]]:

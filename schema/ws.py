@@ -20,7 +20,7 @@ from app.budget import Payer, RateLimited
 from app.db.engine import Overloaded
 from app.errors import Unauthenticated
 from app.http.admission import address_of
-from app.http.open_streams import FORBIDDEN, OpenStreams, Subject, stranger
+from app.http.open_streams import FORBIDDEN, OpenStreams, Subject, anonymous
 from app.http.refusals import TooManyOpen
 from app.http.send_queue import SendQueue
 from app.live.stream.sink import Subscription
@@ -96,7 +96,7 @@ class Socket:
         self.endpoint = endpoint
         self.streams = streams
         self.address = address_of(scope)
-        self.subject: Subject = stranger(self.address)
+        self.subject: Subject = anonymous(self.address)
         self.caller: Caller | None = None
         self.payer: Payer | None = None
         self.running: dict[str, Running] = {}

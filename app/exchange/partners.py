@@ -32,14 +32,14 @@ class PartyIdTaken(HubError):
     code = "PARTY_ID_TAKEN"
 
 
-class Standing(StrEnum):
+class PartnerState(StrEnum):
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
 
 
 TRANSITIONS = (
-    Transition(Standing.ACTIVE, "suspend", Standing.SUSPENDED, (ADMINISTRATOR,)),
-    Transition(Standing.SUSPENDED, "resume", Standing.ACTIVE, (ADMINISTRATOR,)),
+    Transition(PartnerState.ACTIVE, "suspend", PartnerState.SUSPENDED, (ADMINISTRATOR,)),
+    Transition(PartnerState.SUSPENDED, "resume", PartnerState.ACTIVE, (ADMINISTRATOR,)),
 )
 
 
@@ -258,8 +258,8 @@ async def _set_standing(database: Database, actor: Actor, partner_id: UUID, even
 
     async def work(connection: Connection) -> UUID:
         partner = await _lock_partner(connection, partner_id)
-        before = Standing.ACTIVE if partner["suspended_at"] is None else Standing.SUSPENDED
-        suspended = next_state(TRANSITIONS, before, event, {ADMINISTRATOR}) == Standing.SUSPENDED
+        before = PartnerState.ACTIVE if partner["suspended_at"] is None else PartnerState.SUSPENDED
+        suspended = next_state(TRANSITIONS, before, event, {ADMINISTRATOR}) == PartnerState.SUSPENDED
         await connection.execute(
             "update partner set suspended_at = $2 where id = $1", partner_id, now if suspended else None
         )

@@ -53,17 +53,17 @@ class Admission:
         """
         if authorization is None:
             return None
-        stranger = self.budgets.payer(None, address)
+        anonymous = self.budgets.payer(None, address)
         unknown = self.keys.is_new(authorization)
         if unknown:
-            self.budgets.charge_unknown_key(stranger)
+            self.budgets.charge_unknown_key(anonymous)
         try:
             caller = await self.keys.verify(authorization)
         except Unauthenticated:
-            self.budgets.charge_request(stranger)
+            self.budgets.charge_request(anonymous)
             raise
         if unknown:
-            self.budgets.credit_known_key(stranger)
+            self.budgets.credit_known_key(anonymous)
         return caller
 
     def charge(self, caller: Caller | None, address: str) -> Payer:

@@ -125,6 +125,6 @@ class OpenStreams:
                 stream.close(FORBIDDEN, "this key is revoked or expired, or its partner is suspended")
 
 
-def stranger(address: str) -> Subject:
+def anonymous(address: str) -> Subject:
     """Return the holder of a quota for a socket that has shown no key yet."""
     return network_of(address)
