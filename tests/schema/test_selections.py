@@ -153,11 +153,11 @@ def test_answers_as_the_executor_does(
     compiled = workshop.ask(query, variables, headers)
     executed = workshop.ask(with_something_else(query), variables, headers)
     assert executed.pop("__schema") == {"queryType": {"name": "Query"}}
-    assert without_times(compiled) == without_times(executed)
+    assert without_cursors(compiled) == without_cursors(executed)
 
 
-def without_times(data: Any) -> str:
-    """Write an answer as text, its cursors of the change log without the instants at which they were made."""
+def without_cursors(data: Any) -> str:
+    """Write an answer as text without its cursors of the change log, which differ from moment to moment."""
 
     def written(value: Any) -> Any:
         if isinstance(value, dict):
@@ -165,7 +165,8 @@ def without_times(data: Any) -> str:
         if isinstance(value, list):
             return [written(each) for each in value]
         with suppress(BadInput, AttributeError, UnicodeError):
-            return str(decode_cursor(value).base.snapshot)
+            decode_cursor(value)
+            return "a cursor of the change log"
         return value
 
     return json.dumps(written(data))
