@@ -221,6 +221,8 @@ async def _open(
 
     async def work(connection: Connection) -> UUID:
         proposer, answerer = await _get_side(connection, one), await _get_side(connection, other)
+        if not actor.is_administrator and proposer.id != actor.role_id:
+            raise not_found("role", one)  # revoked since the key was verified, and granted again as another one
         contract_id = None
         while contract_id is None:
             standing = await _lock_open(connection, proposer, answerer)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db.engine import Database
+from app.errors import NotFound
 from app.exchange.actor import CONSOLE, Actor
 from app.exchange.contracts import (
     CONTRACT_WORKFLOW,
@@ -24,7 +25,7 @@ from app.exchange.contracts import (
     set_contract,
     suspend_contract,
 )
-from app.exchange.partners import suspend_partner
+from app.exchange.partners import grant_role, revoke_role, suspend_partner
 from app.exchange.roles import Party, RoleName
 from app.exchange.workflow import ADMINISTRATOR, next_state
 from app.vocabulary import ContractStatus, Role
@@ -215,6 +216,15 @@ async def test_lets_a_key_propose_in_its_own_role_only(database):
         assert sentence == (
             f"{party} cannot propose with this key; it acts as EVSP DE8AA of partner {own.party.partner_id}"
         )
+
+
+async def test_does_not_let_a_key_propose_for_a_later_grant_of_its_role(database):
+    """The key was verified, then its role was revoked and granted again: that is another role now."""
+    seller, seen = await provider(database), await operator(database, "DE111")
+    await revoke_role(database, CONSOLE, seller.party.partner_id, seller.party.name, utc_now())
+    await grant_role(database, CONSOLE, seller.party.partner_id, seller.party.name, utc_now())
+    with pytest.raises(NotFound):
+        await propose_contract(database, seller.caller, seller.party, seen.party, utc_now())
 
 
 async def test_answers_every_wrong_counterparty_alike(database):

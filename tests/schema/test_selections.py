@@ -6,6 +6,7 @@ The other is `tests.slow_reading`, which shares nothing with the compiler.
 
 import json
 from asyncio import new_event_loop
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from app.errors import BadInput
 from app.live.log.cursor import decode_cursor
+from app.read.paging import POSITION
 from tests.hub import Hub, serve
 from tests.length import rounds
 from tests.schema.graphql_values import CORE, WHO, arguments_of, literal
@@ -167,6 +169,9 @@ def without_cursors(data: Any) -> str:
         with suppress(BadInput, AttributeError, UnicodeError):
             decode_cursor(value)
             return "a cursor of the change log"
+        with suppress(ValueError, TypeError):
+            *place, position = json.loads(urlsafe_b64decode(value + "=" * (-len(value) % 4)))
+            return place if POSITION.fullmatch(position) else value
         return value
 
     return json.dumps(written(data))
