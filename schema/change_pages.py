@@ -1,8 +1,8 @@
 """How changes are shown: the selection of a page of changes, compiled; what it asks of EVSEs and spots is read for all.
 
-Who asks the same is shown the same text, made once. Only where an answer depends on who asks (spots show EVSEs, and
-are measured to places, of which not everybody sees the same ones) or on the area (distances), those who differ in that
-are kept apart.
+Subscribers with the same selection share one text. Only where an answer depends on the caller (spots show EVSEs, and
+are measured to places, and callers see different ones) or on the area (distances), subscribers that differ in it are
+kept apart.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence

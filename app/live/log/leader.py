@@ -28,7 +28,7 @@ MARKS_EVERY_S: Final = 5
 CLEARING_EVERY_S: Final = 3600
 #: After a failure, such as a lock that was not granted in time.
 CLEARING_AGAIN_S: Final = 60
-#: Longer than any transaction of ours: contracts that it made may have come into force before it ended.
+#: Longer than any transaction of ours: contracts that it wrote may have begun before it ended.
 SCOPE_OVERLAP: Final = timedelta(minutes=5)
 
 Duty = Callable[[Database, datetime], Awaitable[Any]]
@@ -93,7 +93,7 @@ async def _do_duties(database: Database, duties: Sequence[Duty]) -> None:
 
 
 async def take_over(database: Database) -> None:
-    """Begin the log anew where a restore left another cluster's, and bring viewer scopes up to date."""
+    """Begin a new log where a restore left that of another cluster, and bring viewer scopes up to date."""
 
     async def work(connection: Connection) -> None:
         await connection.execute("select renew_log()")
@@ -125,7 +125,7 @@ class _Every:
 
 
 async def _refresh_viewer_scope(database: Database, now: datetime) -> None:
-    """Contracts come into force, and end, by the clock."""
+    """Write the viewer scopes that contracts change by the clock."""
     await _write(database, "select refresh_viewer_scope($1)", now - SCOPE_OVERLAP)
 
 

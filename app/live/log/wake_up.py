@@ -1,4 +1,4 @@
-"""Wake-up: a process that committed says so, and the readers of all processes look at once instead of a second later.
+"""Wake-up: a process announces its commits, and the readers of all processes look at once, not a second later.
 
 It wakes, it never carries truth: readers look once a second besides, so that losing the bus costs that second and no
 change. LISTEN/NOTIFY of the database by default; NATS where OCHUB_NATS_URL is set.
@@ -76,12 +76,12 @@ class Bus(ABC):
         self._woken.set()
 
     def _begin(self) -> None:
-        """Hear from now on, and look once at what happened before."""
+        """Mark the bus as connected, and wake the reader once for what happened before."""
         self.connected = True
         self.hear()
 
     async def stay_connected(self) -> None:
-        """Listen; when the connection is lost begin anew, for as long as it takes. Ends when it is cancelled."""
+        """Listen; when the connection is lost connect again, for as long as it takes. Ends when it is cancelled."""
         while True:
             try:
                 await self._listen()
@@ -102,7 +102,7 @@ class Bus(ABC):
 
 
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for an event for so long; say whether it came."""
+    """Wait for an event for so long; return whether it came."""
     try:
         async with asyncio.timeout(within_s):
             return await event.wait()

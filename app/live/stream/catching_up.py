@@ -65,7 +65,7 @@ class CatchingUp:
             self._stream.is_ready(subscriber)
             return
         subscriber.cursor = page.cursor
-        # Pages without changes too, while there is more to read: a client that is cut off need not begin anew. A
+        # Pages without changes too, while there is more to read: a client that is cut off need not begin again. A
         # subscriber that only falls in step with the stream again is sent none.
         if page.changes or page.more or subscriber.has_more:
             subscriber.renewed, subscriber.has_more = page.cursor, page.more

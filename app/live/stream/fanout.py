@@ -134,7 +134,7 @@ class Fanout:
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber that ended."""
+        """Remove a subscriber that ended."""
         wanted = subscriber.query.wanted
         for entered in (self._all, self._due, self._joining):
             entered.pop(subscriber, None)
@@ -210,7 +210,7 @@ class Fanout:
         await asyncio.sleep(max(0.0, began + COALESCED_S - monotonic()))
 
     def _end_all(self, error: CursorExpired) -> None:
-        """End all subscriptions, and begin anew: those that come before the next round are not behind this cursor."""
+        """End all subscriptions, and begin again: those that come before the next round are not behind this cursor."""
         for subscriber in list(self._all):
             subscriber.fail([self.shown(error)])
         self._begin_anew()
@@ -423,7 +423,7 @@ class Fanout:
     # ---------------------------------------------------------------- too much
 
     def _relieve(self) -> None:
-        """Let subscribers that got too much at once read it from the log, if they take pages; end the others."""
+        """Move subscribers that got too much at once to the log, if they take pages; end the others."""
         for subscriber in [each for each in self._due if each.overflowed]:
             if subscriber.sink.ready:
                 self._catch_up_from_page(subscriber)
@@ -440,7 +440,7 @@ class Fanout:
         error = self.shown(
             Resync(
                 "pages were not taken as fast as things changed",
-                "subscribe again with this cursor, for less, or take the present state anew",
+                "subscribe again with this cursor, for less, or take a new initial state",
             )
         )
         error["extensions"]["cursor"] = encode_cursor(subscriber.cursor)

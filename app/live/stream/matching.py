@@ -37,7 +37,7 @@ class Change(NamedTuple):
 class Touched:
     """What rows of the log say of one entity, and how it was before them.
 
-    `former`: by the first of its rows that says so; None: its record did not change. Changes are made once, for all
+    `former`: by the first of its rows about its record; None: its record did not change. Changes are made once, for all
     subscribers that are sent the same.
     """
 
