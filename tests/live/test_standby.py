@@ -186,8 +186,10 @@ async def test_streams_on_after_a_fail_over_unless_commits_may_be_missing(primar
                     await until(lambda: outlet.errors, "the end")
                     assert outlet.errors is not None
                     assert outlet.errors[0]["extensions"]["code"] == "CURSOR_EXPIRED"
-                else:
-                    await world.put(DE, 3, parking_spots=())
-                    both = {"DE*8AC*E1", "DE*8AC*E3"}
-                    await until(lambda: client.look() or client.ids("EVSE") == both, "the change")
-                    assert outlet.errors is None
+                    client = Client(world.nsp.caller)
+                    await client.connect(source)  # at once: before the fan-out's next round
+                await world.put(DE, 3, parking_spots=())
+                both = {"DE*8AC*E1", "DE*8AC*E3"}
+                await until(lambda: client.look() or client.ids("EVSE") == both, "the change")
+                await world.remove(DE, 1)
+                await until(lambda: client.look() or client.ids("EVSE") == {"DE*8AC*E3"}, "the next change")

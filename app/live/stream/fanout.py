@@ -210,16 +210,21 @@ class Fanout:
         await asyncio.sleep(max(0.0, began + COALESCED_S - monotonic()))
 
     def _end_all(self, error: CursorExpired) -> None:
+        """End all subscriptions, and begin again: those that come before the next round are not behind this cursor."""
         for subscriber in list(self._all):
             subscriber.fail([self.shown(error)])
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.cursor = NOWHERE
+        self._recent.clear()
 
     # ---------------------------------------------------------------- a round
 
     async def _round(self) -> bool:
         """Read what is new and deliver what waits; return whether there is more to do at once."""
         if not self._all:
-            self.cursor = NOWHERE
-            self._recent.clear()
+            self._begin_anew()
             return False
         async with self.database.reading() as reader:
             round_ = await self._read(reader)
