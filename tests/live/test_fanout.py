@@ -156,6 +156,26 @@ async def test_bounds_what_waits_for_one_outlet(world: Moving, monkeypatch: pyte
         assert len(source.fanout) == 2
 
 
+async def test_reads_from_the_log_what_was_too_much_as_a_subscriber_joined(
+    world: Moving, monkeypatch: pytest.MonkeyPatch
+):
+    """Else it would be live, and sent nothing any more."""
+    monkeypatch.setattr(bounds, "MOST_PENDING", 10)
+    fanout = Fanout(world.database, FEEDS, shown)
+    client = Client(world.nsp.caller, kinds=["EVSE"])
+    client.cursor = (await ask(world.database, client.caller, QUERY))["changes"]["cursor"]
+    await client.connect(ChangeSource(CORE, fanout))
+    [subscriber] = fanout._all
+    await fanout._catching_up._read_page(subscriber)
+    await fanout._round()
+    fanout.join(subscriber)
+    await world.put(DE, *range(20), parking_spots=())
+    await fanout._round()
+    task = asyncio.create_task(fanout.run())
+    await until(lambda: client.look() or len(client.ids("EVSE")) == 20, "all of it")
+    task.cancel()
+
+
 async def test_keeps_the_newest_while_an_outlet_is_not_ready(world: Moving):
     await world.put(DE, 1)
     async with running(world.database) as source:

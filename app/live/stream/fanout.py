@@ -417,7 +417,7 @@ class Fanout:
                 for change in changes_of(each, states.get(key_of(each)), feed, scope, scope):
                     subscriber.put(change)
             subscriber.phase = Phase.LIVE
-            if subscriber.pending:
+            if subscriber.pending or subscriber.overflowed:
                 self._due[subscriber] = None
 
     # ---------------------------------------------------------------- too much
