@@ -3,13 +3,15 @@
 import asyncio
 import random
 import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app import metrics
-from app.db.engine import Database
+from app.db.engine import Database, Reading
 from app.errors import HubError
 from app.live.log.cursor import decode_cursor, encode_cursor
 from app.live.log.rows import read_position
@@ -193,6 +195,53 @@ async def test_keeps_the_newest_while_an_outlet_is_not_ready(world: Moving):
         slow.subscription.resume()
         await hears(slow, ("EVSE_STATUS", "UPSERTED", "DE*8AC*E1"))
         assert len(slow.told) == 1
+
+
+class Cut:
+    """A reader that loses its connection at one of its statements."""
+
+    def __init__(self, reader: Reading, at: int) -> None:
+        self.reader, self.at, self.database = reader, at, reader.database
+
+    async def fetch(self, sql: str, *args: Any, planned: bool = False) -> Any:
+        self.at -= 1
+        if self.at == 0:
+            raise ConnectionError("the connection was lost")
+        return await self.reader.fetch(sql, *args, planned=planned)
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+async def test_goes_on_after_a_round_that_failed(world: Moving, monkeypatch: pytest.MonkeyPatch, at: int):
+    """With a subscriber that was live and one that was joining: at whatever statement the round lost its connection."""
+    monkeypatch.setattr(fanouts, "AFTER_ERROR_S", 0.01)
+    fanout = Fanout(world.database, FEEDS, shown)
+    source = ChangeSource(CORE, fanout)
+    catching_up_task = asyncio.create_task(fanout._catching_up.run())
+    try:
+        live, joining = Client(world.nsp.caller), Client(world.nsp.caller)
+        await connected(source, live)
+        await fanout._safely()
+        await world.put(DE, 1, parking_spots=())
+        await connected(source, joining)
+        await world.put(DE, 2, parking_spots=())
+        with monkeypatch.context() as cut:
+
+            @asynccontextmanager
+            async def reading() -> AsyncIterator[Any]:
+                async with Database.reading(world.database) as reader:
+                    yield Cut(reader, at)
+
+            cut.setattr(world.database, "reading", reading)
+            await fanout._safely()
+        for _ in range(2):
+            await fanout._safely()
+        for client in (live, joining):
+            client.look()
+            assert client.ids("EVSE") == {"DE*8AC*E1", "DE*8AC*E2"}
+    finally:
+        catching_up_task.cancel()
+        with suppress(asyncio.CancelledError):
+            await catching_up_task
 
 
 async def test_makes_a_text_once_for_all_who_ask_the_same(world: Moving):

@@ -199,6 +199,7 @@ class Fanout:
             self._end_all(error)
         except Exception as error:
             log.warning("the log could not be read; it will be tried again", error=repr(error))
+            self._due.update((each, None) for each in self._all if each.is_live and each.pending)
             await asyncio.sleep(AFTER_ERROR_S)
         return False
 
@@ -210,12 +211,12 @@ class Fanout:
         await asyncio.sleep(max(0.0, began + COALESCED_S - monotonic()))
 
     def _end_all(self, error: CursorExpired) -> None:
-        """End all subscriptions, and begin again: those that come before the next round are not behind this cursor."""
+        """End all subscriptions. Those that begin from here on are not behind the cursor that expired."""
         for subscriber in list(self._all):
             subscriber.fail([self.shown(error)])
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self.cursor = NOWHERE
         self._recent.clear()
 
@@ -224,7 +225,7 @@ class Fanout:
     async def _round(self) -> bool:
         """Read what is new and deliver what waits; return whether there is more to do at once."""
         if not self._all:
-            self._begin_anew()
+            self._reset()
             return False
         async with self.database.reading() as reader:
             round_ = await self._read(reader)
@@ -388,8 +389,7 @@ class Fanout:
 
     def _joiners(self, round_: _Round) -> Mapping[Subscriber, Sequence[Touched]]:
         """Return the subscribers that this round takes along, with what changed since their cursors."""
-        joining = [each for each in self._joining if each.is_open]
-        self._joining.clear()
+        joining = list(self._joining)  # they stay there until the round has succeeded
         taken: dict[Subscriber, Sequence[Touched]] = {}
         oldest = self._recent[0].base if self._recent else self.cursor.base.snapshot
         for subscriber in joining:
@@ -410,6 +410,8 @@ class Fanout:
         self, joiners: Mapping[Subscriber, Sequence[Touched]], states: Mapping[EntityKey, Any], round_: _Round
     ) -> None:
         for subscriber, touched in joiners.items():
+            if not subscriber.is_open:
+                continue
             wanted, scope = subscriber.query.wanted, subscriber.scope
             for each in touched:
                 feed = wanted.of_feed(each.feed)
@@ -417,6 +419,7 @@ class Fanout:
                 for change in changes_of(each, states.get(key_of(each)), feed, scope, scope):
                     subscriber.put(change)
             subscriber.phase = Phase.LIVE
+            self._joining.pop(subscriber, None)
             if subscriber.pending or subscriber.overflowed:
                 self._due[subscriber] = None
 
