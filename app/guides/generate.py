@@ -116,7 +116,7 @@ def hub_errors() -> list[type[HubError]]:
         package = importlib.import_module(room)
         for module in pkgutil.walk_packages(package.__path__, f"{room}."):
             importlib.import_module(module.name)
-    return list(_subclasses(HubError))
+    return [error for error in _subclasses(HubError) if error.__module__.partition(".")[0] in ("app", "schema")]
 
 
 def _subclasses(error: type[HubError]) -> Iterator[type[HubError]]:
