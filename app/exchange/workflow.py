@@ -24,11 +24,10 @@ from functools import cache
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
-from app.db.engine import Connection
+from app.db.engine import Connection, Database
 from app.errors import BadInput, Forbidden, HubError
-from app.exchange.actor import Actor, not_found
+from app.exchange.actor import Actor, not_found, read_as, require_administrator
+from app.uploads.yielding import yielding
 
 #: The part of an actor that acts for no side.
 ADMINISTRATOR: Final = "the administrator"
@@ -100,7 +99,7 @@ class Refused:
     """A move that was not made, and why.
 
     NotFound: there is no such row, or it is not the actor's. Forbidden: the move is for another part. NotPossible: the
-    row is in another state, or another transaction moved it first. BadInput: an earlier move names the same row.
+    row is in another state. BadInput: an earlier move names the same row.
     """
 
     move: Move
@@ -125,18 +124,14 @@ async def advance(
     steps: list[_Step] = []
     refused: list[Refused] = []
     seen: set[Key] = set()
-    for move in moves:
+    async for move in yielding(moves):
         try:
             steps.append(_judge(workflow, move, rows.get(move.key), move.key in seen))
         except HubError as error:
             refused.append(Refused(move, error))
         seen.add(move.key)
-    moved = await _write(connection, workflow, _sql(workflow).move, steps, actor, now)
-    lost = [Refused(step.move, _lost(workflow, step)) for step in steps if step.move.key not in moved]
-    return Advanced(
-        tuple(Moved(step.move.key, step.before, step.after) for step in steps if step.move.key in moved),
-        (*refused, *lost),
-    )
+    await _write(connection, workflow, _sql(workflow).move, steps, actor, now)
+    return Advanced(tuple(Moved(step.move.key, step.before, step.after) for step in steps), tuple(refused))
 
 
 async def advance_one(connection: Connection, workflow: Workflow, move: Move, actor: Actor, now: datetime) -> Moved:
@@ -160,9 +155,7 @@ async def record_created(
     await _write(connection, workflow, _sql(workflow).create, steps, actor, now)
 
 
-def next_state(
-    transitions: Sequence[Transition], state: str | None, command: str, parts: Set[str], hint: str | None = None
-) -> str:
+def next_state(transitions: Sequence[Transition], state: str | None, command: str, parts: Set[str]) -> str:
     """Return the state that `command` leads to.
 
     Raises: NotPossible when the table does not list the command for this state; Forbidden when it is for other parts.
@@ -171,9 +164,9 @@ def next_state(
         if transition.before == state and transition.command == command:
             if parts.isdisjoint(transition.by):
                 by = " or ".join(transition.by)
-                raise Forbidden(f"{command} {_while(state)} is for {by}; {_possible(transitions, state, parts)}", hint)
+                raise Forbidden(f"{command} {_while(state)} is for {by}; {_possible(transitions, state, parts)}")
             return transition.after
-    raise NotPossible(f"{command} is not possible {_while(state)}; {_possible(transitions, state, parts)}", hint)
+    raise NotPossible(f"{command} is not possible {_while(state)}; {_possible(transitions, state, parts)}")
 
 
 def states_before(transitions: Sequence[Transition], command: str) -> tuple[str, ...]:
@@ -190,9 +183,14 @@ class Tampered:
     problem: str
 
 
-async def find_tampered(connection: Connection | asyncpg.Connection) -> tuple[Tampered, ...]:
-    """Verify all chains that the transaction may read; return the first row of each that was tampered with."""
-    rows = await connection.fetch("select * from tampered_history()")
+async def find_tampered(database: Database, actor: Actor) -> tuple[Tampered, ...]:
+    """Verify all chains; return the first row of each that was tampered with. Administrator only.
+
+    A role sees its own rows of a chain only, and the others would look as if they were missing.
+    Raises: Forbidden.
+    """
+    require_administrator(actor, "verify history")
+    rows = await read_as(database, actor, "select * from tampered_history()")
     return tuple(Tampered((first, second), no, problem) for first, second, no, problem in rows)
 
 
@@ -225,19 +223,22 @@ class _Step:
 def _judge(workflow: Workflow, move: Move, row: _Locked | None, is_repeated: bool) -> _Step:
     if row is None:
         raise not_found(workflow.noun, move.key)
-    hint = f"it is {workflow.noun} {move.key}"
     if is_repeated:
         raise BadInput(f"{workflow.noun} {move.key} is named twice", "name each row once")
     if move.expected not in (None, row.state):
         possible = _possible(workflow.transitions, row.state, row.parts)
         states = f"expects {move.expected.lower()}, but it is {row.state.lower()}"
-        raise NotPossible(f"{move.command} {states}; {possible}", hint)
-    return _Step(move, row.state, next_state(workflow.transitions, row.state, move.command, row.parts, hint))
+        raise NotPossible(f"{move.command} {states}; {possible}", _hint(workflow, move))
+    try:
+        after = next_state(workflow.transitions, row.state, move.command, row.parts)
+    except HubError as error:
+        error.hint = _hint(workflow, move)
+        raise
+    return _Step(move, row.state, after)
 
 
-def _lost(workflow: Workflow, step: _Step) -> NotPossible:
-    name = f"{workflow.noun} {step.move.key}"
-    return NotPossible(f"{step.move.command} is not possible: {name} was moved by another transaction", "read it again")
+def _hint(workflow: Workflow, move: Move) -> str:
+    return f"it is {workflow.noun} {move.key}"
 
 
 async def _lock(connection: Connection, workflow: Workflow, moves: Sequence[Move], actor: Actor) -> dict[Key, _Locked]:
@@ -256,10 +257,14 @@ def _parts(names: Sequence[str], role_ids: Sequence[int | None], actor: Actor) -
 
 async def _write(
     connection: Connection, workflow: Workflow, sql: str, steps: Sequence[_Step], actor: Actor, now: datetime
-) -> frozenset[Key]:
-    """Run one of the two statements that write history. Return the keys of the rows that it wrote."""
+) -> None:
+    """Run one of the two statements that write history.
+
+    Every row is locked, so a step that wrote nothing is a fault of the caller, or of a policy, that must not be
+    committed: the row would stand without its history.
+    """
     if not steps:
-        return frozenset()
+        return
     rows = await connection.fetch(
         sql,
         [step.move.key for step in steps],
@@ -272,7 +277,9 @@ async def _write(
         actor.role_id,
         workflow.noun,
     )
-    return frozenset(row["key"] for row in rows)
+    missing = {step.move.key for step in steps} - {row["key"] for row in rows}
+    if missing:
+        raise AssertionError(f"{len(missing)} steps of {workflow.noun} were not written, {missing.pop()} among them")
 
 
 @dataclass(frozen=True, slots=True)

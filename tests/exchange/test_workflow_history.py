@@ -5,7 +5,9 @@ from collections import Counter
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 
+from app.errors import Forbidden
 from app.exchange.actor import CONSOLE, Actor, write_as
 from app.exchange.contracts import (
     CONTRACT_WORKFLOW,
@@ -17,7 +19,7 @@ from app.exchange.contracts import (
     suspend_contract,
 )
 from app.exchange.partners import revoke_role
-from app.exchange.workflow import Advanced, Move, advance, find_tampered
+from app.exchange.workflow import Advanced, Move, advance, find_tampered, record_created
 from app.vocabulary import Role
 from tests.exchange.world import Member, enrol, held_back, look, nsp, operator, owner, provider, utc_now
 from tests.waiting import until_locked_out
@@ -36,8 +38,7 @@ async def contract_with_history(database, one: Member, other: Member) -> UUID:
 
 
 async def tampered(database) -> list[tuple[int, str]]:
-    rows = await write_as(database, CONSOLE, find_tampered)
-    return [(row.no, row.problem) for row in rows]
+    return [(row.no, row.problem) for row in await find_tampered(database, CONSOLE)]
 
 
 async def move(database, actor: Actor, moves: list[Move]) -> Advanced:
@@ -117,9 +118,9 @@ async def found_after(connection: asyncpg.Connection, *changes: str) -> list[tup
     await transaction.start()
     for change in changes:
         await connection.execute(change)
-    found = [(row.no, row.problem) for row in await find_tampered(connection)]
+    found = await connection.fetch("select no, problem from tampered_history()")
     await transaction.rollback()
-    return found
+    return [tuple(row) for row in found]
 
 
 async def test_names_the_row_that_was_changed_or_deleted(database, database_url):
@@ -132,6 +133,22 @@ async def test_names_the_row_that_was_changed_or_deleted(database, database_url)
             assert await found_after(connection, *rewritten) == [(no, "changed")]
             assert await found_after(connection, DELETE.format(no=no)) == [(no, "missing")]
             assert await found_after(connection) == []
+
+
+async def test_is_verified_by_the_administrator_alone(database):
+    one, other = await nsp(database), await operator(database)
+    await contract_with_history(database, one, other)
+    with pytest.raises(Forbidden, match="verify history is for the administrator"):
+        await find_tampered(database, one.caller)
+
+
+async def test_commits_no_row_without_its_history(database):
+    one, other = await nsp(database), await operator(database)
+    contract_id = await propose_contract(database, one.caller, one.party, other.party, utc_now())
+    moves = [Move(contract_id, "set")]  # it creates an active contract, and this one is proposed
+    with pytest.raises(AssertionError, match="1 steps of contract were not written"):
+        await write_as(database, CONSOLE, lambda c: record_created(c, CONTRACT_WORKFLOW, moves, CONSOLE, utc_now()))
+    assert len(await look(database, HISTORY)) == 1
 
 
 async def test_names_the_rows_of_a_chain_whose_end_or_whole_history_was_deleted(database, database_url):
