@@ -89,7 +89,7 @@ def create_app(
         database = await Database.open(dsn, settings)
         app.state.database, app.state.watch = database, Watch(database)
         keys = Keys(database, settings.key_cache_s)
-        kept = timedelta(days=settings.change_days)
+        kept = timedelta(days=settings.cursor_days)
         fanout = Fanout(database, FEEDS, shown, settings.max_subscriptions, kept)
         admission = Admission(keys, Budgets(settings), settings)
         endpoint = Endpoint(schema, database, admission, profile is Profile.DEVELOPMENT, source)

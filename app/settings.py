@@ -109,6 +109,11 @@ class Settings:
     status_history_days: int = _setting(90, "days that the history of statuses is kept; at least 1")
     refusals_kept: int = _setting(1_000, "refusals of uploads kept per partner")
 
+    @property
+    def cursor_days(self) -> int:
+        """How long cursors live."""
+        return max(1, self.change_days)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, **flags: Any) -> "Settings":
         """Return the settings; a flag that is not None wins over the environment.

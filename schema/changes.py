@@ -109,6 +109,7 @@ class Following:
     caller: Caller | None
     arguments: Arguments
     wanted: SubscriptionFilter
+    area: Asked
     rendering: Rendering
     kept: timedelta
 
@@ -181,7 +182,7 @@ class Following:
         return [self.rendering.rendered(each, shown) for each, shown in changes], end
 
     def _list_request(self, of_evses: bool, after: str | None) -> Request:
-        area, place = area_of(self.arguments.get("within"))
+        area, place = self.area
         filters: Mapping[str, Any] = {}
         if of_evses:
             given = _filter(self.arguments)
@@ -207,8 +208,8 @@ async def following(
     wanted, area = await in_worker_thread(read) if takes_long(within) else read()
     rendering = Rendering(context.database, context.caller, selected, context.variables, area, root_key)
     await rendering.prepare()
-    kept = timedelta(days=context.settings.change_days)
-    return Following(context.database, context.caller, arguments, wanted, rendering, kept)
+    kept = timedelta(days=context.settings.cursor_days)
+    return Following(context.database, context.caller, arguments, wanted, area, rendering, kept)
 
 
 # ---------------------------------------------------------------- the query

@@ -64,6 +64,7 @@ class Later(Exception):
 class Session:
     """One connection for several short transactions. What it locks for the session is free again at its end."""
 
+    database: "Database"
     connection: Connection
     partner: UUID | None
     role: int | None = None
@@ -75,7 +76,9 @@ class Session:
             try:
                 async with self.connection.transaction():
                     await identify(self.connection, self.partner, administrator=False, role=self.role)
-                    return await work(self.connection)
+                    result = await work(self.connection)
+                self.database.committed()
+                return result
             except (SerializationError, DeadlockDetectedError):
                 if attempt == WRITE_ATTEMPTS:
                     raise
@@ -96,10 +99,10 @@ class Reading:
         if not planned:
             return await self._connection.fetch(sql, *args)
         await self._connection.execute("set local plan_cache_mode = force_custom_plan")
-        try:
-            return await self._connection.fetch(sql, *args)
-        finally:
-            await self._connection.execute("set local plan_cache_mode = force_generic_plan")
+        rows = await self._connection.fetch(sql, *args)
+        # Not after a failure: the transaction is over, and a second error would hide the first one.
+        await self._connection.execute("set local plan_cache_mode = force_generic_plan")
+        return rows
 
     async def fetch_private(
         self, partner: UUID | None, administrator: bool, sql: str, *args: Any, role: int | None = None
@@ -245,10 +248,7 @@ class Database:
         From a pool of its own: long work must not delay short writes. Raises: Overloaded.
         """
         async with _Connection(self.sessions, PATIENCE_S) as connection:
-            try:
-                yield Session(connection, partner, role)
-            finally:
-                self.committed()
+            yield Session(self, connection, partner, role)
 
 
 def _nothing() -> None:

@@ -1,8 +1,10 @@
 """A subscription that ends while its pages are read ends their statements too, and holds up no other."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from app.db.engine import Database
 from app.live.stream.catching_up import READERS
 from app.live.stream.subscriber import Subscriber
+from schema.changes import Following
 from tests.exchange.world import owner
 from tests.live.standby import until
 from tests.live.streams import FR, SUBSCRIPTION, Client, Collecting, Moving, running, subscribe
@@ -44,6 +47,70 @@ async def test_ends_the_reading_of_a_subscriber_that_left(database: Database, da
         await client.connect(source)
         await until_it_holds(lambda: client.look() or client.ids("EVSE") == {"FR*A23*E1"}, "the readers go on")
         assert not any(outlet.pages or outlet.errors for outlet in outlets)
+
+
+async def test_reads_a_page_once_for_a_sink_that_is_ready_again_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    """A socket that several subscriptions share may be full, and free again, while a page of one of them is read."""
+    world = await Moving.make(database, random.Random(1))
+    await world.put(FR, 1, parking_spots=())
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    page = Following.page
+
+    async def held(following: Following, cursor: Any, first: int) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await page(following, cursor, first)
+
+    monkeypatch.setattr(Following, "page", held)
+    async with running(database) as source:
+        outlet = Collecting()
+        subscription = await subscribe(source, None, SUBSCRIPTION, outlet, {"initial": True})
+        await begun.wait()
+        outlet.ready = False
+        subscription.resume()
+        outlet.ready = True
+        subscription.resume()
+        for _ in range(10):  # enough for another reader to take it
+            await asyncio.sleep(0)
+        go_on.set()
+        [subscriber] = source.fanout._all
+        await until_it_holds(lambda: subscriber.is_live, "the stream")
+        assert lengths(outlet) == [1]
+
+
+async def test_goes_on_for_a_sink_that_was_not_ready_when_its_page_was_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    world = await Moving.make(database, random.Random(1))
+    await world.put(FR, 1, parking_spots=())
+    async with running(database) as source:
+        outlet = Collecting()
+        read = asyncio.Event()
+        page = Following.page
+
+        async def filling(following: Following, cursor: Any, first: int) -> Any:
+            found = await page(following, cursor, first)
+            outlet.ready = False
+            read.set()
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Following, "page", filling)
+            subscription = await subscribe(source, None, SUBSCRIPTION, outlet, {"initial": True})
+            await read.wait()
+            [subscriber] = source.fanout._all
+            await until_it_holds(lambda: subscriber.reading is None, "the end of the reading")
+        outlet.ready = True
+        subscription.resume()
+        await until_it_holds(lambda: subscriber.is_live, "the stream")
+        assert lengths(outlet) == [1]
+
+
+def lengths(outlet: Collecting) -> list[int]:
+    """Return how many changes the pages have; the last one of an initial list may have none."""
+    return [length for each in outlet.pages if (length := len(each["changes"]["changes"]))]
 
 
 async def test_would_read_on_if_it_were_not_cancelled(

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from app import metrics
 from app.db.engine import Database, Reading
 from app.errors import HubError
+from app.exchange.actor import CONSOLE
+from app.exchange.contracts import end_contract, set_contract
 from app.live.log.cursor import decode_cursor, encode_cursor
 from app.live.log.rows import read_position
 from app.live.stream import catching_up, delivery, pages
@@ -20,7 +23,9 @@ from app.live.stream import fanout as fanouts
 from app.live.stream import subscriber as bounds
 from app.live.stream.fanout import Fanout, TooManySubscriptions
 from app.records.charge_point import EvseParkingSpot
+from app.vocabulary import Role
 from schema.subscription import FEEDS, ChangeSource, shown
+from tests.exchange.world import enrol
 from tests.length import rounds
 from tests.live.streams import (
     CORE,
@@ -176,6 +181,22 @@ async def test_reads_from_the_log_what_was_too_much_as_a_subscriber_joined(
     task = asyncio.create_task(fanout.run())
     await until(lambda: client.look() or len(client.ids("EVSE")) == 20, "all of it")
     task.cancel()
+
+
+async def test_sends_nothing_of_what_went_out_of_the_view_of_others(world: Moving):
+    [second] = await enrol(world.database, "Second", (Role.NSP, None))
+    since = datetime.now(UTC)
+    contract_id = await set_contract(world.database, CONSOLE, second.party, world.members[DE].party, since)
+    await world.put(DE, 1, parking_spots=())
+    await world.say(DE, 1, "NOT_AVAILABLE")
+    async with running(world.database) as source:
+        free = await connected(source, Client(world.nsp.caller, matching={"availableNow": True}))
+        other = await connected(source, Client(second.caller, kinds=["EVSE"]))
+        other.told.clear()
+        await end_contract(world.database, CONSOLE, contract_id, world.later())
+        await hears(other, ("EVSE", "REMOVED", "DE*8AC*E1"))
+        free.look()
+        assert free.told == []
 
 
 async def test_keeps_the_newest_while_an_outlet_is_not_ready(world: Moving):

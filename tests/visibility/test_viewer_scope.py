@@ -24,6 +24,7 @@ from app.exchange.contracts import (
 from app.exchange.operators import set_operator_open
 from app.exchange.partners import grant_role, resume_partner, revoke_role, suspend_partner
 from app.live.log.cursor import Position
+from app.live.log.leader import RefreshViewerScope
 from app.live.log.rows import read_position
 from app.visibility.viewer_scope import Viewer, read_scope_rows
 from app.vocabulary import LogKind, Role
@@ -165,6 +166,26 @@ async def test_follows_changes_made_at_once(database: Database, database_url: st
             await connection.execute("select refresh_viewer_scope(now() - interval '5 minutes')")
             await check(database, connection, replay)
         await replay.check(connection)
+
+
+BEGIN_BY_THE_CLOCK = """
+set session_replication_role = replica;
+update contract set valid_from = now() - interval '8 minutes';
+set session_replication_role = origin;
+"""
+
+
+async def test_follows_what_began_while_the_leader_could_not_write(database: Database, database_url: str):
+    """For longer than the refreshes overlap: each goes back to the last one that succeeded."""
+    one, other = await nsp(database), await operator(database)
+    await set_contract(database, CONSOLE, one.party, other.party, utc_now(), utc_now() + timedelta(days=1))
+    refresh = RefreshViewerScope()
+    await refresh(database, utc_now() - timedelta(minutes=10))
+    async with owner(database_url) as connection:
+        await connection.execute(BEGIN_BY_THE_CLOCK)
+        assert await kept(connection) != await by_right(connection)
+        await refresh(database, utc_now())
+        assert await kept(connection) == await by_right(connection)
 
 
 CONTRACT = """

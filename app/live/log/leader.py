@@ -106,7 +106,7 @@ def _own_duties(settings: Settings) -> tuple[Duty, ...]:
     async def clear(database: Database, _now: datetime) -> None:
         await clear_log(database, settings)
 
-    return _refresh_viewer_scope, _Every(MARKS_EVERY_S, mark), _Every(CLEARING_EVERY_S, clear, CLEARING_AGAIN_S)
+    return RefreshViewerScope(), _Every(MARKS_EVERY_S, mark), _Every(CLEARING_EVERY_S, clear, CLEARING_AGAIN_S)
 
 
 class _Every:
@@ -124,9 +124,16 @@ class _Every:
         self._next = now + timedelta(seconds=self._seconds)
 
 
-async def _refresh_viewer_scope(database: Database, now: datetime) -> None:
-    """Write the viewer scopes that contracts change by the clock."""
-    await _write(database, "select refresh_viewer_scope($1)", now - SCOPE_OVERLAP)
+class RefreshViewerScope:
+    """Writes the viewer scopes that contracts have changed by the clock since it last succeeded; at first all."""
+
+    def __init__(self) -> None:
+        self._until: datetime | None = None
+
+    async def __call__(self, database: Database, now: datetime) -> None:
+        since = None if self._until is None else self._until - SCOPE_OVERLAP
+        await _write(database, "select refresh_viewer_scope($1)", since)
+        self._until = now
 
 
 async def mark(database: Database, _now: datetime) -> None:
@@ -140,9 +147,8 @@ async def clear_log(database: Database, settings: Settings) -> None:
     Rows are kept for a day longer than cursors live. Raises: the driver's error when a lock was not granted in time;
     then it is to be called again.
     """
-    cursors_live = max(1, settings.change_days)
     for table, days, ahead, kept in (
-        ("change", 1, 3, cursors_live + 1),
+        ("change", 1, 3, settings.cursor_days + 1),
         ("status_history", 7, 1, max(1, settings.status_history_days)),
     ):
         for number in range(ahead + 1):
@@ -155,7 +161,7 @@ async def clear_log(database: Database, settings: Settings) -> None:
             kept,
         ):
             pass
-    before = datetime.now(UTC) - timedelta(days=cursors_live + 1)
+    before = datetime.now(UTC) - timedelta(days=settings.cursor_days + 1)
     await _write(database, "delete from log_mark where at < $1", before)
     await _write(database, "select forget_viewer_scope($1)", before)
 

@@ -14,7 +14,6 @@ READERS: Final = 4
 class Stream(Protocol):
     """The stream that subscribers join in the end."""
 
-    def is_ready(self, subscriber: Subscriber) -> None: ...
     def join(self, subscriber: Subscriber) -> None: ...
 
     @property
@@ -30,7 +29,7 @@ class CatchingUp:
 
     def add(self, subscriber: Subscriber) -> None:
         """Queue a subscriber for its next page."""
-        if not subscriber.is_queued:
+        if not subscriber.is_queued and subscriber.reading is None:
             subscriber.is_queued = True
             self._waiting.put_nowait(subscriber)
 
@@ -47,22 +46,28 @@ class CatchingUp:
             if not (subscriber.is_open and subscriber.sink.ready) or subscriber.phase is not Phase.CATCHING_UP:
                 continue
             reading = subscriber.reading = asyncio.create_task(self._read_page(subscriber))
-            await asyncio.wait([reading])
-            self._end(subscriber, reading)
+            try:
+                await asyncio.wait([reading])
+            finally:
+                reading.cancel()  # where this reader is cancelled itself
+                subscriber.reading = None
+            self._go_on(subscriber, reading)
 
-    def _end(self, subscriber: Subscriber, reading: asyncio.Task[None]) -> None:
-        """Fail a subscriber whose page could not be read. A page is cancelled only when its subscriber has left."""
-        if subscriber.reading is reading:  # another reader may have begun with its next page
-            subscriber.reading = None
+    def _go_on(self, subscriber: Subscriber, reading: asyncio.Task[None]) -> None:
+        """Queue a subscriber for its next page, or fail one whose page could not be read.
+
+        Only now: two pages from one cursor would be sent twice. A page is cancelled only when its subscriber has left.
+        """
         error = None if reading.cancelled() else reading.exception()
         if isinstance(error, Exception):
             subscriber.fail([self._stream.shown(error)])
+        elif subscriber.is_open and subscriber.phase is Phase.CATCHING_UP:
+            self.add(subscriber)
 
     async def _read_page(self, subscriber: Subscriber) -> None:
         query, before = subscriber.query, subscriber.cursor
         page = await query.page(before, MOST_ON_PAGE)
         if not subscriber.is_open or not subscriber.sink.ready:
-            self._stream.is_ready(subscriber)
             return
         subscriber.cursor = page.cursor
         # Pages without changes too, while there is more to read: a client that is cut off need not begin again. A
@@ -70,8 +75,6 @@ class CatchingUp:
         if page.changes or page.more or subscriber.has_more:
             subscriber.renewed, subscriber.has_more = page.cursor, page.more
             subscriber.sink.page(query.rendering.page(encode_cursor(page.cursor), page.more, page.changes))
-        if page.more:
-            self._stream.is_ready(subscriber)
-        else:
+        if not page.more:
             subscriber.scope = page.scope
             self._stream.join(subscriber)

@@ -12,7 +12,6 @@ from app.live.log.cursor import Cursor, encode_cursor
 from app.live.stream.matching import Change
 from app.live.stream.subscriber import MOST_ON_PAGE, Key, Rendering, Subscriber
 from app.visibility.viewer_scope import NOTHING, Viewer, ViewerScope
-from app.vocabulary import ChangeAction
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +52,7 @@ async def deliver(stream: Stream, reader: Reader, due: MutableMapping[Subscriber
     waiting: dict[Group, list[Subscriber]] = {}
     wanted: dict[Group, dict[int, Change]] = {}
     for subscriber in [each for each in due if each.is_open and each.is_live and each.sink.ready]:
-        _hide(subscriber, stream.scopes.get(subscriber.query.wanted.viewer, NOTHING))
+        subscriber.see(stream.scopes.get(subscriber.query.wanted.viewer, NOTHING))
         waiting.setdefault(subscriber.group, []).append(subscriber)
         first = islice(subscriber.pending.values(), MOST_ON_PAGE)
         wanted.setdefault(subscriber.group, {}).update((id(change), change) for change in first)
@@ -86,14 +85,6 @@ async def renew_cursors(stream: Stream, subscribers: Sequence[Subscriber]) -> No
         subscriber.renewed = subscriber.cursor
         if number % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
-
-
-def _hide(subscriber: Subscriber, scope: ViewerScope) -> None:
-    """Take back what waited until it went out of view."""
-    feeds = {kind: each for each in subscriber.query.wanted.feeds for kind in each.kinds}
-    for key, change in subscriber.pending.items():
-        if change.action is ChangeAction.UPSERTED and not feeds[change.kind].has(change.state, scope):
-            subscriber.pending[key] = change.removed()
 
 
 async def _written(reader: Reader, group: Group, changes: Iterable[Change]) -> Written | None:

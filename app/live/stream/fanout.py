@@ -185,6 +185,7 @@ class Fanout:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _listen(self, news: Callable[[float], Awaitable[object]]) -> None:
         while True:
@@ -370,12 +371,13 @@ class Fanout:
                     continue
                 viewer, wanted = subscriber.query.wanted.viewer, subscriber.query.wanted.of_feed(each.feed)
                 assert wanted is not None
-                before = self.scopes.get(viewer, NOTHING)
-                changes = changes_of(each, state, wanted, round_.scopes.get(viewer, NOTHING), before)
+                before, scope = self.scopes.get(viewer, NOTHING), round_.scopes.get(viewer, NOTHING)
+                changes = changes_of(each, state, wanted, scope, before)
+                if changes:
+                    subscriber.see(scope)
+                    self._due[subscriber] = None
                 for change in changes:
                     subscriber.put(change)
-                if changes:
-                    self._due[subscriber] = None
             if monotonic() > paused_at + PAUSE_AFTER_S:
                 await asyncio.sleep(0)
                 paused_at = monotonic()
@@ -429,15 +431,10 @@ class Fanout:
         """Move subscribers that got too much at once to the log, if they take pages; end the others."""
         for subscriber in [each for each in self._due if each.overflowed]:
             if subscriber.sink.ready:
-                self._catch_up_from_page(subscriber)
+                self._catch_up(subscriber)
             else:
                 self._due.pop(subscriber, None)
                 subscriber.fail([self._resync(subscriber)])
-
-    def _catch_up_from_page(self, subscriber: Subscriber) -> None:
-        self._due.pop(subscriber, None)
-        subscriber.catch_up()
-        self.is_ready(subscriber)
 
     def _resync(self, subscriber: Subscriber) -> dict[str, Any]:
         error = self.shown(

@@ -67,6 +67,11 @@ class Touched:
             self.former, self.former_row = Former(row.existed, row.places), row.id
 
     @property
+    def has_rows(self) -> bool:
+        """Return whether the log says anything of it; else it came into somebody's view, or went out of it."""
+        return self.record_at is not None or self.status_at is not None
+
+    @property
     def before(self) -> Before:
         return Before(self.former, frozenset(self.was_available), self.role_ids)
 
@@ -109,6 +114,8 @@ def changes_of(
     touched: Touched, state: Any, wanted: FeedFilter, scope: ViewerScope, scope_before: ViewerScope
 ) -> Sequence[Change]:
     """Decide what a subscriber is sent that sees `scope`, and saw `scope_before` at the snapshot it comes from."""
+    if scope == scope_before and not touched.has_rows:
+        return ()  # it came into the view of others
     kinds = wanted.kinds
     if state is not None and wanted.has(state, scope):
         had = wanted.had(touched.id, touched.before, state, scope_before) is Had.SURELY

@@ -12,7 +12,7 @@ from app.live.stream.feed import SubscriptionFilter
 from app.live.stream.matching import Change
 from app.live.stream.sink import Sink
 from app.visibility.viewer_scope import NOTHING, ViewerScope
-from app.vocabulary import ChangeKind
+from app.vocabulary import ChangeAction, ChangeKind
 
 #: Changes that wait for one sink, newest of each kind and id, before it has to resync.
 MOST_PENDING: Final = 5_000
@@ -91,9 +91,9 @@ class Phase(Enum):
 class Subscriber:
     """A subscription.
 
-    `cursor`: everything up to there was given to the sink, or never concerned it. `scope`: what the viewer saw at the
-    cursor, while joining. `renewed`: the cursor when cursors were renewed last. `has_more`: what the last page said,
-    true before the first one.
+    `cursor`: everything up to there was given to the sink, or never concerned it. `scope`: what the viewer saw when it
+    was decided what waits; while joining, at the cursor. `renewed`: the cursor when cursors were renewed last.
+    `has_more`: what the last page said, true before the first one.
     """
 
     __slots__ = (
@@ -132,6 +132,16 @@ class Subscriber:
         if len(pending) > MOST_PENDING:
             pending.clear()
             self.overflowed = True
+
+    def see(self, scope: ViewerScope) -> None:
+        """Use another scope: take back what waits and is not in view any more."""
+        if scope is self.scope:
+            return
+        self.scope = scope
+        feeds = {kind: each for each in self.query.wanted.feeds for kind in each.kinds}
+        for key, change in self.pending.items():
+            if change.action is ChangeAction.UPSERTED and not feeds[change.kind].has(change.state, scope):
+                self.pending[key] = change.removed()
 
     def catch_up(self) -> None:
         """Read from the log, page by page, from the cursor on; what waits will be read again."""
