@@ -188,6 +188,30 @@ async def test_follows_what_began_while_the_leader_could_not_write(database: Dat
         assert await kept(connection) == await by_right(connection)
 
 
+RAN_OUT = """
+set session_replication_role = replica;
+update contract set valid_from = now() - interval '1 day', valid_until = now() - interval '1 minute';
+update viewer_scope set valid_until = now() - interval '1 minute' where role_id > 0 and ended is null;
+set session_replication_role = origin;
+"""
+
+
+async def test_knows_that_a_contract_had_run_out_before_it_was_prolonged(database: Database, database_url: str):
+    one, other = await nsp(database), await operator(database)
+    await set_contract(database, CONSOLE, one.party, other.party, utc_now())
+    viewer = Viewer.of(one.caller)
+    async with owner(database_url) as connection:
+        await connection.execute(RAN_OUT)
+        async with database.reading() as reader:
+            base = await read_position(reader)
+        await connection.execute("update contract set valid_until = now() + interval '1 day'")
+    async with database.reading() as reader:
+        present = await read_position(reader)
+        rows = await read_scope_rows(reader, [viewer], present.at, base.snapshot.xmax, base.snapshot.xip)
+    assert rows.at(viewer, base.snapshot.sees, base.at).operators == frozenset()
+    assert rows.present(viewer).operators != frozenset()
+
+
 CONTRACT = """
 insert into contract (first_role_id, first_partner_id, second_role_id, second_partner_id, proposed_by_role_id, status,
     created_at, updated_at)

@@ -37,7 +37,15 @@ language plpgsql security definer set search_path = public
 as $$
 declare
     present bigint := pg_current_xact_id()::text::bigint;
+    lapsed integer[];
 begin
+    -- What the clock ended does not go on in the same row: cursors made in between would say that it was in view.
+    with moved as (
+        update viewer_scope set ended = present, ended_at = now()
+        where ended is null and valid_until <= now() and (role_ids is null or role_id = any(role_ids))
+        returning role_id
+    )
+    select coalesce(array_agg(role_id), '{}') into lapsed from moved;
     with wanted as materialized (
         select * from viewer_scope_in_force where role_ids is null or role_id = any(role_ids)
     ), begun as (
@@ -65,7 +73,10 @@ begin
     )
     insert into change (kind, entity_id, role_ids)
     select 'VIEWER_SCOPE', '', array_agg(distinct role_id)
-    from (select * from begun union all select * from ended union all select * from prolonged) as moved
+    from (
+        select * from begun union all select * from ended union all select * from prolonged union all
+        select unnest(lapsed)
+    ) as moved
     having count(*) > 0;
 end
 $$;
