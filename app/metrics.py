@@ -10,15 +10,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 REGISTRY = CollectorRegistry()
 
-#: How a gauge combines the living workers of one `ochub serve`: their sum, the latest value, or the largest.
+#: How a gauge combines the living workers of one `ochub serve`: their sum, or the largest value.
 SUM: Literal["livesum"] = "livesum"
-LATEST: Literal["livemostrecent"] = "livemostrecent"
 LARGEST: Literal["livemax"] = "livemax"
 
 
-def _gauge(
-    name: str, meaning: str, labels: Sequence[str] = (), mode: Literal["livesum", "livemostrecent", "livemax"] = SUM
-) -> Gauge:
+def _gauge(name: str, meaning: str, labels: Sequence[str] = (), mode: Literal["livesum", "livemax"] = SUM) -> Gauge:
     return Gauge(name, meaning, labels, registry=REGISTRY, multiprocess_mode=mode)
 
 
@@ -30,7 +27,7 @@ REQUESTS = Counter(
 ERRORS = Counter("ochub_graphql_errors", "Errors in answers, by code.", ["code"], registry=REGISTRY)
 SECONDS = Histogram(
     "ochub_graphql_seconds",
-    "Seconds from the request's body to its answer.",
+    "Seconds from the head of an HTTP request to its answer, with the time in which the body arrives.",
     ["way"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
