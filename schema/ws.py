@@ -24,7 +24,7 @@ from app.http.open_streams import FORBIDDEN, OpenStreams, Subject, anonymous
 from app.http.refusals import TooManyOpen
 from app.http.send_queue import SendQueue
 from app.live.stream.sink import Subscription
-from schema.endpoint import Accepted, Endpoint, Incoming, shown_errors
+from schema.endpoint import REFUSED, Accepted, Endpoint, Incoming, shown_errors
 from schema.root_fields import encode
 from schema.ws_messages import (
     ACK,
@@ -230,7 +230,7 @@ class Socket:
         allowed = self.endpoint.settings.max_subscriptions_per_socket
         if len(self.running) >= allowed:
             message = f"{allowed} operations run on this socket, as many as may"
-            running.fail(shown_errors(TooManyOpen(message, "end some first, or open another socket")))
+            running.fail(_refusal(TooManyOpen(message, "end some first, or open another socket")))
             return
         self.running[wanted.id] = running
         running.task = asyncio.create_task(running.run(Incoming(self.caller, self.payer, wanted.request)))
@@ -281,7 +281,7 @@ class Running:
                     self._finishes = accepted.operation.is_mutation
                     await self._answer(accepted)
         except Exception as error:
-            errors = shown_errors(error)
+            errors = _refusal(error)
             if self._is_open:
                 self.fail(errors)
         finally:
@@ -345,6 +345,12 @@ class Running:
             socket.streams.finish(task)
         else:
             task.cancel()
+
+
+def _refusal(error: Exception) -> list[dict[str, Any]]:
+    """Count an operation that was not executed, and return its errors."""
+    metrics.REQUESTS.labels(REFUSED).inc()
+    return shown_errors(error)
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

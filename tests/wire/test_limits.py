@@ -81,6 +81,25 @@ def test_bounds_what_runs_on_a_socket(world: World) -> None:
         assert len(client.hear_of("3")) == 4
 
 
+def test_counts_operations_that_are_refused_on_a_socket(world: World) -> None:
+    with serve(world.dsn, api=API, max_subscriptions_per_socket=1) as hub, talk(hub) as client:
+
+        def refused() -> float:
+            text = hub.client.get("/metrics").text
+            marked = 'ochub_graphql_requests_total{way="refused"} '
+            return sum(float(line.removeprefix(marked)) for line in text.splitlines() if line.startswith(marked))
+
+        before = refused()
+        client.init()
+        client.subscribe("invalid", "{ nothing }")
+        client.hear_of("invalid")
+        assert refused() == before + 1
+        client.subscribe("runs", "subscription { waits }")
+        client.subscribe("too many", TICKS)
+        client.hear_of("too many")
+        assert refused() == before + 2
+
+
 @pytest.mark.parametrize("with_key", [False, True])
 def test_bounds_the_subscriptions_of_a_caller(world: World, with_key: bool) -> None:
     limits: dict[str, Any] = {"max_subscriptions_per_key": 2, "max_subscriptions_per_address": 2}
