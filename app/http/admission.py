@@ -43,8 +43,10 @@ class Admission:
         if scope["method"] != "POST":
             return Admitted(caller, payer, b"")
         settings = self.settings
-        maximum_bytes = settings.max_body_bytes if caller else settings.max_anonymous_body_bytes
-        return Admitted(caller, payer, await read_body(headers, receive, maximum_bytes, settings.body_timeout_s))
+        maximum_bytes, hint = settings.max_anonymous_body_bytes, "send it in parts; with a key more is possible"
+        if caller is not None:
+            maximum_bytes, hint = settings.max_body_bytes, "send it in parts"
+        return Admitted(caller, payer, await read_body(headers, receive, maximum_bytes, settings.body_timeout_s, hint))
 
     async def verify(self, authorization: str | None, address: str) -> Caller | None:
         """Return the caller behind an Authorization header. Raises: Unauthenticated, RateLimited, Overloaded.

@@ -10,12 +10,15 @@ from app.http.negotiation import Headers
 from app.http.refusals import BadRequest
 
 
-async def read_body(headers: Headers, receive: Receive, maximum_bytes: int, timeout_s: float) -> bytes:
-    """Read the body. Raises: BadRequest when it is too large, takes too long or breaks off."""
+async def read_body(headers: Headers, receive: Receive, maximum_bytes: int, timeout_s: float, hint: str) -> bytes:
+    """Read the body. `hint`: what the caller can do when it is too large.
+
+    Raises: BadRequest when the body is too large, takes too long or breaks off.
+    """
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length[:20]) > maximum_bytes:
-        raise _too_large(maximum_bytes)
-    return await _within(timeout_s, _read_parts(receive, maximum_bytes))
+        raise _too_large(maximum_bytes, hint)
+    return await _within(timeout_s, _read_parts(receive, maximum_bytes, hint))
 
 
 async def _within(timeout_s: float, reading: Coroutine[Any, Any, bytes]) -> bytes:
@@ -40,7 +43,7 @@ async def _within(timeout_s: float, reading: Coroutine[Any, Any, bytes]) -> byte
         timer.cancel()
 
 
-async def _read_parts(receive: Receive, maximum_bytes: int) -> bytes:
+async def _read_parts(receive: Receive, maximum_bytes: int, hint: str) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -50,13 +53,11 @@ async def _read_parts(receive: Receive, maximum_bytes: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > maximum_bytes:
-            raise _too_large(maximum_bytes)
+            raise _too_large(maximum_bytes, hint)
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
 
 
-def _too_large(maximum_bytes: int) -> BadRequest:
-    return BadRequest(
-        f"the body is larger than {maximum_bytes} bytes", "send it in parts; with a key more is possible", status=413
-    )
+def _too_large(maximum_bytes: int, hint: str) -> BadRequest:
+    return BadRequest(f"the body is larger than {maximum_bytes} bytes", hint, status=413)

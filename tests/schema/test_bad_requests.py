@@ -105,6 +105,8 @@ def test_refuses_a_body_that_is_too_large(hub: Hub, world: World, caller: str | 
     headers = world.authorization(caller)
     response = hub.post(ONE, headers=headers, extensions={"x": "x" * maximum})
     assert (response.status_code, refusal_of(response)[0]) == (413, "BAD_REQUEST")
+    hint = response.json()["errors"][0]["extensions"]["hint"]
+    assert ("with a key more is possible" in hint) == (caller is None)
     assert hub.ask(ONE, headers=headers, extensions={"x": "x" * (maximum - 200)}) == {"evse": {"evseId": "DE*SON*E1"}}
 
 
