@@ -99,19 +99,18 @@ def create_app(
         hub.graphql = _with_cors(GraphQLRoute(endpoint, hub.streams), settings)
         hub.sockets = SocketRoute(endpoint, hub.streams)
         hub.router.routes.append(Route(GRAPHQL, hub.graphql, methods=None))
-        watching = asyncio.create_task(hub.streams.watch())
         try:
             async with (
                 Bus.open(dsn, settings) as bus,
                 _running(lead(dsn, settings, bus, [sweep])),
                 _running(fanout.run(bus.wait)),
                 _running(run_housekeeping(database)),
+                _running(hub.streams.watch()),
             ):
                 app.state.bus, app.state.fanout = bus, fanout
                 database.committed = bus.announce
                 yield
         finally:
-            watching.cancel()
             await database.close()
 
     hub = Hub(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
