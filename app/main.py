@@ -25,6 +25,7 @@ from app.db.migrate import newest_revision
 from app.guides.site import guide_routes
 from app.http.admission import Admission
 from app.http.open_streams import OpenStreams
+from app.http.uvicorn_limits import GRACE_S
 from app.ingest.housekeeping import run_housekeeping
 from app.ingest.status.expiry import sweep
 from app.live.log.leader import lead
@@ -110,6 +111,7 @@ def create_app(
                 app.state.bus, app.state.fanout = bus, fanout
                 database.committed = bus.announce
                 yield
+                await hub.streams.drain(GRACE_S)
         finally:
             await database.close()
 

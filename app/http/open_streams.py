@@ -102,6 +102,11 @@ class OpenStreams:
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 
+    async def drain(self, timeout_s: float) -> None:
+        """Wait, at most so long, for the tasks that outlive their sockets: their connections are closed next."""
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=timeout_s)
+
     def stop(self) -> None:
         """End everything, so that clients reconnect when the hub serves again."""
         self._stopping = True

@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.vocabulary import Role
 from tests.exchange.world import enrol
 from tests.hub import serve
+from tests.waiting import until_locked_out
 from tests.wire.counter import COUNTING, Counter
 from tests.wire.talk import events, parsed, talk
 from tests.world import World
@@ -306,3 +307,26 @@ def test_ends_everything_when_it_stops_so_that_clients_come_back(world: World) -
         # Cut off, not complete: a client takes that for a broken line.
         assert {name for name, _ in heard} <= {":", "next"}
         hub.until(lambda: not hub.loop.is_running())
+
+
+async def test_finishes_mutations_of_sockets_when_it_stops(database_url: str, database: Database) -> None:
+    [admin] = await enrol(database, "Clearing house", (Role.ADMINISTRATOR, None))
+    register = 'registerPartner(name: "{0}", roles: [{{role: NSP}}]) {{ name }}'
+    both = "mutation { a: " + register.format("First") + " b: " + register.format("Second") + " }"
+    with ExitStack() as stack:
+        hub = stack.enter_context(serve(database_url))
+        client = stack.enter_context(talk(hub))
+        client.init({"Authorization": f"Bearer {admin.key.secret}"})
+        other = await asyncpg.connect(database_url)
+        async with other.transaction():
+            await other.execute("lock table audit_log in access exclusive mode")
+            client.subscribe("1", both)
+            await until_locked_out(other)
+            hub.server.should_exit = True
+            assert client.end()[0] == 1012
+            hub.until(lambda: not hub.server.server_state.tasks)
+            await asyncio.sleep(0.5)  # the pools are being closed, if nothing is waited for
+        hub.until(lambda: not hub.loop.is_running())
+        written = await other.fetch("select name from partner where name in ('First', 'Second') order by name")
+        await other.close()
+    assert [row["name"] for row in written] == ["First", "Second"]
