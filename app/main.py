@@ -34,9 +34,10 @@ from app.live.stream.fanout import Fanout
 from app.settings import Settings
 from schema import build
 from schema.endpoint import Endpoint, Source
+from schema.errors import shown
 from schema.ide import ide_routes
 from schema.route import GraphQLRoute
-from schema.subscription import FEEDS, ChangeSource, shown
+from schema.subscription import FEEDS, ChangeSource
 from schema.ws import SocketRoute
 
 READY_WITHIN_S = 2.0

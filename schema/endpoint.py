@@ -32,7 +32,7 @@ from app.http.refusals import BadRequest, headers_of, status_of
 from app.live.stream.sink import Sink, Subscription
 from app.worker_thread import in_worker_thread
 from schema.documents import MAXIMUM_ERRORS, CompiledField, Document, Documents, Operation
-from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted
+from schema.errors import BAD_INPUT, VALIDATION_FAILED, formatted, shown
 from schema.graphql_request import GraphQLRequest
 from schema.query_cost import Limits, TooComplex, count_values
 from schema.root_fields import NO_VARIABLES, CompiledExecutionContext, Context, encode, read_selected, request_of
@@ -131,7 +131,7 @@ class Endpoint:
         self.limits.hold("cost", cost, "the request's cost")
         cost += LONG_TEXT_COST * characters
         balance = self.budgets.charge_cost(incoming.payer, cost)
-        return Accepted(incoming, operation, given, None if balance is None else _shown(cost, balance))
+        return Accepted(incoming, operation, given, None if balance is None else _spent(cost, balance))
 
     async def answer(self, accepted: Accepted) -> Answer:
         """Answer a query or a mutation. Raises: HubError, Invalid; Overloaded of a query, in which nothing is done."""
@@ -246,30 +246,24 @@ def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:
 
 def _body(data: Any, errors: Iterable[GraphQLError], extensions: Any) -> bytes:
     body: dict[str, Any] = {"data": data}
-    shown = [formatted(error) for error in errors]
-    if shown:
-        body["errors"] = shown
+    formatted_errors = [formatted(error) for error in errors]
+    if formatted_errors:
+        body["errors"] = formatted_errors
     if extensions is not None:
         body["extensions"] = extensions
     return encode(body)
 
 
-def _shown(cost: float, balance: Balance) -> Any:
+def _spent(cost: float, balance: Balance) -> Any:
     full_at = datetime.fromtimestamp(ceil(time() + balance.full_in_s), UTC)
     return {"cost": {"requested": ceil(cost), "remaining": int(balance.remaining), "resetAt": full_at}}
 
 
 def shown_errors(error: Exception) -> list[dict[str, Any]]:
     """Return the GraphQL errors of an exception; an unforeseen one is logged."""
-    match error:
-        case Invalid():
-            return [formatted(each, error.default_code) for each in error.errors]
-        case GraphQLError():
-            return [formatted(error)]
-        case HubError():
-            return [formatted(GraphQLError(error.message, original_error=error))]
-        case _:
-            return [formatted(GraphQLError("unforeseen", original_error=error))]
+    if isinstance(error, Invalid):
+        return [formatted(each, error.default_code) for each in error.errors]
+    return [shown(error)]
 
 
 def refused(error: Exception) -> Answer:

@@ -4,16 +4,13 @@ Whatever the hub did not foresee is logged with an id and shown as that id only.
 """
 
 from typing import Any
-from uuid import uuid4
 
-import structlog
 from asyncpg import QueryCanceledError
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from app import metrics
 from app.errors import HubError
-
-log = structlog.get_logger(__name__)
+from app.http.refusals import log_unforeseen
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -25,34 +22,39 @@ TIMEOUT = "TIMEOUT"
 MAXIMUM_MESSAGE = 500
 
 
+def shown(error: Exception) -> dict[str, Any]:
+    """Return an error as clients see it, a GraphQL error with its place in the document."""
+    return formatted(error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error))
+
+
 def formatted(error: GraphQLError, default_code: str = BAD_INPUT) -> dict[str, Any]:
     """Return an error as the response shows it. `default_code` is for what graphql-core itself refuses."""
-    shown = _formatted(error, default_code)
-    if len(shown["message"]) > MAXIMUM_MESSAGE:
-        shown["message"] = shown["message"][:MAXIMUM_MESSAGE] + " ..."
-    metrics.ERRORS.labels(shown["extensions"]["code"]).inc()
-    return shown
+    entry = _formatted(error, default_code)
+    if len(entry["message"]) > MAXIMUM_MESSAGE:
+        entry["message"] = entry["message"][:MAXIMUM_MESSAGE] + " ..."
+    metrics.ERRORS.labels(entry["extensions"]["code"]).inc()
+    return entry
 
 
 def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {"message": error.message}
+    entry: dict[str, Any] = {"message": error.message}
     if error.locations:
-        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+        entry["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path:
-        shown["path"] = error.path
+        entry["path"] = error.path
     cause = _cause(error)
     if isinstance(cause, HubError):
         return (
-            shown
+            entry
             | {"message": error.message if cause.message in error.message else cause.message}
             | _extensions(cause.code, cause.hint, cause.retry_after_s)
         )
     if isinstance(cause, QueryCanceledError):
         hint = "ask for less: a smaller area, fewer filters, a smaller page"
-        return shown | {"message": "the database took longer than it may"} | _extensions(TIMEOUT, hint)
+        return entry | {"message": "the database took longer than it may"} | _extensions(TIMEOUT, hint)
     if cause is not None:
-        return shown | _unforeseen(cause)
-    return shown | _extensions(PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else default_code)
+        return entry | _unforeseen(cause)
+    return entry | _extensions(PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else default_code)
 
 
 def _extensions(code: str, hint: str | None = None, retry_after_s: int | None = None) -> dict[str, Any]:
@@ -61,9 +63,7 @@ def _extensions(code: str, hint: str | None = None, retry_after_s: int | None = 
 
 
 def _unforeseen(cause: BaseException) -> dict[str, Any]:
-    id_ = uuid4().hex[:12]
-    log.error("unforeseen error", error_id=id_, exc_info=cause)
-    message = f"the hub failed to answer this; its log has the reason under {id_}"
+    id_, message = log_unforeseen(cause)
     return {"message": message, "extensions": {"code": INTERNAL, "errorId": id_}}
 
 

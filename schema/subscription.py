@@ -1,10 +1,10 @@
 """The subscription root and its source, the fan-out of the process. Transports provide the sinks."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import strawberry
-from graphql import GraphQLError, GraphQLSchema
+from graphql import GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from app.errors import BadInput
@@ -15,7 +15,6 @@ from app.live.stream.sink import Sink
 from app.live.stream.sink import Subscription as Running
 from schema.changes import following
 from schema.documents import Operation
-from schema.errors import formatted
 from schema.query import Kinds, Matching, Within
 from schema.root_fields import Context, Info
 from schema.scalars import Cursor
@@ -70,8 +69,3 @@ class ChangeSource:
                 "cursor and initial are both given; possible: one of them, or none for what happens from now on"
             )
         return self.fanout.follow(query, sink, await query.start(initial))
-
-
-def shown(error: Exception) -> dict[str, Any]:
-    """Return an error as subscribers see it."""
-    return formatted(GraphQLError(str(error), original_error=error))

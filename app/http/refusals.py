@@ -1,10 +1,15 @@
 """Refused requests: the status and the headers that belong to each cause."""
 
 from collections.abc import Iterator
+from uuid import uuid4
+
+import structlog
 
 from app.budget import RateLimited
 from app.db.engine import Overloaded
 from app.errors import HubError, Unauthenticated
+
+log = structlog.get_logger(__name__)
 
 
 class BadRequest(HubError):
@@ -25,6 +30,13 @@ class TooManyOpen(HubError):
     """A caller has as many sockets or subscriptions open as it may."""
 
     code = "TOO_MANY_OPEN"
+
+
+def log_unforeseen(error: BaseException) -> tuple[str, str]:
+    """Log an unforeseen error. Return the id of the log entry, and the message that is shown instead of the error's."""
+    id_ = uuid4().hex[:12]
+    log.error("unforeseen error", error_id=id_, exc_info=error)
+    return id_, f"the hub failed to answer this; its log has the reason under {id_}"
 
 
 def status_of(error: HubError) -> int | None:

@@ -7,10 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import orjson
-import structlog
 from asyncpg import QueryCanceledError
 from starlette.types import Receive, Scope, Send
 
@@ -19,9 +17,7 @@ from app.http.admission import Admission, Admitted
 from app.http.answers import Answer, send_answer
 from app.http.disconnects import ClientLeft, WhileConnected
 from app.http.negotiation import JSON, check_body_type, check_method
-from app.http.refusals import headers_of, status_of
-
-log = structlog.get_logger(__name__)
+from app.http.refusals import headers_of, log_unforeseen, status_of
 
 
 class TookTooLong(HubError):
@@ -73,9 +69,8 @@ class Route:
 def refused(error: Exception) -> Answer:
     """Return the answer to a refused request, as JSON; an unforeseen error is logged and shown as an id only."""
     if not isinstance(error, HubError):
-        id_ = uuid4().hex[:12]
-        log.error("unforeseen error", error_id=id_, exc_info=error)
-        return _refusal(500, {"code": "SERVER", "message": f"the hub failed; its log has the reason under {id_}"})
+        _, message = log_unforeseen(error)
+        return _refusal(500, {"code": HubError.code, "message": message})
     shown = {"code": error.code, "message": error.message, "hint": error.hint, "retryAfterS": error.retry_after_s}
     known = {name: value for name, value in shown.items() if value is not None}
     return _refusal(status_of(error) or _status_of_cause(error), known, tuple(headers_of(error)))

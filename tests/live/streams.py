@@ -27,8 +27,9 @@ from app.settings import Settings
 from app.vocabulary import ChargePointType, Role
 from schema.build import schema
 from schema.documents import Documents
+from schema.errors import shown
 from schema.root_fields import Context
-from schema.subscription import FEEDS, ChangeSource, shown
+from schema.subscription import FEEDS, ChangeSource
 from tests.exchange.world import Member, enrol
 from tests.ingest.world import charge_point
 

@@ -24,7 +24,8 @@ from app.live.stream import subscriber as bounds
 from app.live.stream.fanout import Fanout, TooManySubscriptions
 from app.records.charge_point import EvseParkingSpot
 from app.vocabulary import Role
-from schema.subscription import FEEDS, ChangeSource, shown
+from schema.errors import shown
+from schema.subscription import FEEDS, ChangeSource
 from tests.exchange.world import enrol
 from tests.length import rounds
 from tests.live.streams import (

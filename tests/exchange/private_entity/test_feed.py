@@ -22,7 +22,8 @@ from app.live.stream.fanout import Fanout
 from app.live.stream.sink import Subscription
 from app.read.statements import STATEMENTS
 from app.visibility import rules as visibility
-from schema.subscription import FEEDS, shown
+from schema.errors import shown
+from schema.subscription import FEEDS
 from tests.exchange.private_entity.feed import RESERVATIONS, ReservationFilter
 from tests.exchange.private_entity.subscription import Following, follow_own, start
 from tests.exchange.private_entity.tables import reservation
