@@ -18,7 +18,7 @@ from app.settings import Settings
 #: Buckets that are kept; one that was evicted is full again.
 KEPT_SUBJECTS = 20_000
 
-#: Owner of a bucket: a key, or without one an address.
+#: Owner of a bucket, and of sockets and subscriptions: a key, or without one an address.
 Subject = str | UUID
 
 
@@ -61,9 +61,24 @@ class Balance:
 
 
 @dataclass(slots=True)
-class _Bucket:
+class Bucket:
+    """The tokens of one owner, as they were at an instant. Units: `at` seconds of a clock that is never set back."""
+
     tokens: float
     at: float
+
+    def take(self, rate: Rate, amount: float, now: float) -> float:
+        """Refill the bucket and take tokens. Return how many are missing; nothing is taken where that is above 0.
+
+        A request may cost more than a full bucket, which then owes.
+        """
+        burst = rate.burst
+        tokens = self.tokens + rate.per_s * (now - self.at)
+        tokens = tokens if tokens < burst else burst  # a tenth of the time of `min`, on every request
+        short = (amount if amount < burst else burst) - tokens
+        self.tokens = tokens if short > 0 else tokens - amount
+        self.at = now
+        return short
 
 
 class Budget:
@@ -72,24 +87,21 @@ class Budget:
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self.clock = clock
-        self._buckets: LRUCache[Subject, _Bucket] = LRUCache(KEPT_SUBJECTS)
+        self._buckets: LRUCache[Subject, Bucket] = LRUCache(KEPT_SUBJECTS)
 
     def take(self, subject: Subject, rate: Rate, amount: float) -> Balance:
-        """Take tokens. A request may cost more than a full bucket, which then owes. Raises: RateLimited."""
+        """Take tokens. Raises: RateLimited."""
         now = self.clock()
         try:
             bucket = self._buckets[subject]  # half the time of `get`
         except KeyError:
-            bucket = self._buckets[subject] = _Bucket(rate.burst, now)
-        bucket.tokens = min(rate.burst, bucket.tokens + rate.per_s * (now - bucket.at))
-        bucket.at = now
-        short = min(amount, rate.burst) - bucket.tokens
+            bucket = self._buckets[subject] = Bucket(rate.burst, now)
+        short = bucket.take(rate, amount, now)
         if short > 0:
             raise RateLimited(
                 f"the budget of {self.name} is spent: {amount:g} asked, {rate.per_s:g} per second come back",
                 max(math.ceil(short / rate.per_s), 1),
             )
-        bucket.tokens -= amount
         return Balance(max(bucket.tokens, 0.0), (rate.burst - bucket.tokens) / rate.per_s)
 
     def give_back(self, subject: Subject, amount: float) -> None:
@@ -107,6 +119,8 @@ class Budgets:
         self.cost = Budget("cost", clock)
         self.unknown_keys = Budget("unknown keys", clock)
         burst_s = settings.budget_burst_s
+        #: The rate of messages on a socket, each of which has its own bucket.
+        self.messages = Rate(settings.messages_per_s, settings.messages_per_s * burst_s)
         self._partner = (
             _rate(settings.partner_requests_per_s, burst_s),
             _rate(settings.partner_cost_per_s, burst_s),

@@ -16,11 +16,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app import metrics
 from app.auth import Caller
-from app.budget import Payer, RateLimited
+from app.budget import Bucket, Payer, RateLimited, Subject, network_of
 from app.db.engine import Overloaded
 from app.errors import Unauthenticated
 from app.http.admission import address_of
-from app.http.open_streams import FORBIDDEN, OpenStreams, Subject, anonymous
+from app.http.open_streams import FORBIDDEN, OpenStreams
 from app.http.refusals import TooManyOpen
 from app.http.send_queue import SendQueue
 from app.live.stream.sink import Subscription
@@ -88,7 +88,7 @@ class Socket:
     """One WebSocket, from its handshake to its end."""
 
     __slots__ = (
-        "_allowance", "_authorization", "_closing", "_counted_at", "_init_timer", "_initialised", "_send", "_turn",
+        "_authorization", "_closing", "_init_timer", "_initialised", "_messages", "_send", "_turn",
         "address", "caller", "endpoint", "payer", "queue", "running", "streams", "subject",
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ class Socket:
         self.endpoint = endpoint
         self.streams = streams
         self.address = address_of(scope)
-        self.subject: Subject = anonymous(self.address)
+        self.subject: Subject = network_of(self.address)
         self.caller: Caller | None = None
         self.payer: Payer | None = None
         self.running: dict[str, Running] = {}
@@ -106,8 +106,7 @@ class Socket:
         self._initialised = False
         self._closing: Closing | None = None
         self._turn: asyncio.Semaphore | None = None
-        self._allowance = endpoint.settings.messages_per_s * endpoint.settings.budget_burst_s
-        self._counted_at = time.monotonic()
+        self._messages = Bucket(endpoint.budgets.messages.burst, time.monotonic())
         loop = asyncio.get_running_loop()
         self._init_timer: asyncio.TimerHandle | None = loop.call_later(endpoint.settings.init_timeout_s, self._is_late)
 
@@ -176,13 +175,9 @@ class Socket:
             self.close(TRY_LATER, "the hub failed; its log says why")
 
     def _count_message(self) -> None:
-        settings = self.endpoint.settings
-        now, per_s = time.monotonic(), settings.messages_per_s
-        saved = self._allowance + (now - self._counted_at) * per_s
-        self._allowance = min(saved, per_s * settings.budget_burst_s) - 1
-        self._counted_at = now
-        if self._allowance < 0:
-            raise Closing(TOO_MANY, f"too many messages; possible: {per_s:g} per second")
+        rate = self.endpoint.budgets.messages
+        if self._messages.take(rate, 1.0, time.monotonic()) > 0:
+            raise Closing(TOO_MANY, f"too many messages; possible: {rate.per_s:g} per second")
 
     async def _initialise(self, authorization: str | None) -> None:
         if self._initialised:

@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 
 from app import metrics
 from app.auth import Keys
-from app.budget import network_of
+from app.budget import Subject
 from app.db.engine import Overloaded
 from app.http.refusals import TooManyOpen
 from app.settings import Settings
@@ -23,9 +23,6 @@ log = structlog.get_logger(__name__)
 
 FORBIDDEN = 4403
 RESTART = 1012
-
-#: Holder of a quota: a key, or without one an address.
-Subject = str | UUID
 
 
 class Quota:
@@ -128,8 +125,3 @@ class OpenStreams:
         for stream in list(self._open):
             if stream.secret_hash in ended:
                 stream.close(FORBIDDEN, "this key is revoked or expired, or its partner is suspended")
-
-
-def anonymous(address: str) -> Subject:
-    """Return the holder of a quota for a socket that has shown no key yet."""
-    return network_of(address)
