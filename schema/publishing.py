@@ -168,26 +168,25 @@ async def _published(info: Info, upload: Callable[..., Awaitable[Report]], *argu
 
 def _operator(info: Info) -> Owner:
     """Return the acting operator. Raises: Unauthenticated, Forbidden."""
-    caller: Caller = acting(info.context.caller)
-    if caller.role is not Role.EVSE_OPERATOR or caller.party_id is None:
-        raise Forbidden(f"charge points are published by EVSE operators; this key acts as {caller.role}")
-    return Owner(caller.partner_id, caller.role_id, caller.party_id)
+    return _publisher(info, "charge points are published by EVSE operators", Role.EVSE_OPERATOR)[1]
 
 
 def _parking_operator(info: Info) -> Owner:
     """Return the acting parking spot operator. Raises: Unauthenticated, Forbidden."""
-    caller: Caller = acting(info.context.caller)
-    if caller.role is not Role.PSO or caller.party_id is None:
-        raise Forbidden(f"parking spots are published by parking spot operators; this key acts as {caller.role}")
-    return Owner(caller.partner_id, caller.role_id, caller.party_id)
+    return _publisher(info, "parking spots are published by parking spot operators", Role.PSO)[1]
 
 
 def _status_sender(info: Info) -> tuple[Caller, Owner]:
     """Return the acting operator or parking spot operator. Raises: Unauthenticated, Forbidden."""
+    rule = "live status is sent by EVSE operators and parking spot operators"
+    return _publisher(info, rule, Role.EVSE_OPERATOR, Role.PSO)
+
+
+def _publisher(info: Info, rule: str, *roles: Role) -> tuple[Caller, Owner]:
+    """Return the caller, which must act in one of the roles. Raises: Unauthenticated; Forbidden with `rule`."""
     caller: Caller = acting(info.context.caller)
-    if caller.role not in (Role.EVSE_OPERATOR, Role.PSO) or caller.party_id is None:
-        message = "live status is sent by EVSE operators and parking spot operators"
-        raise Forbidden(f"{message}; this key acts as {caller.role}")
+    if caller.role not in roles or caller.party_id is None:
+        raise Forbidden(f"{rule}; this key acts as {caller.role}")
     return caller, Owner(caller.partner_id, caller.role_id, caller.party_id)
 
 

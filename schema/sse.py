@@ -76,7 +76,7 @@ class EventStream:
 
     def close(self, code: int, reason: str) -> None:
         """End the stream: with an error where the key is no longer valid, else bare, so that the client reconnects."""
-        self.queue.drop("")
+        self.queue.clear()
         if code == FORBIDDEN:
             self.fail(shown_errors(Unauthenticated(reason)))
         else:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.guides.pages import CONTENTS, FILES, PREFIX, ROOT, Heading, Page, Rendered, find_page, render
+from app.guides.pages import CONTENTS, FILES, PAGES, PREFIX, ROOT, Heading, Page, Rendered, find_page, render
 
 _HERE: Final = Path(__file__).parent
 _ASSETS: Final = {"guides.css": "text/css; charset=utf-8", "guides.js": "text/javascript; charset=utf-8"}
@@ -110,6 +110,5 @@ def _on_this_page(headings: tuple[Heading, ...]) -> str:
 
 
 def _next(page: Page) -> str:
-    pages = [each for group in CONTENTS.values() for each in group]
-    following = pages[pages.index(page) + 1 :][:1]
+    following = PAGES[PAGES.index(page) + 1 :][:1]
     return "".join(f'<a href="{each.url}">Next: {escape(each.title)}</a>' for each in following)

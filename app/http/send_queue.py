@@ -39,11 +39,15 @@ class SendQueue:
         self._size -= sum(map(len, self._pending)) - sum(map(len, kept))
         self._pending[:] = kept
 
+    def clear(self) -> None:
+        """Delete all pending texts."""
+        self.drop("")
+
     def close(self, now: bool = False) -> None:
         """End `run` once everything is written, or (`now`) right after the text that is being written."""
         self.closed = True
         if now:
-            self._pending.clear()
+            self.clear()
         self._wake_up()
 
     async def room(self) -> None:
