@@ -11,12 +11,10 @@ class HubError(Exception):
     code = "SERVER"
     retry_after_s: int | None = None
 
-    def __init__(self, message: str, hint: str | None = None, code: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        if code is not None:
-            self.code = code
 
 
 class Forbidden(HubError):
