@@ -19,8 +19,8 @@ def _gauge(name: str, meaning: str, labels: Sequence[str] = (), mode: Literal["l
     return Gauge(name, meaning, labels, registry=REGISTRY, multiprocess_mode=mode)
 
 
-#: `way`: compiled (the thin route), executed (Strawberry), subscribed, refused (never executed), abandoned (cancelled
-#: because the client left).
+#: `way`: compiled (without the executor), executed (by Strawberry), subscribed, refused (never executed), abandoned
+#: (cancelled because the client left).
 REQUESTS = Counter(
     "ochub_graphql_requests", "GraphQL requests by the way they were answered.", ["way"], registry=REGISTRY
 )

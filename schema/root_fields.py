@@ -1,7 +1,7 @@
 """Root fields whose selection is compiled: how one is declared, and how one is answered.
 
-Two ways lead here and meet in `app.read.execute.read`: the thin route (`schema.route`), which never runs the executor,
-and Strawberry's own execution, for operations that hold anything else besides.
+`schema.endpoint` answers operations of compiled fields without graphql-core's executor. Strawberry executes operations
+that hold other fields as well, where resolvers call `answer` for the compiled ones. Both use `app.read.execute.read`.
 """
 
 from collections.abc import Callable
