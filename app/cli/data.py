@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.connect import DATABASE_SETTINGS, current_settings, run_with_database, takes_settings, url_of
+from app.cli.output import print_json
 from app.db.engine import Database
 from app.demo import NAVIGATION, PARTY_IDS, Filled, fill
 from app.demo_stations import Place, known_places
@@ -108,7 +108,7 @@ def import_(
 
     done = run_with_database(work)
     if as_json:
-        click.echo(orjson.dumps(_import_row(format_, file, path, done), option=orjson.OPT_INDENT_2))
+        print_json(_import_row(format_, file, path, done))
     else:
         _print_import(done, path, f"app/formats/{format_.replace('-', '/')}.md")
 
@@ -127,7 +127,7 @@ def _replay(format_: str, file: Path, report: Path, pace: Pace, now: datetime, a
     done = run_with_database(work)
     if as_json:
         row = {"format": format_, "file": str(file), **asdict(done), "report": str(report)}
-        click.echo(orjson.dumps(row, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+        print_json(row)
     else:
         _print_replay(done, report, f"app/formats/{format_.replace('-', '/')}.md")
 
@@ -245,7 +245,7 @@ def demo(seed: int | None, as_json: bool, live: int | None) -> None:
     tell = None if as_json else _tell_operator
     filled = run_with_database(lambda database: fill(database, seed, datetime.now(UTC), tell))
     if as_json:
-        click.echo(orjson.dumps(_demo_row(filled, seed, settings), option=orjson.OPT_INDENT_2))
+        print_json(_demo_row(filled, seed, settings))
     elif filled.keys:
         click.echo(f"{filled.evses:,} EVSEs are in the hub, made with --seed {seed}.")
         _print_way_in(filled, settings)

@@ -1,19 +1,15 @@
-"""The commands on partners, keys and contracts: the clearing house operator at the hub's console.
+"""The commands on partners, keys and contracts, for the clearing house operator at the hub's console.
 
-They say only what they do: finding the database, and showing errors, is the business of the commands' root.
+The root of the commands finds the database and shows errors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import click
-import orjson
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from app.cli.connect import run_with_database
+from app.cli.output import Row, as_json_option, print_json, print_table, shown_instant
 from app.db.engine import Database
 from app.errors import BadInput
 from app.exchange.actor import CONSOLE, id_of
@@ -35,14 +31,6 @@ from app.exchange.partners import (
     suspend_partner,
 )
 from app.exchange.roles import HeldRole
-
-Row = Mapping[str, Any]
-
-#: Wide enough that no secret or id is ever broken or cut; a terminal breaks lines by itself.
-TABLE_WIDTH = 1_000
-
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-
 
 # Partners ------------------------------------------------------------------------------------------------------------
 
@@ -77,10 +65,10 @@ def partner_add(name: str, roles: Sequence[str], open_: bool, as_json: bool) -> 
     enrolled = run_with_database(lambda database: enrol_partner(database, CONSOLE, name, names, _now(), open_))
     keys = [_issued_row(key) for key in enrolled.keys]
     if as_json:
-        _print_json({"partnerId": enrolled.partner_id, "keys": keys})
+        print_json({"partnerId": enrolled.partner_id, "keys": keys})
     else:
         click.echo(f"Partner {enrolled.partner_id} is registered. Its keys, shown this once:")
-        _print_table(keys, "role", "partyId", "secret", "expiresAt")
+        print_table(keys, "role", "partyId", "secret", "expiresAt")
 
 
 @partner.command("list")
@@ -95,13 +83,13 @@ def partner_list(as_json: bool) -> None:
     partners = run_with_database(lambda database: list_partners(database, CONSOLE))
     rows = [_partner_row(each) for each in partners]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         shown = [
             {**row, "roles": ", ".join(str(role.name) for role in p.roles)}
             for row, p in zip(rows, partners, strict=True)
         ]
-        _print_table(shown, "partnerId", "name", "roles", "suspended")
+        print_table(shown, "partnerId", "name", "roles", "suspended")
 
 
 @partner.command("suspend")
@@ -120,7 +108,7 @@ def partner_suspend(partner: str, as_json: bool) -> None:
         await suspend_partner(database, CONSOLE, chosen.id, _now())
         return await _find_partner(database, str(chosen.id))
 
-    _tell_partner(run_with_database(work), "is suspended", as_json)
+    _print_partner(run_with_database(work), "is suspended", as_json)
 
 
 @partner.command("resume")
@@ -139,7 +127,7 @@ def partner_resume(partner: str, as_json: bool) -> None:
         await resume_partner(database, CONSOLE, chosen.id, _now())
         return await _find_partner(database, str(chosen.id))
 
-    _tell_partner(run_with_database(work), "takes part again", as_json)
+    _print_partner(run_with_database(work), "takes part again", as_json)
 
 
 # Keys ----------------------------------------------------------------------------------------------------------------
@@ -171,10 +159,10 @@ def key_issue(partner: str, role: str | None, expires: str | None, as_json: bool
 
     row = _issued_row(run_with_database(work))
     if as_json:
-        _print_json(row)
+        print_json(row)
     else:
         click.echo("The key, shown this once:")
-        _print_table([row], "keyId", "role", "partyId", "secret", "expiresAt")
+        print_table([row], "keyId", "role", "partyId", "secret", "expiresAt")
 
 
 @key.command("list")
@@ -195,9 +183,9 @@ def key_list(partner: str | None, as_json: bool) -> None:
     now = _now()
     rows = [_key_row(each, now) for each in run_with_database(work)]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _print_table(rows, "keyId", "name", "role", "partyId", "prefix", "status", "expiresAt")
+        print_table(rows, "keyId", "name", "role", "partyId", "prefix", "status", "expiresAt")
 
 
 @key.command("revoke")
@@ -212,7 +200,7 @@ def key_revoke(key_id: str, as_json: bool) -> None:
     """
     revoked = run_with_database(lambda database: revoke_key(database, CONSOLE, id_of("key", key_id), _now()))
     if as_json:
-        _print_json({"keyId": revoked})
+        print_json({"keyId": revoked})
     else:
         click.echo(f"Key {revoked} is revoked.")
 
@@ -252,9 +240,9 @@ def contract_add(one: str, other: str, since: str | None, as_json: bool) -> None
 
     added = run_with_database(work)
     if as_json:
-        _print_json(_contract_row(added))
+        print_json(_contract_row(added))
     else:
-        click.echo(f"Contract {added.id} between {added} is in force from {_shown_instant(added.valid_from)}.")
+        click.echo(f"Contract {added.id} between {added} is in force from {shown_instant(added.valid_from)}.")
 
 
 @contract.command("list")
@@ -269,10 +257,10 @@ def contract_list(as_json: bool) -> None:
     contracts = run_with_database(lambda database: list_contracts(database, CONSOLE))
     rows = [_contract_row(each) for each in contracts]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         shown = [{**row, "one": each.first, "other": each.second} for row, each in zip(rows, contracts, strict=True)]
-        _print_table(shown, "contractId", "one", "other", "status", "validFrom", "validUntil")
+        print_table(shown, "contractId", "one", "other", "status", "validFrom", "validUntil")
 
 
 @contract.command("end")
@@ -287,12 +275,12 @@ def contract_end(contract_id: str, as_json: bool) -> None:
     """
     ended = run_with_database(lambda database: end_contract(database, CONSOLE, id_of("contract", contract_id), _now()))
     if as_json:
-        _print_json({"contractId": ended})
+        print_json({"contractId": ended})
     else:
         click.echo(f"Contract {ended} is ended.")
 
 
-# In and out ----------------------------------------------------------------------------------------------------------
+# Arguments and rows --------------------------------------------------------------------------------------------------
 
 
 async def _find_partner(database: Database, text: str) -> Partner:
@@ -370,35 +358,8 @@ def _contract_row(each: Contract) -> Row:
     }
 
 
-def _tell_partner(each: Partner, what: str, as_json: bool) -> None:
+def _print_partner(each: Partner, outcome: str, as_json: bool) -> None:
     if as_json:
-        _print_json(_partner_row(each))
+        print_json(_partner_row(each))
     else:
-        click.echo(f"Partner {each.name} ({each.id}) {what}.")
-
-
-def _print_json(value: Any) -> None:
-    click.echo(orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2))
-
-
-def _print_table(rows: Sequence[Row], *columns: str) -> None:
-    table = Table(*columns, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_shown(row[column]) for column in columns))
-    console = Console(width=TABLE_WIDTH, markup=False, highlight=False, emoji=False)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip())
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return _shown_instant(value) if isinstance(value, datetime) else str(value)
-
-
-def _shown_instant(instant: datetime | None) -> str:
-    return "-" if instant is None else instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+        click.echo(f"Partner {each.name} ({each.id}) {outcome}.")
