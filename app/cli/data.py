@@ -160,7 +160,7 @@ def _new_report(data_dir: Path, format_: str, now: datetime) -> Path:
 def _progress(total: int) -> Generator[Callable[[int], None]]:
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _tell_rows(total)
+        yield _progress_in_lines(total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -168,16 +168,16 @@ def _progress(total: int) -> Generator[Callable[[int], None]]:
         yield lambda rows: bar.update(task, completed=rows)
 
 
-def _tell_rows(total: int) -> Callable[[int], None]:
-    told = 0
+def _progress_in_lines(total: int) -> Callable[[int], None]:
+    printed = 0
 
-    def tell(rows: int) -> None:
-        nonlocal told
-        if rows // ROWS_PER_LINE > told:
-            told = rows // ROWS_PER_LINE
+    def print_some(rows: int) -> None:
+        nonlocal printed
+        if rows // ROWS_PER_LINE > printed:
+            printed = rows // ROWS_PER_LINE
             click.echo(f"{rows:,} of {total:,} rows", err=True)
 
-    return tell
+    return print_some
 
 
 def _import_row(format_: str, file: Path, report: Path, done: ImportReport) -> dict[str, Any]:
@@ -242,8 +242,8 @@ def demo(seed: int | None, as_json: bool, live: int | None) -> None:
     """
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     settings = current_settings()
-    tell = None if as_json else _tell_operator
-    filled = run_with_database(lambda database: fill(database, seed, datetime.now(UTC), tell))
+    progress = None if as_json else _print_operator
+    filled = run_with_database(lambda database: fill(database, seed, datetime.now(UTC), progress))
     if as_json:
         print_json(_demo_row(filled, seed, settings))
     elif filled.keys:
@@ -259,7 +259,7 @@ def demo(seed: int | None, as_json: bool, live: int | None) -> None:
         )
 
 
-def _tell_operator(name: str, evses: int) -> None:
+def _print_operator(name: str, evses: int) -> None:
     click.echo(f"{evses:>9,} EVSEs of {name}")
 
 
