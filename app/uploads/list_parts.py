@@ -140,6 +140,7 @@ async def content_hash_of(part: Part, items: Mapping[int, Any], refused: Collect
 
 _FIND: Final = """
 select no, finished_at, report from upload_list where (role_id, operation, list_id) = ($1, $2, $3)
+for no key update
 """
 
 _MAKE: Final = """
@@ -162,7 +163,7 @@ async def stage_part(
 ) -> Staged | ListReport:
     """Stage a part of a list, or return the report of the finished list whose part is repeated.
 
-    The uploader is locked. Raises: BadInput; ListTooLarge.
+    The uploader is locked; the list gets locked, so that it does not expire meanwhile. Raises: BadInput; ListTooLarge.
     """
     found = await connection.fetchrow(_FIND, owner.role_id, kind.operation, part.list_id)
     if found is not None and found["finished_at"] is not None:
@@ -255,8 +256,22 @@ def _check_place(part: Part, others: dict[int, bool]) -> None:
         raise BadInput(f"part {part.number} cannot be the last: part {max(others)} of this list is here")
 
 
+_LOCK_UNFINISHED: Final = "select from upload_list where no = $1 and finished_at is null for no key update"
+
+
+async def lock_complete(connection: Connection, list_no: int) -> None:
+    """Lock a list whose parts were all staged, so that it does not expire while it is merged.
+
+    Raises: ListIncomplete, if it has begun to expire since.
+    """
+    if not await connection.fetch(_LOCK_UNFINISHED, list_no) or await _missing_parts(connection, list_no) != ():
+        raise ListIncomplete(
+            "the list expired before it was merged; nothing was changed", "send all of its parts again"
+        )
+
+
 async def _missing_parts(connection: Connection, list_no: int) -> tuple[int, ...] | None:
-    rows = await connection.fetch("select number, last from list_part where list_no = $1", list_no)
+    rows = await connection.fetch(_PARTS, list_no)
     here = {row["number"] for row in rows}
     last = next((row["number"] for row in rows if row["last"]), None)
     return None if last is None else tuple(number for number in range(1, last + 1) if number not in here)
@@ -273,12 +288,25 @@ def incomplete(part: Part, missing: Sequence[int]) -> ListIncomplete:
 
 # ---------------------------------------------------------------- expiry
 
-#: Lists that are over, and finished ones whose staged rows a process that died has left.
-_OVER: Final = """
-select no, operation, coalesce(finished_at, begun_at) < $1 as over from upload_list
-where (coalesce(finished_at, begun_at) < $1
+#: Whether a list has expired.
+_IS_OVER: Final = "coalesce(finished_at, begun_at) < $1"
+
+#: Lists that have expired, and finished ones whose staged rows a process that died has left.
+_NEEDLESS: Final = f"""
+select no, operation from upload_list
+where ({_IS_OVER}
     or finished_at is not null and exists (select from list_part where list_no = upload_list.no and staged))
 and ($2::int is null or role_id = $2)
+"""
+
+#: A list that is being staged or merged does not expire, and one that was finished since has a day more.
+_LOCK_NEEDLESS: Final = f"""
+select finished_at is not null as finished, {_IS_OVER} as wholly from upload_list
+where no = $2 and ({_IS_OVER} or finished_at is not null) for update skip locked
+"""
+
+_LOCK_LIST: Final = """
+select finished_at is not null as finished, $1::boolean as wholly from upload_list where no = $2 for update
 """
 
 
@@ -286,27 +314,42 @@ async def forget_lists(
     database: Database, kinds: Collection[StagedAs], now: datetime, role_id: int | None = None
 ) -> None:
     """Delete lists that are a day old, and staged rows that are not needed any more, of one role or of all."""
-    rows = await database.fetch(_OVER, now - LISTS_LAST, role_id)
+    before = now - LISTS_LAST
+    rows = await database.fetch(_NEEDLESS, before, role_id)
     tables = {kind.operation: kind.table for kind in kinds}
     for row in (row for row in rows if row["operation"] in tables):
         async with database.session() as session:
-            await clear_list(session, tables[row["operation"]], row["no"], wholly=row["over"])
+            await _clear(session, tables[row["operation"]], row["no"], _LOCK_NEEDLESS, before)
 
 
 async def clear_list(session: Session, table: str, list_no: int, wholly: bool) -> None:
-    """Delete the staged rows of a list part by part, each in a transaction of its own; `wholly`: its name, too."""
+    """Delete the staged rows of a list; `wholly`: its name and its parts, too."""
+    await _clear(session, table, list_no, _LOCK_LIST, wholly)
+
+
+async def _clear(session: Session, table: str, list_no: int, lock: str, condition: Any) -> None:
+    """Delete the staged rows of a list part by part, each in a transaction of its own, while `lock` finds the list.
+
+    An unfinished list loses the part with its rows, so that the part is missing and is staged if it comes again.
+    """
     rows = await session.connection.fetch("select no from list_part where list_no = $1 and staged order by no", list_no)
 
-    def clear(part_nos: Sequence[int], with_list: bool) -> Callable[[Connection], Awaitable[None]]:
-        async def work(connection: Connection) -> None:
+    def clear(part_nos: Sequence[int], is_last: bool) -> Callable[[Connection], Awaitable[bool]]:
+        async def work(connection: Connection) -> bool:
+            found = await connection.fetchrow(lock, condition, list_no)
+            if found is None:
+                return False
             await connection.execute(f"delete from {table} where part_no = any($1)", part_nos)
-            await connection.execute("update list_part set staged = false where no = any($1)", part_nos)
-            if with_list:
+            part = "update list_part set staged = false" if found["finished"] else "delete from list_part"
+            await connection.execute(f"{part} where no = any($1)", part_nos)
+            if is_last and found["wholly"]:
                 await connection.execute("delete from upload_list where no = $1", list_no)
+            return True
 
         return work
 
     numbers = [row["no"] for row in rows]
     for number in numbers[:-1]:
-        await session.write(clear([number], False))
-    await session.write(clear(numbers[-1:], wholly))
+        if not await session.write(clear([number], False)):
+            return
+    await session.write(clear(numbers[-1:], True))

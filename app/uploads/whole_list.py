@@ -32,6 +32,7 @@ from app.uploads.list_parts import (
     content_hash_of,
     forget_lists,
     incomplete,
+    lock_complete,
     stage_part,
     the_whole,
 )
@@ -246,8 +247,10 @@ async def merge(
 ) -> tuple[ListReport, Sequence[ListRefusal]]:
     """Merge a complete list into the stored rows; return its report, and the refusals that the comparison added.
 
-    The uploader is locked, so no other transaction changes its rows. Raises: EmptyList; TooManyRemovals.
+    The uploader is locked, so no other transaction changes its rows; the list is locked, so it does not expire.
+    Raises: ListIncomplete; EmptyList; TooManyRemovals.
     """
+    await lock_complete(connection, listed.no)
     texts = {"id": kind.staged.id, "table": kind.staged.table, "standing": kind.standing, "order": kind.order}
     parts = await _refused_in_parts(connection, listed.no)
     late = await _choose(connection, kind, listed, texts)

@@ -16,13 +16,14 @@ from app.ingest.charge_points import lists as charge_point_lists
 from app.ingest.charge_points.lists import set_charge_points
 from app.ingest.charge_points.rows import content_of, hash_of
 from app.ingest.charge_points.tables import lock_statuses
+from app.ingest.housekeeping import STAGED
 from app.ingest.parking.lists import set_parking_spots
 from app.ingest.status.updates import update_status
 from app.records.charge_point import EvseParkingSpot, Read
 from app.records.status import EvseStatus
 from app.uploads import list_parts, whole_list
 from app.uploads.items import Report
-from app.uploads.list_parts import Part
+from app.uploads.list_parts import ListIncomplete, Part, forget_lists
 from app.uploads.whole_list import Listed, ListKind
 from app.vocabulary import MajorStatus, Role
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions
@@ -118,6 +119,63 @@ async def everything(world: World) -> list[Any]:
         "select * from change order by 1, 2",
     )
     return [[tuple(row) for row in await world.database.fetch(query)] for query in queries]
+
+
+LATE = MONDAY + timedelta(hours=25)
+
+
+async def test_changes_nothing_when_a_list_expires_before_its_merge(world: World, monkeypatch: pytest.MonkeyPatch):
+    await send(world, evses(1, 2, 3, 4))
+    merge = whole_list.merge
+
+    async def late(*args: Any) -> Any:
+        await forget_lists(world.database, STAGED, LATE)
+        return await merge(*args)
+
+    await send(world, evses(1, 2), Part("a", 1, False))
+    with monkeypatch.context() as patch:
+        patch.setattr(whole_list, "merge", late)
+        with pytest.raises(ListIncomplete, match="expired"):
+            await send(world, evses(5), Part("a", 2, True))
+    assert await evse_ids(world.database) == [f"DE8ACE{n}" for n in (1, 2, 3, 4)]
+    await send(world, evses(1, 2), Part("a", 1, False))
+    assert (await send(world, evses(5), Part("a", 2, True))).removed == 2
+
+
+@pytest.mark.parametrize("step", ["write", "finish"])
+async def test_lets_no_list_expire_that_is_being_merged(world: World, monkeypatch: pytest.MonkeyPatch, step: str):
+    await send(world, evses(1, 2, 3, 4))
+    kind = charge_point_lists.CHARGE_POINT_LIST
+
+    async def late(*args: Any) -> None:
+        await forget_lists(world.database, STAGED, LATE)
+        await getattr(kind, step)(*args)
+
+    monkeypatch.setattr(charge_point_lists, "CHARGE_POINT_LIST", replace(kind, **{step: late}))
+    await send(world, evses(1, 2, minutes=2), Part("a", 1, False))
+    report = await send(world, evses(5), Part("a", 2, True))
+    assert (report.accepted, report.removed) == (3, 2)
+    assert await evse_ids(world.database) == [f"DE8ACE{n}" for n in (1, 2, 5)]
+    assert await send(world, evses(5), Part("a", 2, True)) == report
+
+
+async def test_stages_a_part_again_that_comes_while_its_list_expires(world: World, monkeypatch: pytest.MonkeyPatch):
+    """The housekeeping of one process stops after the first part, and another one takes the same part once more."""
+    for number in (1, 2):
+        await send(world, evses(number), Part("a", number, False))
+    write = Session.write
+
+    async def write_once(self: Session, work: Callable[[Connection], Awaitable[Any]]) -> Any:
+        await write(self, work)
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "write", write_once)
+        with pytest.raises(ConnectionError):
+            await forget_lists(world.database, STAGED, LATE)
+    await send(world, evses(1), Part("a", 1, False))
+    assert (await send(world, evses(3), Part("a", 3, True))).accepted == 3
+    assert await evse_ids(world.database) == [f"DE8ACE{n}" for n in (1, 2, 3)]
 
 
 async def test_lets_live_status_of_the_same_evses_through(world: World, monkeypatch: pytest.MonkeyPatch):
