@@ -1,9 +1,10 @@
 """Parts of whole lists: each is checked and staged on its own, in one short transaction, until all of them are there.
 
 Staged rows are logged, so a part that was acknowledged survives a crash. The same part again replaces itself. A list
-that is not complete a day after it began is deleted. A finished list keeps its name, the hashes of its parts and its
-report for a day: a part of it that is repeated gets that report again and changes nothing. A new list takes the name
-over with a first part of other content; any other part of other content is refused.
+that is not complete a day after it began is deleted; one that came in one request, after an hour. A finished list
+keeps its name, the hashes of its parts and its report for a day: a part of it that is repeated gets that report again
+and changes nothing. A new list takes the name over with a first part of other content; any other part of other content
+is refused.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -32,6 +33,10 @@ REFUSALS_OF_PART: Final = 200
 REFUSALS_OF_LIST: Final = 5_000
 #: How long an unfinished list waits for its parts, and a finished one is known.
 LISTS_LAST: Final = timedelta(days=1)
+#: How long a list that came in one request is kept after its process died: no further part of it can come.
+UNNAMED_LAST: Final = timedelta(hours=1)
+#: The first character of the names of lists that came in one request. Names that senders choose are printable.
+UNNAMED: Final = "\x1f"
 
 
 class ListIncomplete(HubError):
@@ -112,13 +117,13 @@ class ListReport(msgspec.Struct, frozen=True):
 
 
 def the_whole() -> Part:
-    """Return the only part of a list that comes in one; no other upload can name it."""
-    return Part(f"whole {uuid4()}", 1, True, alone=True)
+    """Return the only part of a list that comes in one request; no other upload can name it."""
+    return Part(f"{UNNAMED}{uuid4()}", 1, True, alone=True)
 
 
 def checked_part(list_id: str, number: int, last: bool) -> Part:
     """Return a part as the sender names it. Raises: BadInput."""
-    if not 1 <= len(list_id) <= LONGEST_LIST_ID or "\x00" in list_id or not list_id.isprintable():
+    if not 1 <= len(list_id) <= LONGEST_LIST_ID or not list_id.isprintable():
         raise BadInput(f"part.listId has {len(list_id)} characters; possible: 1 to {LONGEST_LIST_ID}, printable")
     if not 1 <= number <= MOST_PARTS:
         raise BadInput(f"part.number is {number}; possible: 1 to {MOST_PARTS}")
@@ -288,21 +293,23 @@ def incomplete(part: Part, missing: Sequence[int]) -> ListIncomplete:
 
 # ---------------------------------------------------------------- expiry
 
-#: Whether a list has expired.
-_IS_OVER: Final = "coalesce(finished_at, begun_at) < $1"
+#: Whether a list has expired: begun or finished before $1, or before $2 if it came in one request.
+_IS_OVER: Final = (
+    "coalesce(finished_at, begun_at) < case when starts_with(list_id, $3) then $2::timestamptz else $1 end"
+)
 
 #: Lists that have expired, and finished ones whose staged rows a process that died has left.
 _NEEDLESS: Final = f"""
 select no, operation from upload_list
 where ({_IS_OVER}
     or finished_at is not null and exists (select from list_part where list_no = upload_list.no and staged))
-and ($2::int is null or role_id = $2)
+and ($4::int is null or role_id = $4)
 """
 
 #: A list that is being staged or merged does not expire, and one that was finished since has a day more.
 _LOCK_NEEDLESS: Final = f"""
 select finished_at is not null as finished, {_IS_OVER} as wholly from upload_list
-where no = $2 and ({_IS_OVER} or finished_at is not null) for update skip locked
+where no = $4 and ({_IS_OVER} or finished_at is not null) for update skip locked
 """
 
 _LOCK_LIST: Final = """
@@ -313,13 +320,13 @@ select finished_at is not null as finished, $1::boolean as wholly from upload_li
 async def forget_lists(
     database: Database, kinds: Collection[StagedAs], now: datetime, role_id: int | None = None
 ) -> None:
-    """Delete lists that are a day old, and staged rows that are not needed any more, of one role or of all."""
-    before = now - LISTS_LAST
-    rows = await database.fetch(_NEEDLESS, before, role_id)
+    """Delete lists that have expired, and staged rows that are not needed any more, of one role or of all."""
+    bounds = (now - LISTS_LAST, now - UNNAMED_LAST, UNNAMED)
+    rows = await database.fetch(_NEEDLESS, *bounds, role_id)
     tables = {kind.operation: kind.table for kind in kinds}
     for row in (row for row in rows if row["operation"] in tables):
         async with database.session() as session:
-            await _clear(session, tables[row["operation"]], row["no"], _LOCK_NEEDLESS, before)
+            await _clear(session, tables[row["operation"]], row["no"], _LOCK_NEEDLESS, *bounds)
 
 
 async def clear_list(session: Session, table: str, list_no: int, wholly: bool) -> None:
@@ -327,7 +334,7 @@ async def clear_list(session: Session, table: str, list_no: int, wholly: bool) -
     await _clear(session, table, list_no, _LOCK_LIST, wholly)
 
 
-async def _clear(session: Session, table: str, list_no: int, lock: str, condition: Any) -> None:
+async def _clear(session: Session, table: str, list_no: int, lock: str, *conditions: Any) -> None:
     """Delete the staged rows of a list part by part, each in a transaction of its own, while `lock` finds the list.
 
     An unfinished list loses the part with its rows, so that the part is missing and is staged if it comes again.
@@ -336,7 +343,7 @@ async def _clear(session: Session, table: str, list_no: int, lock: str, conditio
 
     def clear(part_nos: Sequence[int], is_last: bool) -> Callable[[Connection], Awaitable[bool]]:
         async def work(connection: Connection) -> bool:
-            found = await connection.fetchrow(lock, condition, list_no)
+            found = await connection.fetchrow(lock, *conditions, list_no)
             if found is None:
                 return False
             await connection.execute(f"delete from {table} where part_no = any($1)", part_nos)

@@ -10,7 +10,9 @@ The uploader holds an advisory lock of its session all the time, so its other up
 status are locked only by `finish`, the last step, and its row of the partner and its role only after that.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -151,7 +153,7 @@ async def _keep(connection: Connection, kind: ListKind, upload: Upload, refused:
 
 
 async def _merge_or_clear(session: Session, kind: ListKind, upload: Upload, part: Part, listed: Listed) -> ListReport:
-    """Merge a complete list. One that is refused waits for its last part again, unless it came in one."""
+    """Merge a complete list. One that fails waits for its last part again, unless it came in one request."""
 
     async def work(connection: Connection) -> ListReport:
         report, late = await merge(connection, kind, listed, upload.confirmed)
@@ -162,9 +164,11 @@ async def _merge_or_clear(session: Session, kind: ListKind, upload: Upload, part
 
     try:
         return await session.write(work)
-    except (EmptyList, TooManyRemovals):
+    except (Exception, asyncio.CancelledError):
         if part.alone:
-            await clear_list(session, kind.staged.table, listed.no, wholly=True)
+            # Without its connection the rows stay until housekeeping deletes them; the sender gets the first error.
+            with suppress(Exception):
+                await clear_list(session, kind.staged.table, listed.no, wholly=True)
         raise
 
 

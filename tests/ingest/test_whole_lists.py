@@ -29,7 +29,7 @@ from app.vocabulary import MajorStatus, Role
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions
 from tests.ingest.world import MONDAY, TUESDAY, World, charge_point, contradictions, evse_ids, make_world
 
-DIED = (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError)
+DIED = (asyncpg.AdminShutdownError, asyncpg.InterfaceError, asyncpg.ConnectionDoesNotExistError, ConnectionError)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def test_takes_three_write_transactions_at_most(world: World, monkeypatch:
 
 async def die(connection: Connection, *_: Any) -> Any:
     """End the server's process of this connection, as a crash does."""
-    await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+    await connection.execute("set local role none; select pg_terminate_backend(pg_backend_pid())")
 
 
 async def test_keeps_acknowledged_parts_when_a_process_dies_in_a_later_one(
@@ -176,6 +176,57 @@ async def test_stages_a_part_again_that_comes_while_its_list_expires(world: Worl
     await send(world, evses(1), Part("a", 1, False))
     assert (await send(world, evses(3), Part("a", 3, True))).accepted == 3
     assert await evse_ids(world.database) == [f"DE8ACE{n}" for n in (1, 2, 3)]
+
+
+async def time_out(connection: Connection, *_: Any) -> None:
+    await connection.execute("set local statement_timeout = 1")
+    await connection.execute("select pg_sleep(60)")
+
+
+async def deadlock(*_: Any) -> None:
+    raise asyncpg.DeadlockDetectedError
+
+
+async def cancel(connection: Connection, *_: Any) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await connection.execute("select pg_sleep(60)")
+
+
+@pytest.mark.parametrize("fail", [time_out, deadlock, cancel])
+async def test_leaves_nothing_of_a_list_in_one_request_that_fails(
+    world: World, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Awaitable[None]]
+):
+    kind = replace(charge_point_lists.CHARGE_POINT_LIST, finish=fail)
+    monkeypatch.setattr(charge_point_lists, "CHARGE_POINT_LIST", kind)
+    with pytest.raises((asyncpg.PostgresError, asyncio.CancelledError)):
+        await asyncio.create_task(send(world, evses(1, 2)))
+    assert await world.database.fetch("select list_id from upload_list") == []
+    assert await world.database.fetch("select part_no from listed_evse") == []
+
+
+async def test_keeps_the_parts_of_a_named_list_that_fails(world: World, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        kind = replace(charge_point_lists.CHARGE_POINT_LIST, finish=time_out)
+        patch.setattr(charge_point_lists, "CHARGE_POINT_LIST", kind)
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await send(world, evses(1, 2), Part("a", 1, True))
+    assert (await world.database.fetch("select count(*) from listed_evse"))[0][0] == 2
+
+
+async def test_forgets_after_an_hour_what_a_dead_process_left_of_a_list_in_one_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    await send(world, evses(1, 2), Part("whole", 1, False))
+    with monkeypatch.context() as patch:
+        kind = replace(charge_point_lists.CHARGE_POINT_LIST, finish=die)
+        patch.setattr(charge_point_lists, "CHARGE_POINT_LIST", kind)
+        with pytest.raises(DIED):
+            await send(world, evses(3, 4, 5))
+    for hours, items in ((0.9, 5), (1.1, 2), (25, 0)):
+        await forget_lists(world.database, STAGED, MONDAY + timedelta(hours=hours))
+        assert (await world.database.fetch("select count(*) from listed_evse"))[0][0] == items
 
 
 async def test_lets_live_status_of_the_same_evses_through(world: World, monkeypatch: pytest.MonkeyPatch):
