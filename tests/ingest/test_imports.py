@@ -25,9 +25,10 @@ from app.ingest import registers as imports
 from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
 from app.ingest.registers import ImportReport, TooManyRemovals, import_register
 from app.records.base import Point
-from app.records.charge_point import ChargePoint, Read
+from app.records.charge_point import ChargePoint, EvseParkingSpot, Read
 from app.uploads.checks import Refusal
 from app.vocabulary import Role
+from tests.ingest.parking_world import spot_contradictions
 from tests.ingest.world import (
     LYON,
     MONDAY,
@@ -44,6 +45,7 @@ from tests.ingest.world import (
     waiting_behind,
 )
 from tests.length import rounds
+from tests.waiting import until_locked_out
 
 SOURCE = "register"
 
@@ -350,6 +352,24 @@ async def test_takes_a_location_along_that_moved(database: Database) -> None:
     assert counts(report) == (12, 9, 3, 0, {})
     assert counts(await take(database, moved, WEDNESDAY)) == (12, 0, 12, 0, {})
     assert await contradictions(database) == []
+
+
+async def test_locks_the_spots_of_a_location_that_moved_in_the_order_of_their_ids(database: Database) -> None:
+    def linking(number: int, spot: int, **changes: Any) -> list[ChargePoint]:
+        return points(number, parking_spots=(EvseParkingSpot(parking_id=f"DEPRKP{spot}"),), **changes)
+
+    await take(database, [*points(1, 2, 3), *linking(4, 9), *linking(5, 1, location_id="L2")])
+    moved = [*linking(1, 1, position=LYON), *points(2, 3, position=LYON), *linking(4, 9, position=LYON)]
+    lock = "select from parking_status where parking_id = $1 for update"
+    async with database.writes.acquire() as other, other.transaction():
+        await other.execute("set local role none")  # which may see the waits of other sessions
+        await other.execute(lock, "DEPRKP1")
+        task = asyncio.create_task(take(database, moved, TUESDAY))
+        await until_locked_out(other, task=task)
+        await other.execute(f"{lock} nowait", "DEPRKP9")
+    await task
+    assert await contradictions(database) == []
+    assert await spot_contradictions(database) == []
 
 
 async def test_repairs_what_a_crash_left(database: Database) -> None:

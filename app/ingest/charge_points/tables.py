@@ -17,7 +17,7 @@ from app.db.staging import merge_statement, rows_of, stage, staging_of, stored_c
 from app.db.tables import evse, location
 from app.ingest.charge_points.location_agreement import LocationKey, Placement
 from app.ingest.charge_points.rows import PLACE_COLUMNS, Place
-from app.ingest.parking.tables import NAMED_EVSES, link, refresh_touched, relink, touch_links
+from app.ingest.parking.tables import link, refresh_touched, touch_links
 
 STAGED_EVSES: Final = staging_of(evse)
 
@@ -110,23 +110,28 @@ async def find_locations(
 
 
 _MOVE_ALONG: Final = f"""
-update evse set {", ".join(f"{name} = moved.{name}" for name in PLACE_COLUMNS)}, content_hash = '', updated_at = $11
-from unnest(
-    $1::int[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
-) as moved (operator_no, location_id, {_PLACE})
-where evse.operator_no = moved.operator_no and evse.location_id = moved.location_id and evse.source = $10
-returning evse_id
+with moved as (
+    update evse set {", ".join(f"{name} = moved.{name}" for name in PLACE_COLUMNS)},
+        content_hash = '', updated_at = $11
+    from unnest(
+        $1::int[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
+    ) as moved (operator_no, location_id, {_PLACE})
+    where evse.operator_no = moved.operator_no and evse.location_id = moved.location_id and evse.source = $10
+    returning evse_id
+)
+insert into moved_evse select evse_id from moved
 """
 
 
 async def move_along(connection: Connection, places: Mapping[LocationKey, Place], source: str, now: datetime) -> None:
     """Put the EVSEs of a register where its new file puts their locations.
 
-    Without a content hash: whatever the file says of them later is news.
+    They lose their content hashes, so that their items are written whatever they contain. Their links are left to
+    `relink_moved`, which must follow in this transaction.
     """
     columns = _columns(places) + _columns(places.values(), len(PLACE_COLUMNS))
-    moved = await connection.fetch(_MOVE_ALONG, *columns, source, now)
-    await relink(connection, NAMED_EVSES, [row["evse_id"] for row in moved])
+    await connection.execute(CREATE_MOVED)
+    await connection.execute(_MOVE_ALONG, *columns, source, now)
 
 
 _MERGE_LOCATIONS: Final = merge_statement(
@@ -209,9 +214,9 @@ async def merge_staged(connection: Connection, touched: str, now: datetime, *arg
 
 
 async def relink_moved(connection: Connection) -> None:
-    """Bring the links of the EVSEs that this transaction merged, and the spots they lead to, up to date.
+    """Update the links of the EVSEs that this transaction merged or moved, and the spots they lead to.
 
-    It comes last, for it locks rows of live status.
+    It comes last and once: it locks all of these spots in one order, and then rows of live status.
     """
     await connection.execute(CREATE_MOVED)
     if await touch_links(connection, MOVED_EVSES):

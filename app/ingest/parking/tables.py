@@ -12,9 +12,6 @@ from typing import Any, Final
 from app.db.engine import Connection
 from app.db.staging import rows_of
 
-#: A set of EVSEs as SQL with one parameter.
-NAMED_EVSES: Final = "select unnest($1::text[]) as evse_id"
-
 #: Spots of this transaction: by links that are there, and with the linking EVSE by those that are to come.
 _CREATE: Final = """
 create temporary table if not exists touched_spot (
@@ -80,13 +77,6 @@ and not exists (select from parking_spot where parking_spot.parking_id = touched
 group by parking_id order by parking_id
 on conflict (parking_id) do nothing
 """
-
-
-async def relink(connection: Connection, evses: str, *args: Any) -> None:
-    """Bring the links of these EVSEs, and the spots they lead to, to what the EVSEs' rows say."""
-    if await touch_links(connection, evses, *args):
-        await link(connection, evses, *args)
-        await refresh_touched(connection)
 
 
 async def link(connection: Connection, evses: str, *args: Any) -> None:
