@@ -152,8 +152,8 @@ class Publishing:
     ) -> UploadReport:
         caller, owner = _status_sender(info)
         hearing = Hearing(info.context.now, ttl)
-        evse_statuses = read_evse_statuses(uploaded(info, "evses"), hearing)
-        parking_statuses = read_parking_statuses(uploaded(info, "parkingSpots"), hearing)
+        evse_statuses = await read_evse_statuses(uploaded(info, "evses"), hearing)
+        parking_statuses = await read_parking_statuses(uploaded(info, "parkingSpots"), hearing)
         upload = partial(update_status, trust=timedelta(seconds=info.context.settings.status_age_s))
         return await _published(info, upload, evse_statuses, parking_statuses, owner, caller.role)
 

@@ -216,8 +216,8 @@ async def _say_statuses(database: Database, secrets: Mapping[str, str], clock: I
         assert behind.party_id is not None
         owner = Owner(behind.partner_id, behind.role_id, behind.party_id)
         hearing = Hearing(now, FAR_AWAY)
-        evses = read_evse_statuses(words.get("evses", ()), hearing)
-        spots = read_parking_statuses(words.get("parkingSpots", ()), hearing)
+        evses = await read_evse_statuses(words.get("evses", ()), hearing)
+        spots = await read_parking_statuses(words.get("parkingSpots", ()), hearing)
         report = await update_status(database, evses, spots, owner, behind.role, now, timedelta(days=1))
         assert not report.refused, report.refused
 

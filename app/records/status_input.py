@@ -1,8 +1,8 @@
-"""From an item of `evses` or `parkingSpots` of a status upload, as plain JSON values, to a checked word about a status.
+"""From an item of `evses` or `parkingSpots` of a status upload, as plain JSON values, to a checked status.
 
-The whole list is decoded at once, since it is long and mostly right; only where that fails each item is looked at by
-itself. Source: OCHP 1.4, live status: which minor status goes with which major one. The hub's own: what ran out already
-is refused, and what is said to have happened more than five minutes from now.
+Items are decoded in slices, since nearly all of them are valid; only where that fails is each item decoded by itself.
+Source: OCHP 1.4, live status: which minor status goes with which major one. The hub's own: an expired status is
+refused, and one that is dated more than five minutes from now.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,17 @@ from app.combined_status import ALLOWED_MINORS
 from app.ids import InvalidId, normalise_evse_id, normalise_parking_id, storable
 from app.records.base import Record
 from app.records.status import EvseStatus, ParkingStatus
+from app.uploads.batches import batches
 from app.uploads.checks import Flaw, Instant, Refusal, RefusalCode, flaws, is_object
+from app.uploads.yielding import yielding
 from app.vocabulary import MajorStatus, MinorStatus
 
 MOST_REFUSALS: Final = 20
+#: How many items are decoded between two chances to yield to the event loop: a few milliseconds if all are refused.
+AT_ONCE: Final = 100
 #: How far a sender's clock may be ahead.
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
-#: Nothing was said of charge points before, and nothing is for ever: what databases and calendars can hold.
+#: Instants beyond these are errors; databases and calendars can hold all between them.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
@@ -64,32 +68,39 @@ class _Kind(Generic[Sent, Word]):
     id_field: str
     input: type[Sent]
     inputs: Any
+    shape: msgspec.inspect.Type
     read: Callable[[Sent, Hearing], Word]
 
 
-def read_evse_statuses(raw: Sequence[Any], hearing: Hearing) -> list[EvseStatus | Refusal]:
-    """Check the items of `evses`: each gives its word, or every refusal (at least one). Never raises on JSON values."""
-    return _read_all(raw, hearing, _EVSES)
+async def read_evse_statuses(raw: Sequence[Any], hearing: Hearing) -> list[EvseStatus | Refusal]:
+    """Check the items of `evses`: return the status of each, or its refusals. Never raises on JSON values."""
+    return await _read_all(raw, hearing, _EVSES)
 
 
-def read_parking_statuses(raw: Sequence[Any], hearing: Hearing) -> list[ParkingStatus | Refusal]:
+async def read_parking_statuses(raw: Sequence[Any], hearing: Hearing) -> list[ParkingStatus | Refusal]:
     """Check the items of `parkingSpots`, as `read_evse_statuses` does."""
-    return _read_all(raw, hearing, _SPOTS)
+    return await _read_all(raw, hearing, _SPOTS)
 
 
-def _read_all(raw: Sequence[Any], hearing: Hearing, kind: _Kind[Sent, Word]) -> list[Word | Refusal]:
+async def _read_all(raw: Sequence[Any], hearing: Hearing, kind: _Kind[Sent, Word]) -> list[Word | Refusal]:
     items: list[Word | Refusal] = []
-    for index, sent in enumerate(_decode(raw, kind)):
-        try:
-            if sent is None:
-                raise _Flawed(*_shape_flaws(raw[index], kind))
-            items.append(kind.read(sent, hearing))
-        except _Flawed as flawed:
-            items += [_refusal(flaw, raw[index], index, kind) for flaw in flawed.args]
-        except InvalidId as error:
-            flaw = Flaw(f".{kind.id_field}", RefusalCode.INVALID_ID, error.message)
-            items.append(_refusal(flaw, raw[index], index, kind))
+    async for number, some in yielding(enumerate(batches(raw, AT_ONCE))):
+        for index, sent in enumerate(_decode(some, kind), number * AT_ONCE):
+            items += _read(raw[index], sent, index, hearing, kind)
     return items
+
+
+def _read(
+    raw: Any, sent: Sent | None, index: int, hearing: Hearing, kind: _Kind[Sent, Word]
+) -> Sequence[Word | Refusal]:
+    try:
+        if sent is None:
+            raise _Flawed(*_shape_flaws(raw, kind))
+        return [kind.read(sent, hearing)]
+    except _Flawed as flawed:
+        return [_refusal(flaw, raw, index, kind) for flaw in flawed.args]
+    except InvalidId as error:
+        return [_refusal(Flaw(f".{kind.id_field}", RefusalCode.INVALID_ID, error.message), raw, index, kind)]
 
 
 def _decode(raw: Sequence[Any], kind: _Kind[Sent, Any]) -> Sequence[Sent | None]:
@@ -113,7 +124,7 @@ class _Flawed(Exception):
 
 
 def _shape_flaws(raw: Any, kind: _Kind[Any, Any]) -> list[Flaw]:
-    wrong = list(islice(flaws(raw, msgspec.inspect.type_info(kind.input)), MOST_REFUSALS))
+    wrong = list(islice(flaws(raw, kind.shape), MOST_REFUSALS))
     return wrong or [Flaw("", RefusalCode.WRONG_TYPE, f"the item does not have the shape of {kind.input.__name__}")]
 
 
@@ -138,7 +149,7 @@ def _check_pair(major: MajorStatus, minor: MinorStatus | None) -> None:
 
 
 def _instants(at: datetime | None, ttl: datetime | None, hearing: Hearing) -> tuple[datetime, datetime | None]:
-    """Check when a status came about and when it runs out; absent: now, and what the upload says for all its items."""
+    """Check when a status began and when it expires; absent: now, and the ttl of the whole upload."""
     at = hearing.now if at is None else at
     wrong = at_flaw(at, hearing.now)
     if wrong is not None:
@@ -177,5 +188,19 @@ def _refusal(flaw: Flaw, raw: Any, index: int, kind: _Kind[Any, Any]) -> Refusal
     )
 
 
-_EVSES: Final = _Kind("evses", "evseId", EvseStatusInput, list[EvseStatusInput], _evse_status)
-_SPOTS: Final = _Kind("parkingSpots", "parkingId", ParkingStatusInput, list[ParkingStatusInput], _parking_status)
+_EVSES: Final = _Kind(
+    "evses",
+    "evseId",
+    EvseStatusInput,
+    list[EvseStatusInput],
+    msgspec.inspect.type_info(EvseStatusInput),
+    _evse_status,
+)
+_SPOTS: Final = _Kind(
+    "parkingSpots",
+    "parkingId",
+    ParkingStatusInput,
+    list[ParkingStatusInput],
+    msgspec.inspect.type_info(ParkingStatusInput),
+    _parking_status,
+)

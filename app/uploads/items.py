@@ -13,6 +13,7 @@ from app.ids import (
     storable,
 )
 from app.uploads.checks import Refusal, RefusalCode, show
+from app.uploads.yielding import yielding
 
 Record = TypeVar("Record")
 
@@ -104,22 +105,25 @@ class Noun(Generic[Record]):
         return Refusal(path=path, index=index, id=id_, code=RefusalCode.INVALID_ID, message=message)
 
 
-def sort_out(
+async def sort_out(
     items: Sequence[Record | Refusal], owner: Owner, noun: Noun[Record]
 ) -> tuple[dict[int, Record], list[Refusal]]:
     """Return the items that the owner may write, by index, and the refusals that need no database."""
     refused = [item for item in items if isinstance(item, Refusal)]
     last: dict[str, int] = {}
     own: dict[int, Record] = {}
-    for index, item in records(items):
+    async for index, item in yielding(records(items)):
         id_ = noun.id_of(item)
         if party_of(id_) != owner.party_id:
             refused.append(noun.refusal(index, id_, noun.foreign(id_, owner)))
         else:
             own[index] = item
             last[id_] = index
-    for index in [index for index, item in own.items() if last[noun.id_of(item)] != index]:
-        id_ = noun.id_of(own.pop(index))
+    async for index, item in yielding(list(own.items())):
+        id_ = noun.id_of(item)
+        if last[id_] == index:
+            continue
+        del own[index]
         refused.append(noun.refusal(index, id_, noun.duplicate(id_, last[id_])))
     return own, refused
 
@@ -135,11 +139,11 @@ def records(items: Iterable[Record | Refusal]) -> Iterator[tuple[int, Record]]:
             yield index, item
 
 
-def read_ids(raw: Sequence[Any], noun: Noun[Any]) -> tuple[dict[int, str], list[Refusal]]:
+async def read_ids(raw: Sequence[Any], noun: Noun[Any]) -> tuple[dict[int, str], list[Refusal]]:
     """Normalise ids by their index; what is none is refused."""
     named: dict[int, str] = {}
     refused: list[Refusal] = []
-    for index, sent in enumerate(raw):
+    async for index, sent in yielding(enumerate(raw)):
         try:
             named[index] = noun.normalise(sent if isinstance(sent, str) else "")
         except InvalidId as error:

@@ -136,7 +136,7 @@ async def content_hash_of(part: Part, items: Mapping[int, Any], refused: Collect
     hashed = blake2b(encode([part.number, part.last]), digest_size=16)
     async for index, item in yielding(items.items()):
         hashed.update(encode([index, item]))
-    for refusal in refused:
+    async for refusal in yielding(refused):
         hashed.update(encode(refusal))
     return hashed.digest()
 
@@ -227,7 +227,7 @@ async def _copy(
     connection: Connection, kind: StagedAs, owner: Owner, list_no: int, part: Part, content: PartContent
 ) -> None:
     stored = [msgspec.to_builtins(each) for each in content.refused[:REFUSALS_OF_PART]]
-    kept = kept_ids(content.refused, kind.noun, owner)
+    kept = await kept_ids(content.refused, kind.noun, owner)
     row = (list_no, part.number, part.last, content.content_hash, len(content.items), count_items(content.refused))
     part_no = await connection.fetchval(_MAKE_PART, *row, stored, kept)
     await connection.copy_records_to_table(
@@ -242,10 +242,10 @@ async def _records(kind: StagedAs, part_no: int, content: PartContent) -> AsyncI
         yield (part_no, index, *map(row.__getitem__, kind.columns))
 
 
-def kept_ids(refused: Collection[Refusal], noun: Noun[Any], owner: Owner) -> list[str]:
+async def kept_ids(refused: Collection[Refusal], noun: Noun[Any], owner: Owner) -> list[str]:
     """Return the owner's ids among refused items: their previous records stay."""
     kept: set[str] = set()
-    for refusal in refused:
+    async for refusal in yielding(refused):
         try:
             kept.add(noun.normalise(refusal.id or ""))
         except InvalidId:

@@ -41,7 +41,8 @@ class StatusWorld:
         owner: Owner = getattr(self, by)
         hearing = Hearing(now, ttl)
         role = Role.PSO if by == "pso" else Role.EVSE_OPERATOR
-        evses, parking = read_evse_statuses(items, hearing), read_parking_statuses(list(spots), hearing)
+        evses = await read_evse_statuses(items, hearing)
+        parking = await read_parking_statuses(list(spots), hearing)
         return await update_status(self.database, evses, parking, owner, role, now, TRUST)
 
     async def link(self, evse_id: str, *parking_ids: str, by: str = "german") -> None:

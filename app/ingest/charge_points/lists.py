@@ -45,7 +45,7 @@ async def set_charge_points(
     Raises: NotItsOperator; BadInput; ListIncomplete; ListTooLarge; EmptyList; TooManyRemovals; Busy.
     """
     operator_no = await operator_no_of(database, owner)
-    own, refused = sort_out(items, owner, CHARGE_POINTS)
+    own, refused = await sort_out(items, owner, CHARGE_POINTS)
 
     def row_of(index: int, each: ChargePoint) -> Mapping[str, Any]:
         return item_of(each, index, operator_no).row

@@ -66,7 +66,7 @@ async def update_charge_points(
     Raises: NotItsOperator.
     """
     operator_no = await operator_no_of(database, owner)
-    own, refused = sort_out(items, owner, CHARGE_POINTS)
+    own, refused = await sort_out(items, owner, CHARGE_POINTS)
     wanted = {each.evse_id: item_of(each, index, operator_no) async for index, each in yielding(own.items())}
 
     async def work(connection: Connection) -> Report:
@@ -95,7 +95,7 @@ async def remove_charge_points(
     An unknown id and another operator's are refused with the same message. Raises: NotItsOperator.
     """
     operator_no = await operator_no_of(database, owner)
-    named, malformed = read_ids(evse_ids, CHARGE_POINTS)
+    named, malformed = await read_ids(evse_ids, CHARGE_POINTS)
 
     async def work(connection: Connection) -> Report:
         await begin(connection, operator_no, owner, now)

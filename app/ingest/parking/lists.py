@@ -41,7 +41,7 @@ async def set_parking_spots(
     As `app.ingest.charge_points.lists.set_charge_points`.
     Raises: NotItsOperator; BadInput; ListIncomplete; ListTooLarge; EmptyList; TooManyRemovals; Busy.
     """
-    own, refused = sort_out(items, owner, PARKING_SPOTS)
+    own, refused = await sort_out(items, owner, PARKING_SPOTS)
 
     async def beginning(connection: Connection) -> None:
         await begin(connection, owner, now)

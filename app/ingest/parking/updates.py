@@ -44,7 +44,7 @@ async def update_parking_spots(
     The same upload again changes nothing. Of several items for one spot the last one counts.
     Raises: NotItsOperator.
     """
-    own, refused = sort_out(items, owner, PARKING_SPOTS)
+    own, refused = await sort_out(items, owner, PARKING_SPOTS)
     rows = [row_of(spot) async for spot in yielding(own.values())]
     rows.sort(key=lambda row: row["parking_id"])
 
@@ -86,7 +86,7 @@ async def remove_parking_spots(
     An unknown id, another PSO's and one that was never published are refused with the same message.
     Raises: NotItsOperator.
     """
-    named, malformed = read_ids(parking_ids, PARKING_SPOTS)
+    named, malformed = await read_ids(parking_ids, PARKING_SPOTS)
     own = sorted({parking_id for parking_id in named.values() if parking_id.startswith(owner.party_id)})
 
     async def work(connection: Connection) -> Report:

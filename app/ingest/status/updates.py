@@ -24,6 +24,7 @@ from app.records.status import EvseStatus, ParkingStatus
 from app.uploads.checks import Refusal, RefusalCode
 from app.uploads.items import NotItsOperator, Noun, Owner, Reason, Report, by_index, count_items, records
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals
+from app.uploads.yielding import yielding
 from app.vocabulary import Role
 
 Status = TypeVar("Status", EvseStatus, ParkingStatus)
@@ -55,9 +56,13 @@ async def update_status(
     """
     is_pso = role is Role.PSO
     no_evse, no_spot = _no_evse(owner), _no_spot(owner, is_pso)
-    of_evses = _sort_out(evses, EVSE_STATUSES, no_evse, lambda id_: not is_pso and party_of(id_) == owner.party_id)
+    of_evses = await _sort_out(
+        evses, EVSE_STATUSES, no_evse, lambda id_: not is_pso and party_of(id_) == owner.party_id
+    )
     # The links decide of which spots an operator may publish statuses.
-    of_spots = _sort_out(spots, PARKING_STATUSES, no_spot, lambda id_: not is_pso or party_of(id_) == owner.party_id)
+    of_spots = await _sort_out(
+        spots, PARKING_STATUSES, no_spot, lambda id_: not is_pso or party_of(id_) == owner.party_id
+    )
 
     async def work(connection: Connection) -> Report:
         operator_no = await _begin(connection, owner, role, now)
@@ -83,14 +88,14 @@ async def update_status(
 _NONE: Final = frozenset[str]()
 
 
-def _sort_out(
+async def _sort_out(
     items: Sequence[Status | Refusal], noun: Noun[Status], reason: str, may: Callable[[str], bool]
 ) -> _Upload[Status]:
     """Select the status that counts for each id for which the sender may publish."""
     refused = [item for item in items if isinstance(item, Refusal)]
     statuses: dict[str, Status] = {}
     indices: dict[str, list[int]] = {}
-    for index, status in records(items):
+    async for index, status in yielding(records(items)):
         id_ = noun.id_of(status)
         if not may(id_):
             refused.append(_absent(noun, index, id_, reason))
