@@ -1,6 +1,7 @@
 """Parking spots from both sides: their PSO's word, and the links of EVSEs."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.db.engine import Database
 from app.ingest.charge_points.updates import remove_charge_points, update_charge_points
+from app.ingest.parking import tables
 from app.ingest.parking.lists import set_parking_spots
 from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
 from app.records.base import Point
@@ -16,6 +18,7 @@ from app.records.charge_point import ChargePoint, EvseParkingSpot
 from app.records.parking_spot import ParkingSpot
 from app.records.parking_spot_input import read_parking_spot
 from app.uploads import whole_list
+from app.uploads.batches import batches
 from app.uploads.items import NotItsOperator, Owner, Report
 from app.vocabulary import Restriction
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
@@ -49,6 +52,33 @@ async def places_of(world: World, parking_id: str) -> list[tuple[bool, float, fl
         "select own, latitude, longitude from parking_place where parking_id = $1 order by place_no", parking_id
     )
     return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+async def test_removes_many_spots_page_by_page(
+    world: World, pso: Owner, monkeypatch: pytest.MonkeyPatch, as_list: bool
+):
+    removed: list[int] = []
+
+    def counting(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+        for some in batches(items, size):
+            removed.append(len(some))
+            yield some
+
+    spots = [spot(f"DEPRKP{n}") for n in range(8)]
+    await update_parking_spots(world.database, spots, pso, MONDAY)
+    await update_charge_points(world.database, [linked("DE8ACE1", "DEPRKP4")], world.german, MONDAY)
+    monkeypatch.setattr(tables, "AT_ONCE", 3)
+    monkeypatch.setattr(tables, "batches", counting)
+    if as_list:
+        report = await set_parking_spots(world.database, spots[:1], pso, None, True, TUESDAY)
+    else:
+        report = await remove_parking_spots(
+            world.database, [each.parking_id for each in reversed(spots[1:])], pso, TUESDAY
+        )
+    assert (report.removed, removed) == (7, [3, 3, 1])
+    assert sorted(await spots_by_id(world.database)) == ["DEPRKP0", "DEPRKP4"]
+    assert await spot_contradictions(world.database) == []
 
 
 async def test_publishes_a_spot_and_says_unchanged_the_second_time(world: World, pso: Owner):

@@ -11,6 +11,10 @@ from typing import Any, Final
 
 from app.db.engine import Connection
 from app.db.staging import rows_of
+from app.uploads.batches import batches
+
+#: How many spots one statement writes.
+AT_ONCE: Final = 1_000
 
 #: Spots of this transaction: by links that are there, and with the linking EVSE by those that are to come.
 _CREATE: Final = """
@@ -202,10 +206,16 @@ where parking_id = any($1)
 
 
 async def unpublish(connection: Connection, parking_ids: Sequence[str]) -> set[str]:
-    """Take a PSO's word about spots away and return their ids; those that EVSEs link wait for their PSO again."""
+    """Delete what a PSO publishes of spots, whose ids are sorted; return the ids of those that were published.
+
+    A spot that EVSEs link stays without it, until its PSO publishes it again.
+    """
     await connection.execute(_LOCK_KNOWN, parking_ids)
-    published = [row["parking_id"] for row in await connection.fetch(_PUBLISHED, parking_ids)]
-    if published:
-        await connection.execute(_DELETE_UNLINKED, published)
-        await connection.execute(_UNPUBLISH, published)
-    return set(published)
+    published: set[str] = set()
+    for some in batches(parking_ids, AT_ONCE):
+        found = [row["parking_id"] for row in await connection.fetch(_PUBLISHED, some)]
+        if found:
+            await connection.execute(_DELETE_UNLINKED, found)
+            await connection.execute(_UNPUBLISH, found)
+        published.update(found)
+    return published

@@ -11,7 +11,7 @@ import orjson
 from app.db.engine import Connection, Database
 from app.ids import separated_party_id
 from app.ingest.nouns import PARKING_SPOTS
-from app.ingest.parking.tables import NAMED_SPOTS, columns_of, make_and_lock, merge_spots, unpublish
+from app.ingest.parking.tables import AT_ONCE, NAMED_SPOTS, columns_of, make_and_lock, merge_spots, unpublish
 from app.records.parking_spot import ParkingSpot
 from app.uploads.batches import batches
 from app.uploads.checks import Refusal
@@ -26,9 +26,6 @@ ReadSpot = ParkingSpot | Refusal
 
 #: Count up when the same spot must be written again because its row came to mean something else.
 LAYOUT: Final = 1
-
-#: How many spots one statement takes.
-AT_ONCE: Final = 1_000
 
 
 async def update_parking_spots(
