@@ -22,7 +22,7 @@ from app.records.charge_point_input import read_charge_point
 from app.records.parking_spot import ParkingSpot
 from app.records.parking_spot_input import read_parking_spot
 from app.records.status_input import Hearing, read_evse_statuses, read_parking_statuses
-from app.uploads.items import Owner, Report
+from app.uploads.items import Owner, Report, worth_keeping
 from app.uploads.list_parts import Part, checked_part
 from app.uploads.yielding import yielding
 from app.vocabulary import Role
@@ -203,15 +203,25 @@ def _part(part: ListPart | None) -> Part | None:
 
 async def _charge_points(info: Info) -> list[Read]:
     items: list[Read] = []
+    refused = 0
     async for index, raw in yielding(enumerate(uploaded(info, "chargePoints"))):
         read = read_charge_point(raw, index)
-        items += [read] if isinstance(read, ChargePoint) else read
+        if isinstance(read, ChargePoint):
+            items.append(read)
+        else:
+            items += worth_keeping(read, refused)
+            refused += len(read)
     return items
 
 
 async def _parking_spots(info: Info) -> list[ReadSpot]:
     items: list[ReadSpot] = []
+    refused = 0
     async for index, raw in yielding(enumerate(uploaded(info, "parkingSpots"))):
         read = read_parking_spot(raw, index)
-        items += [read] if isinstance(read, ParkingSpot) else read
+        if isinstance(read, ParkingSpot):
+            items.append(read)
+        else:
+            items += worth_keeping(read, refused)
+            refused += len(read)
     return items

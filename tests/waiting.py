@@ -8,6 +8,8 @@ from typing import Any
 
 import asyncpg
 
+from app.db.engine import Connection
+
 PATIENCE_S = 60
 LOCKED_OUT = """
 select count(*) from pg_stat_activity
@@ -15,7 +17,9 @@ where datname = current_database() and wait_event_type = 'Lock' and backend_type
 """
 
 
-async def until_locked_out(watcher: asyncpg.Connection, count: int = 1, task: asyncio.Task[Any] | None = None) -> None:
+async def until_locked_out(
+    watcher: asyncpg.Connection | Connection, count: int = 1, task: asyncio.Task[Any] | None = None
+) -> None:
     """Go on when so many wait for a lock, or the task is done that might have had to."""
     async with asyncio.timeout(PATIENCE_S):
         while not (task and task.done()) and await watcher.fetchval(LOCKED_OUT) < count:

@@ -19,6 +19,7 @@ from app.records.base import Record
 from app.records.status import EvseStatus, ParkingStatus
 from app.uploads.batches import batches
 from app.uploads.checks import Flaw, Instant, Refusal, RefusalCode, flaws, is_object
+from app.uploads.items import worth_keeping
 from app.uploads.yielding import yielding
 from app.vocabulary import MajorStatus, MinorStatus
 
@@ -84,19 +85,23 @@ async def read_parking_statuses(raw: Sequence[Any], hearing: Hearing) -> list[Pa
 
 async def _read_all(raw: Sequence[Any], hearing: Hearing, kind: _Kind[Sent, Word]) -> list[Word | Refusal]:
     items: list[Word | Refusal] = []
+    refused = 0
     async for number, some in yielding(enumerate(batches(raw, AT_ONCE))):
         for index, sent in enumerate(_decode(some, kind), number * AT_ONCE):
-            items += _read(raw[index], sent, index, hearing, kind)
+            read = _read(raw[index], sent, index, hearing, kind)
+            if isinstance(read, list):
+                items += worth_keeping(read, refused)
+                refused += len(read)
+            else:
+                items.append(read)
     return items
 
 
-def _read(
-    raw: Any, sent: Sent | None, index: int, hearing: Hearing, kind: _Kind[Sent, Word]
-) -> Sequence[Word | Refusal]:
+def _read(raw: Any, sent: Sent | None, index: int, hearing: Hearing, kind: _Kind[Sent, Word]) -> Word | list[Refusal]:
     try:
         if sent is None:
             raise _Flawed(*_shape_flaws(raw, kind))
-        return [kind.read(sent, hearing)]
+        return kind.read(sent, hearing)
     except _Flawed as flawed:
         return [_refusal(flaw, raw, index, kind) for flaw in flawed.args]
     except InvalidId as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from app.errors import Forbidden
@@ -16,6 +16,9 @@ from app.uploads.checks import Refusal, RefusalCode, show
 from app.uploads.yielding import yielding
 
 Record = TypeVar("Record")
+
+#: How many refusals an answer lists. 16 MB can hold millions of items that are refused.
+REFUSALS_LISTED: Final = 5_000
 
 
 class NotItsOperator(Forbidden):
@@ -156,6 +159,11 @@ async def read_ids(raw: Sequence[Any], noun: Noun[Any]) -> tuple[dict[int, str],
 def count_items(refused: Iterable[Refusal]) -> int:
     """Count the items behind refusals: an item may have several, and items of two lists have the same index."""
     return len({refusal.path.partition("]")[0] for refusal in refused})
+
+
+def worth_keeping(refusals: Sequence[Refusal], before: int) -> Sequence[Refusal]:
+    """Return the refusals of an item; only the first, for counting, if an answer is full with those `before` it."""
+    return refusals if before < REFUSALS_LISTED else refusals[:1]
 
 
 def by_index(refused: Iterable[Refusal]) -> tuple[Refusal, ...]:

@@ -3,7 +3,7 @@
 import strawberry
 
 from app import metrics
-from app.uploads.items import Report
+from app.uploads.items import REFUSALS_LISTED, Report, count_items
 from app.vocabulary import ResultCode as Code
 from schema.scalars import Cursor
 from schema.types.common import ResultCode
@@ -35,7 +35,7 @@ class UploadReport:
     unchanged: int = strawberry.field(description="Items that said what the hub knew already.")
     removed: int = strawberry.field(description="Items that were removed.")
     refused: list[Refusal] = strawberry.field(
-        description="Items that stayed out, and why; an item may have several reasons."
+        description="Items that stayed out, and why; an item may have several reasons. At most the first 5,000 reasons."
     )
     cursor: Cursor | None = strawberry.field(
         description="A place in the change log before this upload: `changes` from there tells what it changed."
@@ -47,7 +47,8 @@ def upload_report(report: Report, cursor: str) -> UploadReport:
     for outcome in ("accepted", "unchanged", "removed"):
         metrics.UPLOADED.labels(outcome).inc(getattr(report, outcome))
     metrics.UPLOADED.labels("refused").inc(report.refused_items)
-    refused = [Refusal(path=r.path, index=r.index, id=r.id, code=r.code, message=r.message) for r in report.refused]
+    listed = report.refused[:REFUSALS_LISTED]
+    refused = [Refusal(path=r.path, index=r.index, id=r.id, code=r.code, message=r.message) for r in listed]
     return UploadReport(
         result=_result(report),
         accepted=report.accepted,
@@ -62,9 +63,20 @@ def _result(report: Report) -> Result:
     went_well = report.accepted + report.unchanged + report.removed
     refused = report.refused_items
     counts = f"{report.accepted} accepted, {report.unchanged} unchanged, {report.removed} removed, {refused} refused"
+    counts += _not_listed(report)
     if not refused:
         return Result(code=Code.OK, description=counts)
     if went_well:
         return Result(code=Code.PARTLY, description=counts)
     codes = {refusal.code for refusal in report.refused}
     return Result(code=Code.INVALID_ID if codes == {Code.INVALID_ID.value} else Code.FORMAT, description=counts)
+
+
+def _not_listed(report: Report) -> str:
+    """Return what a sentence adds if not all refusals are listed."""
+    if len(report.refused) <= REFUSALS_LISTED:
+        return ""
+    if report.refused_count is not None:  # of several parts, whose items have the same indices
+        return f"; the first {REFUSALS_LISTED} reasons are listed"
+    more = report.refused_items - count_items(report.refused[:REFUSALS_LISTED])
+    return f"; the first {REFUSALS_LISTED} reasons are listed, those of {more} more items are not"

@@ -99,6 +99,14 @@ def test_refuses_items_one_by_one_and_counts_those_of_both_lists(hub: Hub, heade
     ]
 
 
+def test_lists_a_bounded_number_of_refusals_and_counts_all(hub: Hub, headers: dict[str, dict[str, str]]):
+    good = {"evseId": "DE*8AC*E1", "major": "AVAILABLE"}
+    answer = report(hub, headers["operator"], evses=[*[{}] * 6_000, good])
+    assert (answer["accepted"], len(answer["refused"])) == (1, 5_000)
+    counted = "1 accepted, 0 unchanged, 0 removed, 6000 refused; the first 5000 reasons are listed"
+    assert answer["result"]["description"] == f"{counted}, those of 3500 more items are not"
+
+
 def test_is_for_operators_and_psos(hub: Hub, headers: dict[str, dict[str, str]]):
     for who, code in (({}, "UNAUTHENTICATED"), (headers["nsp"], "FORBIDDEN")):
         [error] = hub.post(UPDATE, {"evses": []}, who).json()["errors"]
