@@ -24,6 +24,7 @@ from app.formats.irve.static import IrveStatic
 from app.ingest.registers import import_register
 from app.settings import Settings
 from tests.databases import cloning, make_template, only_one_process, url_of
+from tests.length import sampled
 from tests.world import World, make_world
 
 T = TypeVar("T")
@@ -292,12 +293,13 @@ def own_world(cluster: Cluster, filled: World) -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def french_register(cluster: Cluster, template: str, real_data: Callable[[str], Path]) -> str:
-    """The name of a template into which the French register was imported, once per run."""
+    """The name of a template into which the French register was imported once per run: a sample, or all of it."""
 
     async def fill(dsn: str) -> None:
         database = await Database.open(dsn, Settings())
         try:
-            await import_register(database, IrveStatic(real_data(FRENCH_REGISTER), IMPORTED_AT), IMPORTED_AT)
+            register = IrveStatic(sampled(real_data(FRENCH_REGISTER), cluster.home), IMPORTED_AT)
+            await import_register(database, register, IMPORTED_AT)
         finally:
             await database.close()
 

@@ -24,6 +24,7 @@ from app.formats.opening_hours_osm import NotUnderstood, read_opening_hours
 from app.records.charge_point import Address, ChargePoint
 from app.uploads.checks import Refusal, RefusalCode
 from app.vocabulary import AuthMethod, GeneralLocationType, Restriction
+from tests.length import rounds, sampled
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SAMPLE = Path(__file__).parent / "data" / "irve-static-sample.csv"
@@ -605,7 +606,7 @@ def counts_of(page: str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class RealRun:
-    """One reading of the real file: what each row became, in how many seconds of one core."""
+    """One reading of the real file, or of a sample: what each row became, in how many seconds of one core."""
 
     register: IrveStatic
     answers: list[ChargePoint | Refusal]
@@ -613,8 +614,9 @@ class RealRun:
 
 
 @pytest.fixture(scope="module")
-def real_run(real_data: Callable[[str], Path]) -> RealRun:
-    register = IrveStatic(real_data("irve/irve-static-fr.csv.gz"), NOW)
+def real_run(real_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> RealRun:
+    path = sampled(real_data("irve/irve-static-fr.csv.gz"), tmp_path_factory.mktemp("irve"))
+    register = IrveStatic(path, NOW)
     begin = time.process_time()
     read = list(register.read())
     return RealRun(register, read, time.process_time() - begin)
@@ -623,11 +625,13 @@ def real_run(real_data: Callable[[str], Path]) -> RealRun:
 @pytest.mark.realdata
 def test_accounts_for_every_row_of_the_real_file(real_run: RealRun) -> None:
     counted = Counter(answer.code if isinstance(answer, Refusal) else "accepted" for answer in real_run.answers)
-    assert counted.total() == real_run.register.survey().rows == 78_192
+    assert counted.total() == real_run.register.survey().rows == rounds(4_900, full=78_192)
     assert counted["accepted"] >= 0.95 * counted.total()
     said = counts_of(MAPPING.read_text(encoding="utf-8"))
     found = {code: n for code, n in (counted + real_run.register.warnings).items() if code != "accepted"}
-    assert {code: n for code, n in said.items() if n > 0} == found
+    known = {code: n for code, n in said.items() if n > 0}
+    assert all(n <= known.get(code, 0) for code, n in found.items())
+    assert found == rounds(found, full=known), "the whole file has what the page counts"
     assert set(said) >= set(IrveWarning)
 
 
@@ -639,7 +643,7 @@ def test_lets_the_evses_of_every_real_location_agree(real_run: RealRun) -> None:
         place = (each.position, each.address)
         assert places.setdefault((each.evse_id[:5], each.location_id), place) == place
     assert len({each.evse_id for each in accepted}) == len(accepted)
-    assert len(places) > 20_000
+    assert len(places) > rounds(1_000, full=20_000)
 
 
 @pytest.mark.timed
