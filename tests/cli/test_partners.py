@@ -1,15 +1,17 @@
 """The commands on partners, keys and contracts, run as the clearing house operator runs them."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from app.cli import _Commands
 from app.cli.partners import contract, key, partner
 from app.errors import BadInput
 from app.vocabulary import Role
@@ -17,16 +19,32 @@ from tests.exchange.world import authenticated, enrol, nsp, operator, provider
 
 pytestmark = pytest.mark.process
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Awaitable[subprocess.CompletedProcess[str]]]
 
 COMMANDS = [command for group in (partner, key, contract) for command in group.commands.values()]
 
 
+#: The group of all commands, without the signal handlers of the process that the installed command is.
+ALL_COMMANDS = _Commands("ochub")
+
+
 @pytest.fixture
 def ochub(database_url: str) -> Run:
-    """Run `ochub` on the test's own database."""
+    """Run `ochub` on the test's own database, within this process and in a thread: a command has its own event loop."""
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        result = CliRunner().invoke(ALL_COMMANDS, words, env={"DATABASE_URL": database_url}, obj={})
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
+
+    return lambda *words: asyncio.to_thread(run, words)
+
+
+@pytest.fixture
+def installed(database_url: str) -> Run:
+    """Run `ochub` as a process of its own."""
+
+    def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from app.cli import main; main(prog_name='ochub')", *words],
             env={**os.environ, "DATABASE_URL": database_url},
@@ -36,7 +54,7 @@ def ochub(database_url: str) -> Run:
             check=False,
         )
 
-    return run
+    return lambda *words: asyncio.to_thread(run, words)
 
 
 def answer(run: subprocess.CompletedProcess[str]) -> Any:
@@ -49,8 +67,10 @@ def complaint(run: subprocess.CompletedProcess[str]) -> list[str]:
     return run.stderr.splitlines()
 
 
-async def test_registers_a_partner_and_prints_keys_that_work(database, ochub):
-    run = ochub("partner", "add", "Stadtwerke", "--role", "EVSE_OPERATOR:de*8ac", "--role", "NSP", "--open", "--json")
+async def test_registers_a_partner_and_prints_keys_that_work(database, installed):
+    run = await installed(
+        "partner", "add", "Stadtwerke", "--role", "EVSE_OPERATOR:de*8ac", "--role", "NSP", "--open", "--json"
+    )
     added = answer(run)
     assert [(each["role"], each["partyId"]) for each in added["keys"]] == [("EVSE_OPERATOR", "DE8AC"), ("NSP", None)]
     for each in added["keys"]:
@@ -61,7 +81,7 @@ async def test_registers_a_partner_and_prints_keys_that_work(database, ochub):
             each["partyId"],
         )
     assert [tuple(row) for row in await database.fetch("select party_id, open from operator")] == [("DE8AC", True)]
-    [listed] = answer(ochub("partner", "list", "--json"))
+    [listed] = answer(await installed("partner", "list", "--json"))
     assert listed == {
         "partnerId": added["partnerId"],
         "name": "Stadtwerke",
@@ -71,49 +91,51 @@ async def test_registers_a_partner_and_prints_keys_that_work(database, ochub):
 
 
 async def test_prints_tables_that_break_no_secret(database, ochub):
-    run = ochub("partner", "add", "[red]Map[/red] :+1:", "--role", "NSP")
+    run = await ochub("partner", "add", "[red]Map[/red] :+1:", "--role", "NSP")
     [line] = [line for line in run.stdout.splitlines() if "ochub_" in line]
     assert line.split()[:2] == ["NSP", "-"]
     await authenticated(database, line.split()[2])
-    listed = ochub("partner", "list").stdout
+    listed = (await ochub("partner", "list")).stdout
     assert "[red]Map[/red] :+1:   NSP" in listed
-    keys = ochub("key", "list", "[RED]map[/red] :+1:").stdout
+    keys = (await ochub("key", "list", "[RED]map[/red] :+1:")).stdout
     assert "live" in keys
     assert line.split()[2] not in keys
 
 
-async def test_refuses_in_a_sentence_and_a_hint(database, ochub):
+async def test_refuses_in_a_sentence_and_a_hint(database, ochub, installed):
     await provider(database, "DE8AA", "Holder")
-    assert complaint(ochub("partner", "add", "Late", "--role", "CPO:DE8AC")) == [
+    assert complaint(await ochub("partner", "add", "Late", "--role", "CPO:DE8AC")) == [
         "Error: 'CPO' is not a role",
         "Hint: one of EVSP:PARTYID, EVSE_OPERATOR:PARTYID, NSP, PSO:PARTYID, ADMINISTRATOR",
     ]
-    [error, hint] = complaint(ochub("partner", "add", "Late", "--role", "EVSP:DE8AA"))
+    [error, hint] = complaint(await ochub("partner", "add", "Late", "--role", "EVSP:DE8AA"))
     assert error.startswith("Error: EVSP DE8AA is held by Holder (")
     assert hint == "Hint: revoke it there first, or choose another party id"
-    assert complaint(ochub("key", "revoke", "7")) == ["Error: there is no key '7', or it is not yours to see"]
+    assert complaint(await installed("key", "revoke", "7")) == ["Error: there is no key '7', or it is not yours to see"]
 
 
 async def test_suspends_and_resumes_a_partner(database, ochub):
     await nsp(database, "Blue Map")
-    assert answer(ochub("partner", "suspend", "blue map", "--json"))["suspended"] is True
-    assert complaint(ochub("partner", "suspend", "blue map")) == [
+    assert answer(await ochub("partner", "suspend", "blue map", "--json"))["suspended"] is True
+    assert complaint(await ochub("partner", "suspend", "blue map")) == [
         "Error: suspend is not possible while suspended; possible: resume"
     ]
-    assert ochub("partner", "resume", "Blue Map").stdout.endswith(" takes part again.\n")
+    assert (await ochub("partner", "resume", "Blue Map")).stdout.endswith(" takes part again.\n")
 
 
 async def test_issues_lists_and_revokes_keys(database, ochub):
     member, _ = await enrol(database, "Seller", (Role.EVSP, "DE8AA"), (Role.EVSP, "DE8AB"))
-    assert complaint(ochub("key", "issue", "Seller"))[0] == (
+    assert complaint(await ochub("key", "issue", "Seller"))[0] == (
         "Error: several roles fit: EVSP DE8AA, EVSP DE8AB of Seller"
     )
-    issued = answer(ochub("key", "issue", "Seller", "--role", "EVSP:DE*8AA", "--expires", "2999-01-31", "--json"))
+    issued = answer(await ochub("key", "issue", "Seller", "--role", "EVSP:DE*8AA", "--expires", "2999-01-31", "--json"))
     assert (issued["role"], issued["partyId"], issued["expiresAt"]) == ("EVSP", "DE8AA", "2999-01-31T00:00:00Z")
     assert (await authenticated(database, issued["secret"])).role_id == member.caller.role_id
-    assert complaint(ochub("key", "issue", "Seller", "--role", "EVSP:DE8AA"))[1] == "Hint: revoke one of them first"
-    assert answer(ochub("key", "revoke", issued["keyId"], "--json")) == {"keyId": issued["keyId"]}
-    listed = {each["keyId"]: each for each in answer(ochub("key", "list", "--json"))}
+    assert (
+        complaint(await ochub("key", "issue", "Seller", "--role", "EVSP:DE8AA"))[1] == "Hint: revoke one of them first"
+    )
+    assert answer(await ochub("key", "revoke", issued["keyId"], "--json")) == {"keyId": issued["keyId"]}
+    listed = {each["keyId"]: each for each in answer(await ochub("key", "list", "--json"))}
     assert len(listed) == 3
     assert (listed[issued["keyId"]]["status"], listed[str(member.key.id)]["status"]) == ("revoked", "live")
     assert not [each for each in listed.values() if "secret" in each]
@@ -123,19 +145,19 @@ async def test_puts_contracts_in_force_lists_and_ends_them(database, ochub):
     await operator(database, "DE8AC", "Stadtwerke")
     await nsp(database, "Blue Map")
     since = "2999-01-31T01:00:00+01:00"
-    added = answer(ochub("contract", "add", "Stadtwerke", "blue map:NSP", "--since", since, "--json"))
+    added = answer(await ochub("contract", "add", "Stadtwerke", "blue map:NSP", "--since", since, "--json"))
     assert (added["status"], added["validFrom"], added["validUntil"]) == ("ACTIVE", "2999-01-31T00:00:00Z", None)
     assert [(each["name"], each["role"], each["partyId"]) for each in added["parties"]] == [
         ("Stadtwerke", "EVSE_OPERATOR", "DE8AC"),
         ("Blue Map", "NSP", None),
     ]
-    assert complaint(ochub("contract", "add", "Stadtwerke", "Blue Map")) == [
+    assert complaint(await ochub("contract", "add", "Stadtwerke", "Blue Map")) == [
         "Error: set is not possible while active; possible: suspend, end",
         f"Hint: it is contract {added['contractId']}",
     ]
-    assert "EVSE_OPERATOR DE8AC of Stadtwerke   NSP of Blue Map   ACTIVE" in ochub("contract", "list").stdout
-    assert ochub("contract", "end", added["contractId"]).stdout == f"Contract {added['contractId']} is ended.\n"
-    [listed] = answer(ochub("contract", "list", "--json"))
+    assert "EVSE_OPERATOR DE8AC of Stadtwerke   NSP of Blue Map   ACTIVE" in (await ochub("contract", "list")).stdout
+    assert (await ochub("contract", "end", added["contractId"])).stdout == f"Contract {added['contractId']} is ended.\n"
+    [listed] = answer(await ochub("contract", "list", "--json"))
     assert (listed["contractId"], listed["status"]) == (added["contractId"], "ENDED")
 
 
