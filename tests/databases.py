@@ -43,6 +43,7 @@ class Databases:
         """Yield the DSN of an unused clone, which is dropped some time after the block."""
         name = self._unused.get()
         if isinstance(name, BaseException):
+            self._unused.put(name)  # the thread has ended, and later tests fail at once for the same reason
             raise name
         try:
             yield url_of(self._server_dsn, name)

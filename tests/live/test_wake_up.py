@@ -2,35 +2,61 @@
 
 import asyncio
 import shutil
-import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
-from app.live.log.wake_up import CHANNEL, Bus
+from app.live.log.wake_up import CHANNEL, Bus, PostgresBus
 from app.settings import Settings
 from tests.exchange.world import owner
+from tests.soak.hub import free_port
 
 pytestmark = pytest.mark.process
 
 VENV = Path(__file__).parents[2] / ".venv" / "bin"
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+class Alone(Bus):
+    """A bus that is never connected, and counts what it would send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = 0
+
+    async def _listen(self) -> None:
+        await asyncio.Event().wait()
+
+    async def _send(self) -> None:
+        self.sent += 1
+
+
+@asynccontextmanager
+async def running(bus: Bus) -> AsyncIterator[None]:
+    """Run the tasks of a bus during the block, as `Bus.open` does."""
+    tasks = [asyncio.create_task(bus.stay_connected()), asyncio.create_task(bus.keep_announcing())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def nats_program() -> str:
+    """Return the path of the server that the distribution has."""
+    program = shutil.which("nats-server") or shutil.which("nats-server", path=f"{VENV}:/usr/sbin")
+    assert program, "nats-server is missing; ./setup dev brings it"
+    return program
 
 
 @contextmanager
-def nats_server(port: int) -> Iterator[None]:
-    """Run the server that the distribution has; ./setup dev brings it."""
-    program = shutil.which("nats-server") or shutil.which("nats-server", path=f"{VENV}:/usr/sbin")
-    assert program, "nats-server is missing; ./setup dev brings it"
+def nats_server(program: str, port: int) -> Iterator[None]:
+    """Run a server during the block."""
     server = subprocess.Popen([program, "-a", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
     try:
         yield
@@ -62,39 +88,56 @@ async def test_wakes_other_processes_and_its_own(database_url: str):
         assert await one.wait(30)
 
 
-async def test_announces_commits_of_a_moment_together(database_url: str):
-    heard: list[object] = []
-    async with owner(database_url) as connection, Bus.open(database_url, Settings()) as bus:
-        await connection.add_listener(CHANNEL, lambda *notified: heard.append(notified[-1]))
-        await once_connected(bus)
-        for _ in range(1_000):
-            bus.announce()
+async def test_announces_commits_of_a_moment_together(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("app.live.log.wake_up.ANNOUNCED_EVERY_S", 0)
+    bus = Alone()
+    async with running(bus):
+        for moment in (1, 2):
+            for _ in range(100):
+                bus.announce()
+            for _ in range(1_000):  # iterations of the loop, enough to send each of them
+                await asyncio.sleep(0)
+            assert bus.sent == moment
+
+
+class Undiscerning(PostgresBus):
+    """A bus that takes its own notifications for those of other processes."""
+
+    def _hear_notification(self, connection: Any, sender: int, *_: object) -> None:
+        self.hear()
+
+
+async def wakes_itself(bus: PostgresBus, database_url: str) -> bool:
+    """Return whether the notification of a bus wakes its own reader once it has arrived."""
+    arrived = asyncio.Event()
+    async with owner(database_url) as connection, running(bus):
+        await connection.add_listener(CHANNEL, lambda *_: arrived.set())
+        assert await bus.wait(30), "connecting wakes"
+        assert bus._connection is not None
+        bus.announce()
+        assert await bus.wait(30), "announcing wakes"
         async with asyncio.timeout(60):
-            while not heard:
-                await connection.execute("select pg_sleep(0.05)")
-        await connection.execute("select pg_sleep(0.2)")
-    assert len(heard) <= 2
+            await arrived.wait()
+        # The server sends notifications before the response to a later statement.
+        async with bus._speaking:
+            await bus._connection.fetchval("select 1")
+        return await bus.wait(0)
 
 
 async def test_does_not_wake_itself_by_its_own_notification(database_url: str):
-    async with Bus.open(database_url, Settings()) as one, Bus.open(database_url, Settings()) as other:
-        await asyncio.gather(drained(one), drained(other))
-        one.announce()
-        assert await other.wait(30)
-        assert await one.wait(30)
-        assert not await one.wait(0.3)
+    assert not await wakes_itself(PostgresBus(database_url, Settings()), database_url)
+
+
+async def test_would_wake_itself_if_it_did_not_look_who_notified(database_url: str):
+    assert await wakes_itself(Undiscerning(database_url, Settings()), database_url)
 
 
 async def test_wakes_its_own_reader_without_a_connection():
-    async with Bus.open("postgresql://ochub@/nowhere?host=/nowhere", Settings()) as bus:
-        await drained_within_reason(bus)
+    bus = Alone()
+    async with running(bus):
+        assert not await bus.wait(0)
         bus.announce()
         assert await bus.wait(30)
-
-
-async def drained_within_reason(bus: Bus) -> None:
-    # Each attempt to connect wakes, so there is no end of that.
-    await bus.wait(1)
 
 
 async def test_says_when_nobody_woke(database_url: str):
@@ -128,11 +171,11 @@ async def test_wakes_while_it_asks_whether_its_connection_is_there(database_url:
 
 
 async def test_wakes_through_nats_and_comes_back_with_it():
-    port = free_port()
+    program, port = nats_program(), free_port()
     settings = Settings(nats_url=f"nats://127.0.0.1:{port}")
     async with Bus.open("unused", settings) as one, Bus.open("unused", settings) as other:
         for _ in range(2):
-            with nats_server(port):
+            with nats_server(program, port):
                 await asyncio.gather(once_connected(one), once_connected(other))
                 await asyncio.gather(drained(one), drained(other))
                 assert await wakes(one, other)
@@ -151,28 +194,18 @@ async def test_does_without_a_nats_server_that_is_not_there(url: str):
         assert await bus.wait(30)
 
 
-class FailingOnce(Bus):
+class FailingOnce(Alone):
     """A bus whose driver fails in a way of its own, as it does in the moment in which a server ends its connection."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent = 0
-
-    async def _listen(self) -> None:
-        await asyncio.Event().wait()
-
     async def _send(self) -> None:
-        self.sent += 1
+        await super()._send()
         if self.sent == 1:
             raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
 
 
 async def test_goes_on_announcing_whatever_the_driver_raised():
     bus = FailingOnce()
-    task = asyncio.create_task(bus.keep_announcing())
-    async with asyncio.timeout(60):
+    async with running(bus), asyncio.timeout(60):
         while bus.sent < 2:
-            assert not task.done()
             bus.announce()
             await asyncio.sleep(0)
-    task.cancel()

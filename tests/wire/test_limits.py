@@ -1,6 +1,5 @@
 """How many sockets, subscriptions and messages there may be, whom they cost, and when they end by the hub's will."""
 
-import asyncio
 import json
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 
 from app.auth import STILL_GOOD
@@ -139,7 +139,7 @@ def test_bounds_the_rate_of_messages(world: World) -> None:
 
 def test_charges_an_operation_like_a_request(world: World) -> None:
     key = world.authorization("wegweiser")
-    limits: dict[str, Any] = {"partner_requests_per_s": 1.0, "partner_cost_per_s": 1_000.0}
+    limits: dict[str, Any] = {"partner_requests_per_s": 1.0, "partner_cost_per_s": 1_000.0, "budget_burst_s": 5.0}
     with serve(world.dsn, api=API, **limits) as hub, talk(hub) as client:
         client.init(key)
         for number in range(40):
@@ -237,7 +237,11 @@ def test_looks_often_enough() -> None:
 
 async def test_would_leave_them_open_if_it_did_not_look(database_url: str, database: Database) -> None:
     key = await with_a_key(database)
-    with serve(database_url, api=API, key_check_s=3600.0) as hub, talk(hub) as client, talk(hub) as other:
+    with (
+        serve(database_url, api=API, key_check_s=3600.0, key_cache_s=0) as hub,
+        talk(hub) as client,
+        talk(hub) as other,
+    ):
         client.init(key)
         client.subscribe("1", TICKS)
         await execute(database_url, ENDS["a revoked key"])
@@ -254,10 +258,10 @@ async def test_goes_on_looking_when_no_connection_was_free_for_it(
     key = await with_a_key(database)
     with serve(database_url, api=API, key_check_s=0.05, key_cache_s=0) as hub, talk(hub) as client, talk(hub) as later:
         client.init(key)
-        with hub.occupied(hub.database.reads):
+        with hub.occupied(hub.database.reads), capture_logs() as logged:
             later.send("connection_init", payload=key)
             assert later.end()[0] == 1013
-            await asyncio.sleep(0.5)
+            hub.until(lambda: "keys of open sockets were not checked" in [each["event"] for each in logged])
         await execute(database_url, ENDS["a revoked key"])
         assert client.end()[0] == 4403
 
