@@ -13,6 +13,12 @@ from typing import Any
 
 import httpx
 
+from app.db.engine import Database
+from app.db.migrate import migrate
+from app.settings import Settings
+from app.vocabulary import Role
+from tests.exchange.world import enrol
+
 ROOT = Path(__file__).parents[2]
 #: A machine that does much else besides may take long.
 ANSWER_S = 180
@@ -41,6 +47,21 @@ def ochub(dsn: str, *words: str) -> str:
     if run.returncode != 0:
         raise RuntimeError(f"ochub {' '.join(words)}: {run.stderr}")
     return run.stdout
+
+
+async def migrated(dsn: str) -> None:
+    """Migrate a database."""
+    await migrate(dsn, Settings(database_url=dsn))
+
+
+async def secret_of_new(dsn: str, role: Role, party_id: str, *, open_: bool = False) -> str:
+    """Enrol a partner named after its party id, and return the secret of its key."""
+    database = await Database.open(dsn, Settings(database_url=dsn))
+    try:
+        [member] = await enrol(database, party_id, (role, party_id), open_=open_)
+        return member.key.secret
+    finally:
+        await database.close()
 
 
 def free_port() -> int:

@@ -21,7 +21,20 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.soak.hub import OCHUB, ROOT, ask, connecting, ochub, running, serving, told_memory, watch_memory
+from app.vocabulary import Role
+from tests.soak.hub import (
+    OCHUB,
+    ROOT,
+    ask,
+    connecting,
+    migrated,
+    ochub,
+    running,
+    secret_of_new,
+    serving,
+    told_memory,
+    watch_memory,
+)
 
 DATA = ROOT.parent / "shared" / "data" / "irve"
 STATIC, EVENTS = DATA / "irve-static-fr.csv.gz", DATA / "irve-dynamic-fr-2026-08-13.csv.gz"
@@ -60,7 +73,7 @@ class Size:
     factor: float = 0
 
 
-SMALL = Size(seconds=8, clients=6, evses=120)
+SMALL = Size(seconds=4, clients=6, evses=120, cuts_per_s=4)
 FULL = Size(seconds=600, clients=200, evses=5_000, pushes_per_s=20, cuts_per_s=10, factor=50)
 
 
@@ -342,19 +355,18 @@ def some_area(chance: random.Random, size: Size) -> State:
 # ---------------------------------------------------------------- the whole
 
 
-def prepare(dsn: str, size: Size) -> Operator:
+async def prepare(dsn: str, size: Size) -> Operator:
     """Migrate, import what is replayed, enrol the operator, open to everybody."""
-    ochub(dsn, "migrate")
+    await migrated(dsn)
     if size.factor != 0:
-        ochub(dsn, "import", "irve-static", str(STATIC))
-    added = json.loads(ochub(dsn, "partner", "add", "Soak", "--role", "EVSE_OPERATOR:DESOA", "--open", "--json"))
-    return Operator(added["keys"][0]["secret"], size.evses)
+        await asyncio.to_thread(ochub, dsn, "import", "irve-static", str(STATIC))
+    return Operator(await secret_of_new(dsn, Role.EVSE_OPERATOR, "DESOA", open_=True), size.evses)
 
 
 async def soak(dsn: str, size: Size, seed: int, kind: type[Follower] = Follower, settle_s: float = SETTLE_S) -> Figures:
     """Run the soak; `dsn` is an empty database. Raises: Lost."""
     chance, figures = random.Random(seed), Figures()
-    operator = prepare(dsn, size)
+    operator = await prepare(dsn, size)
     with serving(dsn, size.workers) as (address, hub):
         async with connecting(address) as client:
             await publish(client, operator)

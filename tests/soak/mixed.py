@@ -6,7 +6,6 @@ mixture. Each party's changes, polled by cursor, must lead to what it published.
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from typing import Any
 
 import httpx
 
+from app.vocabulary import Role
 from tests.soak.evses import Operator
-from tests.soak.hub import connecting, ochub, running, serving, watch_memory
+from tests.soak.hub import connecting, migrated, running, secret_of_new, serving, watch_memory
 from tests.soak.published import Figures, Publisher
 from tests.soak.spots import ParkingOperator
 
@@ -39,7 +39,7 @@ class Size:
     questions_per_s: float = 10
 
 
-SMALL = Size(seconds=6, operators=2, evses=900, psos=1, spots=2_000, askers=3, workers=1)
+SMALL = Size(seconds=3, operators=2, evses=600, psos=1, spots=1_000, askers=3, workers=1)
 FULL = Size(seconds=600, operators=6, evses=2_000, psos=2, spots=4_000, askers=8)
 
 
@@ -53,21 +53,19 @@ class Cast:
     figures: Figures
 
     async def pso(self, number: int, kind: type[ParkingOperator]) -> ParkingOperator:
-        common = await self.enrol("PSO", f"DEP{number:02}")
+        common = await self.enrol(Role.PSO, f"DEP{number:02}")
         return kind(most=self.size.spots, longitude=BETWEEN - 1 - number, reading_key=common["key"], **common)
 
     async def operator(self, number: int, psos: Sequence[ParkingOperator], kind: type[Operator]) -> Operator:
         """Bring an operator, open to everybody."""
-        common = await self.enrol("EVSE_OPERATOR", f"DES{number:02}", "--open")
+        common = await self.enrol(Role.EVSE_OPERATOR, f"DES{number:02}", open_=True)
         return kind(psos=psos, most=self.size.evses, longitude=BETWEEN + number, reading_key=None, **common)
 
-    async def enrol(self, role: str, party_id: str, *options: str) -> dict[str, Any]:
+    async def enrol(self, role: Role, party_id: str, *, open_: bool = False) -> dict[str, Any]:
         """Add a partner, and give what is to be known of every party."""
-        words = ("partner", "add", party_id, "--role", f"{role}:{party_id}", "--json", *options)
-        added = json.loads(await asyncio.to_thread(ochub, self.dsn, *words))
         return {
             "party_id": party_id,
-            "key": added["keys"][0]["secret"],
+            "key": await secret_of_new(self.dsn, role, party_id, open_=open_),
             "seconds": self.size.seconds,
             "writes_per_s": self.size.writes_per_s,
             "chance": random.Random(f"{self.seed} {party_id}"),
@@ -94,7 +92,7 @@ async def soak(
 ) -> Figures:
     """Run the soak; `dsn` is an empty database. Raises: Wrong."""
     figures = Figures()
-    ochub(dsn, "migrate")
+    await migrated(dsn)
     cast = Cast(dsn, size, seed, figures)
     psos = await asyncio.gather(*(cast.pso(number, pso) for number in range(size.psos)))
     operators = await asyncio.gather(*(cast.operator(number, psos, operator) for number in range(size.operators)))

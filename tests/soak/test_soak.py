@@ -30,7 +30,7 @@ async def test_loses_nothing_whatever_is_cut(empty: str, seed: int):
 
 async def test_would_notice_what_a_forgetful_client_loses(empty: str, seed: int):
     with pytest.raises(live.Lost):
-        await live.soak(empty, replace(live.SMALL, seconds=2, clients=2), seed, live.Forgetful, settle_s=3)
+        await live.soak(empty, replace(live.SMALL, seconds=2, clients=2, workers=1), seed, live.Forgetful, settle_s=3)
 
 
 async def test_answers_what_was_published_whatever_else_is_under_way(empty: str, seed: int):

@@ -16,6 +16,8 @@ from tests.hub import Hub
 PROTOCOL = "graphql-transport-ws"
 #: Slow machines are waited for; nothing here is measured.
 PATIENCE_S = 30
+#: A client that has left messages unread never gets the hub's answer to its close.
+CLOSE_S = 1
 
 
 class Talk:
@@ -64,7 +66,8 @@ def talk(hub: Hub, *protocols: str, headers: dict[str, str] | None = None, **opt
     """Open a socket."""
     url = f"{hub.url.replace('http', 'ws', 1)}/graphql"
     subprotocols = [Subprotocol(each) for each in protocols or (PROTOCOL,)]
-    with connect(url, subprotocols=subprotocols, additional_headers=headers, compression=None, **options) as socket:
+    settings: dict[str, Any] = {"compression": None, "close_timeout": CLOSE_S, **options}
+    with connect(url, subprotocols=subprotocols, additional_headers=headers, **settings) as socket:
         try:
             yield Talk(socket)
         finally:
