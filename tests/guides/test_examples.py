@@ -34,7 +34,13 @@ CURLS = re.findall(r"```sh\n(curl .*?)```", README, re.S)
 PARIS = {"latitude": 48.8566, "longitude": 2.3522}
 PATIENCE_S = 60
 
-with_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+with_curl = pytest.mark.usefixtures("curl")
+
+
+@pytest.fixture(scope="module")
+def curl() -> None:
+    """Require what the tests run: without it they would prove nothing."""
+    assert shutil.which("curl"), "curl is not installed"
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,17 @@ CORE = schema._schema
 EXAMPLES = list_examples()
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
-installed = pytest.mark.skipif(
-    not all((PACKAGES / path).is_file() for path in FROM_PACKAGES.values()),
-    reason="npm's packages are not there: ./setup could not fetch them",
-)
+installed = pytest.mark.usefixtures("npm_packages")
+
+
+@pytest.fixture(scope="module")
+def npm_packages() -> None:
+    """Require what the tests run: without it they would prove nothing."""
+    assert all((PACKAGES / path).is_file() for path in FROM_PACKAGES.values()), (
+        "npm's packages are missing; ./setup dev brings them"
+    )
+
+
 FOLLOWED = [example for example in EXAMPLES if "\nsubscription" in example.query]
 ASKED = [example for example in EXAMPLES if example not in FOLLOWED]
 every_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)

