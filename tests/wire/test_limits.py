@@ -1,5 +1,6 @@
 """How many sockets, subscriptions and messages there may be, whom they cost, and when they end by the hub's will."""
 
+import asyncio
 import json
 from contextlib import ExitStack, suppress
 from typing import Any
