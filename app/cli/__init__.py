@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from functools import cache
 from importlib import import_module
 from types import FrameType, TracebackType
 from typing import Any
@@ -40,7 +41,7 @@ class _Refused(click.ClickException):
             click.echo(f"Hint: {masked(self.hint)}", err=True)
 
 
-class _Commands(click.Group):
+class Commands(click.Group):
     """The outermost group: what goes wrong below ends here, in a sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -65,7 +66,7 @@ class _Commands(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="ochub")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -85,7 +86,9 @@ def main(context: click.Context) -> None:
     sys.excepthook = _tell_unexpected
 
 
+@cache
 def _load(name: str) -> click.Command:
+    """Import a command and add its flags: once, because commands are objects of their modules."""
     from app.cli.connect import DATABASE_SETTINGS, takes_settings
 
     module, _, attribute = COMMANDS[name].partition(":")

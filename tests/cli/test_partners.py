@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from app.cli import _Commands
+from app.cli import Commands
 from app.cli.partners import contract, key, partner
 from app.errors import BadInput
 from app.vocabulary import Role
@@ -25,7 +25,7 @@ COMMANDS = [command for group in (partner, key, contract) for command in group.c
 
 
 #: The group of all commands, without the signal handlers of the process that the installed command is.
-ALL_COMMANDS = _Commands("ochub")
+ALL_COMMANDS = Commands("ochub")
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class Touched:
 
     @property
     def has_rows(self) -> bool:
-        """Return whether the log says anything of it; else it came into somebody's view, or went out of it."""
+        """Return whether the log says anything of it; else it came into view of some subscriber, or left it."""
         return self.record_at is not None or self.status_at is not None
 
     @property
@@ -115,7 +115,7 @@ def changes_of(
 ) -> Sequence[Change]:
     """Decide what a subscriber is sent that sees `scope`, and saw `scope_before` at the snapshot it comes from."""
     if scope == scope_before and not touched.has_rows:
-        return ()  # it came into the view of others
+        return ()  # it came into view of other subscribers, or left it
     kinds = wanted.kinds
     if state is not None and wanted.has(state, scope):
         had = wanted.had(touched.id, touched.before, state, scope_before) is Had.SURELY
