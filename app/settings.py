@@ -107,6 +107,16 @@ class Settings:
     )
     change_days: int = _setting(7, "days that the change log is kept; cursors older than that expire; at least 1")
     status_history_days: int = _setting(90, "days that the history of statuses is kept; at least 1")
+    authorisation_request_days: int = _setting(
+        90,
+        "days that requests about tokens are kept, and that a repeated request is recognised; at least 1",
+    )
+    removed_token_days: int = _setting(
+        30, "days after which a removed token is deleted; at least one more than cursors live"
+    )
+    session_expiry_h: float = _setting(
+        48.0, "hours after its authorisation at which a session that its operator never ended is ended as EXPIRED"
+    )
     refusals_kept: int = _setting(1_000, "refusals of uploads kept per partner")
 
     @property

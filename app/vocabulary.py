@@ -165,6 +165,9 @@ class LogKind(StrEnum):
     PARKING_STATUS = "PARKING_STATUS"
     TARIFF = "TARIFF"
     VIEWER_SCOPE = "VIEWER_SCOPE"
+    AUTHORISATION = "AUTHORISATION"
+    AUTHORISATION_REQUEST = "AUTHORISATION_REQUEST"
+    SESSION = "SESSION"
 
 
 class ChangeAction(StrEnum):
@@ -180,6 +183,49 @@ class ResultCode(StrEnum):
     SERVER = "SERVER"
     FORMAT = "FORMAT"
     ROAMING = "ROAMING"
+
+
+class TokenType(StrEnum):
+    RFID = "RFID"
+    REMOTE = "REMOTE"
+    ISO_15118 = "ISO_15118"
+
+
+class TokenSubType(StrEnum):
+    MIFARE_CLS = "MIFARE_CLS"
+    MIFARE_DES = "MIFARE_DES"
+    CALYPSO = "CALYPSO"
+
+
+class TokenRepresentation(StrEnum):
+    PLAIN = "PLAIN"
+    SHA_160 = "SHA_160"
+    SHA_256 = "SHA_256"
+
+
+class SessionStatus(StrEnum):
+    ACTIVE = "ACTIVE"
+    ENDED = "ENDED"
+
+
+class SessionEnd(StrEnum):
+    AUTHORISED_STOP = "AUTHORISED_STOP"
+    FORCED_DISCONNECT = "FORCED_DISCONNECT"
+    EXPIRED = "EXPIRED"
+
+
+class SessionWarning(StrEnum):
+    """Why the hub cannot confirm that a reported session was authorised at its instant."""
+
+    NO_CONTRACT_THEN = "NO_CONTRACT_THEN"
+    TOKEN_NOT_VALID = "TOKEN_NOT_VALID"
+
+
+class Contradiction(StrEnum):
+    """What does not fit a session that has not ended."""
+
+    EVSE_AVAILABLE = "EVSE_AVAILABLE"
+    SEVERAL_SESSIONS = "SEVERAL_SESSIONS"
 
 
 ROLES_WITH_PARTY_ID = frozenset({Role.EVSP, Role.EVSE_OPERATOR, Role.PSO})

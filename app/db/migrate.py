@@ -31,6 +31,8 @@ SQL_FILES = (
     "charge_points",
     "parking",
     "workflow",
+    "authorisations",
+    "sessions",
     "policies",
     "grants",
 )

@@ -33,6 +33,9 @@ from app.auth import Caller
 from app.db.tables import (
     api_key,
     audit_log,
+    authorisation,
+    authorisation_answer,
+    authorisation_request,
     change,
     contract,
     evse,
@@ -40,6 +43,7 @@ from app.db.tables import (
     evse_status,
     installed_sql,
     list_part,
+    listed_authorisation,
     listed_evse,
     listed_parking_spot,
     location,
@@ -52,6 +56,7 @@ from app.db.tables import (
     partner,
     partner_role,
     refusal,
+    session,
     status_expiry,
     status_history,
     upload_list,
@@ -218,6 +223,24 @@ def _belonging(caller: ColumnElement[Any], columns: tuple[str, ...]) -> Rule:
     return rule
 
 
+def _sides_only(first: str, second: str | None = None) -> Rule:
+    """Return the rule for rows that the two roles in these columns see, and the administrator does not."""
+    belonging = _belonging(ROLE_ID, (first,) if second is None else (first, second))
+
+    def rule(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+        return belonging(table, caller_kind) if caller_kind is CallerKind.PARTNER else false()
+
+    return rule
+
+
+def _of_provider(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    """Show a provider's rows to itself and to the operators that have a contract with it, to nobody else."""
+    if caller_kind is not CallerKind.PARTNER:
+        return false()
+    providers = select(func.visible_providers(ROLE_ID, type_=Integer).column_valued()).scalar_subquery()
+    return table.c.provider_role_id == func.any(func.array(providers, type_=ARRAY(Integer)))
+
+
 def _concerned(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     if caller_kind is CallerKind.PARTNER:
         return table.c.partner_ids.contains(pg_array([PARTNER_ID]))
@@ -236,7 +259,7 @@ RULES: Mapping[str, Rule] = {
     parking_spot.name: _of_spot,
     parking_place.name: _of_place,
     **dict.fromkeys((evse_parking_spot.name, upload_list.name, list_part.name), _nobody),
-    **dict.fromkeys((listed_evse.name, listed_parking_spot.name), _nobody),
+    **dict.fromkeys((listed_authorisation.name, listed_evse.name, listed_parking_spot.name), _nobody),
     **dict.fromkeys((evse_status.name, parking_status.name, status_expiry.name, status_history.name), _nobody),
     **dict.fromkeys((change.name, log_mark.name, log_state.name), _nobody),
     **dict.fromkeys((viewer_scope.name, viewer_scope_due.name), _nobody),
@@ -248,10 +271,17 @@ RULES: Mapping[str, Rule] = {
     refusal.name: _own("partner_id"),
     workflow_history.name: of_two_roles("first_role_id", "second_role_id"),
     workflow_chain.name: _own("first_partner_id", "second_partner_id"),
+    authorisation.name: _of_provider,
+    authorisation_request.name: _sides_only("operator_role_id", "provider_role_id"),
+    authorisation_answer.name: _sides_only("operator_role_id"),
+    session.name: _sides_only("operator_role_id", "provider_role_id"),
     installed_sql.name: _nobody,
 }
 
 #: Tables with row-level security: a statement that reads one must say who is asking.
 PRIVATE = frozenset(
-    {api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name}
+    {
+        *(api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name),
+        *(authorisation.name, authorisation_request.name, authorisation_answer.name, session.name),
+    }
 )

@@ -12,11 +12,11 @@ create table change (
     latitudes DOUBLE PRECISION[],
     was_available BOOLEAN,
     role_ids INTEGER[],
-    CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'VIEWER_SCOPE'))
+    CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'VIEWER_SCOPE', 'AUTHORISATION', 'AUTHORISATION_REQUEST', 'SESSION'))
 )
  PARTITION BY RANGE (at);
 
-CREATE INDEX change_entity_idx ON change (kind, entity_id, id) WHERE kind in ('EVSE', 'PARKING_SPOT');
+CREATE INDEX change_entity_idx ON change (kind, entity_id, id) WHERE kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION');
 
 CREATE INDEX change_transaction_id_idx ON change (transaction, id);
 
@@ -528,5 +528,157 @@ create table evse_status (
 )
  WITH (fillfactor = 50);
 
+create table authorisation (
+    id UUID DEFAULT gen_random_uuid() NOT NULL,
+    provider_role_id INTEGER NOT NULL,
+    token_key TEXT COLLATE "C" NOT NULL,
+    token_key_160 TEXT COLLATE "C",
+    token_type TEXT NOT NULL,
+    token_sub_type TEXT,
+    representation TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    contract_id TEXT COLLATE "C",
+    printed_number TEXT,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expired BOOLEAN DEFAULT false NOT NULL,
+    removed_at TIMESTAMP WITH TIME ZONE,
+    content_hash BYTEA NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT authorisation_pkey PRIMARY KEY (id),
+    CONSTRAINT authorisation_token_type_check CHECK (token_type in ('RFID', 'REMOTE', 'ISO_15118')),
+    CONSTRAINT authorisation_token_sub_type_check CHECK (token_sub_type in ('MIFARE_CLS', 'MIFARE_DES', 'CALYPSO')),
+    CONSTRAINT authorisation_representation_check CHECK (representation in ('PLAIN', 'SHA_160', 'SHA_256')),
+    CONSTRAINT authorisation_never_remote_check CHECK (token_type <> 'REMOTE'),
+    CONSTRAINT authorisation_removed_check CHECK ((contract_id is null) = (removed_at is not null)),
+    CONSTRAINT authorisation_token_key_provider_role_id_key UNIQUE (token_key, provider_role_id),
+    CONSTRAINT authorisation_provider_role_id_fkey FOREIGN KEY(provider_role_id) REFERENCES partner_role (id)
+);
+
+CREATE INDEX authorisation_contract_id_idx ON authorisation (contract_id) WHERE contract_id is not null;
+
+CREATE INDEX authorisation_expires_at_idx ON authorisation (expires_at) WHERE removed_at is null and not expired;
+
+CREATE INDEX authorisation_printed_number_idx ON authorisation (printed_number) WHERE printed_number is not null;
+
+CREATE INDEX authorisation_provider_role_id_id_idx ON authorisation (provider_role_id, id);
+
+CREATE INDEX authorisation_removed_at_idx ON authorisation (removed_at) WHERE removed_at is not null;
+
+CREATE INDEX authorisation_token_key_160_idx ON authorisation (token_key_160) WHERE token_key_160 is not null;
+
+create table listed_authorisation (
+    part_no INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    token_key TEXT COLLATE "C" NOT NULL,
+    token_key_160 TEXT COLLATE "C",
+    token_type TEXT NOT NULL,
+    token_sub_type TEXT,
+    representation TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    contract_id TEXT COLLATE "C" NOT NULL,
+    printed_number TEXT,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    content_hash BYTEA NOT NULL,
+    CONSTRAINT listed_authorisation_pkey PRIMARY KEY (part_no, place),
+    CONSTRAINT listed_authorisation_part_no_fkey FOREIGN KEY(part_no) REFERENCES list_part (no) ON DELETE CASCADE
+);
+
+create table session (
+    id UUID DEFAULT gen_random_uuid() NOT NULL,
+    operator_role_id INTEGER NOT NULL,
+    provider_role_id INTEGER NOT NULL,
+    operator_id TEXT COLLATE "C" NOT NULL,
+    provider_id TEXT COLLATE "C" NOT NULL,
+    evse_id TEXT COLLATE "C",
+    contract_id TEXT COLLATE "C",
+    token_key TEXT COLLATE "C" NOT NULL,
+    token_key_160 TEXT COLLATE "C",
+    token_type TEXT NOT NULL,
+    token_sub_type TEXT,
+    representation TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    status TEXT NOT NULL,
+    authorised_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    connected_at TIMESTAMP WITH TIME ZONE,
+    energy_started_at TIMESTAMP WITH TIME ZONE,
+    energy_ended_at TIMESTAMP WITH TIME ZONE,
+    disconnected_at TIMESTAMP WITH TIME ZONE,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    ended_by TEXT,
+    energy_kwh NUMERIC,
+    warnings TEXT[] DEFAULT '{}' NOT NULL,
+    contradictions TEXT[] DEFAULT '{}' NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT session_pkey PRIMARY KEY (id),
+    CONSTRAINT session_token_type_check CHECK (token_type in ('RFID', 'REMOTE', 'ISO_15118')),
+    CONSTRAINT session_token_sub_type_check CHECK (token_sub_type in ('MIFARE_CLS', 'MIFARE_DES', 'CALYPSO')),
+    CONSTRAINT session_representation_check CHECK (representation in ('PLAIN', 'SHA_160', 'SHA_256')),
+    CONSTRAINT session_status_check CHECK (status in ('ACTIVE', 'ENDED')),
+    CONSTRAINT session_ended_by_check CHECK (ended_by in ('AUTHORISED_STOP', 'FORCED_DISCONNECT', 'EXPIRED')),
+    CONSTRAINT session_warnings_check CHECK (warnings <@ array['NO_CONTRACT_THEN', 'TOKEN_NOT_VALID']),
+    CONSTRAINT session_contradictions_check CHECK (contradictions <@ array['EVSE_AVAILABLE', 'SEVERAL_SESSIONS']),
+    CONSTRAINT session_ended_check CHECK ((status = 'ENDED') = (ended_by is not null)),
+    CONSTRAINT session_ended_at_check CHECK ((status = 'ENDED') = (ended_at is not null)),
+    CONSTRAINT session_connected_first_check CHECK (connected_at <= energy_started_at),
+    CONSTRAINT session_energy_order_check CHECK (energy_started_at <= energy_ended_at),
+    CONSTRAINT session_disconnected_last_check CHECK (energy_ended_at <= disconnected_at),
+    CONSTRAINT session_connected_before_energy_ended_check CHECK (connected_at <= energy_ended_at),
+    CONSTRAINT session_connected_before_disconnected_check CHECK (connected_at <= disconnected_at),
+    CONSTRAINT session_energy_before_disconnected_check CHECK (energy_started_at <= disconnected_at),
+    CONSTRAINT session_energy_check CHECK (energy_kwh >= 0)
+);
+
+CREATE INDEX session_active_idx ON session (evse_id) WHERE status = 'ACTIVE';
+
+CREATE INDEX session_contract_id_idx ON session (contract_id) WHERE contract_id is not null;
+
+CREATE INDEX session_open_since_idx ON session (authorised_at) WHERE status = 'ACTIVE';
+
+CREATE INDEX session_operator_role_id_authorised_at_id_idx ON session (operator_role_id, authorised_at, id);
+
+CREATE INDEX session_provider_role_id_authorised_at_id_idx ON session (provider_role_id, authorised_at, id);
+
+create table authorisation_request (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    operator_role_id INTEGER NOT NULL,
+    provider_role_id INTEGER,
+    operator_id TEXT COLLATE "C" NOT NULL,
+    evse_id TEXT COLLATE "C",
+    code TEXT NOT NULL,
+    authorisation_id UUID,
+    session_id UUID,
+    CONSTRAINT authorisation_request_code_check CHECK (code in ('OK', 'PARTLY', 'NOT_AUTHORIZED', 'INVALID_ID', 'SERVER', 'FORMAT', 'ROAMING'))
+)
+ PARTITION BY RANGE (at);
+
+CREATE INDEX authorisation_request_id_idx ON authorisation_request (id);
+
+CREATE INDEX authorisation_request_operator_role_id_at_id_idx ON authorisation_request (operator_role_id, at, id);
+
+CREATE INDEX authorisation_request_provider_role_id_at_id_idx ON authorisation_request (provider_role_id, at, id);
+
+create table authorisation_answer (
+    id UUID DEFAULT gen_random_uuid() NOT NULL,
+    operator_role_id INTEGER NOT NULL,
+    request_id TEXT,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    content_hash BYTEA NOT NULL,
+    code TEXT,
+    description TEXT,
+    authorisation_id UUID,
+    authorisation JSONB,
+    session_id UUID,
+    CONSTRAINT authorisation_answer_pkey PRIMARY KEY (id),
+    CONSTRAINT authorisation_answer_code_check CHECK (code in ('OK', 'PARTLY', 'NOT_AUTHORIZED', 'INVALID_ID', 'SERVER', 'FORMAT', 'ROAMING'))
+);
+
+CREATE INDEX authorisation_answer_at_idx ON authorisation_answer (at);
+
+CREATE INDEX authorisation_answer_authorisation_id_idx ON authorisation_answer (authorisation_id) WHERE authorisation_id is not null;
+
+CREATE UNIQUE INDEX authorisation_answer_request_key ON authorisation_answer (operator_role_id, request_id);
+
 create table change_default partition of change default;
 create table status_history_default partition of status_history default;
+create table authorisation_request_default partition of authorisation_request default;

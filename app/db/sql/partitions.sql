@@ -46,7 +46,10 @@ begin
         update log_state set floor = greatest(floor, (select max(transaction) + 1 from gone))
         where exists (select from gone);
     else
-        delete from status_history_default where recorded_at <= older_than;
+        execute format(
+            'delete from %I where %I <= $1', partitioned || '_default',
+            case when partitioned = 'status_history'::regclass then 'recorded_at' else 'at' end
+        ) using older_than;
     end if;
     return part is not null;
 end
@@ -56,4 +59,5 @@ $$;
 select renew_log();
 select make_partition('change', 1, n) from generate_series(0, 3) as n;
 select make_partition('status_history', 7, n) from generate_series(0, 1) as n;
+select make_partition('authorisation_request', 7, n) from generate_series(0, 1) as n;
 insert into log_mark select clock_timestamp(), log_position() where not exists (select from log_mark);

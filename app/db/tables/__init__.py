@@ -1,5 +1,6 @@
 """The tables, one file per noun. No relationships: reads compile their joins, writes are sets."""
 
+from app.db.tables.authorisations import authorisation, listed_authorisation
 from app.db.tables.base import metadata
 from app.db.tables.charge_points import evse, location, operator
 from app.db.tables.installed_sql import installed_sql
@@ -8,12 +9,16 @@ from app.db.tables.live import evse_status, parking_status, status_expiry, statu
 from app.db.tables.log import change, log_mark, log_state
 from app.db.tables.parking import evse_parking_spot, parking_place, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
+from app.db.tables.sessions import authorisation_answer, authorisation_request, session
 from app.db.tables.viewer_scope import viewer_scope, viewer_scope_due
 from app.db.tables.workflow import workflow_chain, workflow_history
 
 __all__ = [
     "api_key",
     "audit_log",
+    "authorisation",
+    "authorisation_answer",
+    "authorisation_request",
     "change",
     "contract",
     "evse",
@@ -21,6 +26,7 @@ __all__ = [
     "evse_status",
     "installed_sql",
     "list_part",
+    "listed_authorisation",
     "listed_evse",
     "listed_parking_spot",
     "location",
@@ -34,6 +40,7 @@ __all__ = [
     "partner",
     "partner_role",
     "refusal",
+    "session",
     "status_expiry",
     "status_history",
     "upload_list",

@@ -60,7 +60,7 @@ list_part = Table(
 )
 
 
-def _place_in_list() -> tuple[SchemaItem, ...]:
+def place_in_list() -> tuple[SchemaItem, ...]:
     return (
         Column("part_no", Integer, ForeignKey("list_part.no", ondelete="CASCADE"), primary_key=True),
         Column("place", Integer, primary_key=True),
@@ -71,7 +71,7 @@ def _place_in_list() -> tuple[SchemaItem, ...]:
 listed_evse = Table(
     "listed_evse",
     metadata,
-    *_place_in_list(),
+    *place_in_list(),
     *(
         Column(column.name, Text() if isinstance(column.type, JSON) else column.type, nullable=column.nullable)
         for column in evse.columns
@@ -83,7 +83,7 @@ listed_evse = Table(
 listed_parking_spot = Table(
     "listed_parking_spot",
     metadata,
-    *_place_in_list(),
+    *place_in_list(),
     Column("parking_id", Id, nullable=False),
     Column("longitude", Float(53)),
     Column("latitude", Float(53)),

@@ -30,7 +30,13 @@ change = Table(
     one_of("kind", LogKind),
     Index(None, "transaction", "id"),
     # How an entity was at a cursor stands in the first row about it since, whatever the numbers of the transactions.
-    Index("change_entity_idx", "kind", "entity_id", "id", postgresql_where=text("kind in ('EVSE', 'PARKING_SPOT')")),
+    Index(
+        "change_entity_idx",
+        "kind",
+        "entity_id",
+        "id",
+        postgresql_where=text("kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION')"),
+    ),
     postgresql_partition_by="RANGE (at)",
 )
 

@@ -150,6 +150,7 @@ async def clear_log(database: Database, settings: Settings) -> None:
     for table, days, ahead, kept in (
         ("change", 1, 3, settings.cursor_days + 1),
         ("status_history", 7, 1, max(1, settings.status_history_days)),
+        ("authorisation_request", 7, 1, max(1, settings.authorisation_request_days)),
     ):
         for number in range(ahead + 1):
             await _write(database, "select make_partition($1::text::regclass, $2, $3)", table, days, number)

@@ -1,0 +1,83 @@
+-- Who reads roaming authorisations: their provider, and the operators that have a contract with it. Nobody else, neither
+-- the administrator; the hub itself does housekeeping as one.
+create or replace function visible_providers(viewer_role_id integer) returns setof integer language sql stable rows 50
+as $$
+    select visible_subjects(viewer_role_id, 'EVSP') where exists (
+        select from partner_role where id = viewer_role_id and role in ('EVSE_OPERATOR', 'EVSP') and revoked_at is null
+    )
+$$;
+
+alter table authorisation enable row level security;
+drop policy if exists own on authorisation;
+create policy own on authorisation using ((select hub_administrator()) or provider_role_id = any(array(select hub_role())));
+drop policy if exists contracted on authorisation;
+create policy contracted on authorisation for select using (
+    provider_role_id = any(array(select visible_providers((select hub_role()))))
+);
+grant select, insert, update, delete on authorisation, listed_authorisation to {runtime_role};
+
+-- The log names an authorisation by its id and its provider. `existed`: it was in force before.
+create or replace function authorisation_inserted() returns trigger language plpgsql
+as $$
+begin
+    insert into change (kind, entity_id, existed, role_ids)
+    select 'AUTHORISATION', id::text, false, array[provider_role_id] from fresh where removed_at is null and not expired;
+    return null;
+end
+$$;
+
+create or replace function authorisation_updated() returns trigger language plpgsql set enable_nestloop = off
+as $$
+begin
+    insert into change (kind, entity_id, existed, role_ids)
+    select 'AUTHORISATION', id::text, stale.removed_at is null and not stale.expired, array[fresh.provider_role_id]
+    from fresh join stale using (id)
+    where (fresh.content_hash, fresh.removed_at is null, fresh.expired)
+        <> (stale.content_hash, stale.removed_at is null, stale.expired)
+    and (fresh.removed_at is null and not fresh.expired or stale.removed_at is null and not stale.expired);
+    return null;
+end
+$$;
+
+create or replace function authorisation_deleted() returns trigger language plpgsql
+as $$
+begin
+    insert into change (kind, entity_id, role_ids)
+    select 'AUTHORISATION', id::text, array[provider_role_id] from stale where removed_at is null and not expired;
+    return null;
+end
+$$;
+
+create or replace trigger log_inserted after insert on authorisation
+    referencing new table as fresh for each statement execute function authorisation_inserted();
+create or replace trigger log_updated after update on authorisation
+    referencing old table as stale new table as fresh for each statement execute function authorisation_updated();
+create or replace trigger log_deleted after delete on authorisation
+    referencing old table as stale for each statement execute function authorisation_deleted();
+
+-- What the stream matches by: nothing but the provider, and whether the authorisation is in force. With the owner's rights:
+-- a round of the stream serves all roles and has none of its own.
+create or replace function authorisation_states(ids uuid[])
+returns table (id text, provider_role_id integer, in_force boolean)
+language sql stable security definer set search_path = public
+as $$
+    select a.id::text, a.provider_role_id, a.removed_at is null and not a.expired
+    from authorisation as a where a.id = any(ids)
+$$;
+
+create or replace function authorisations_of(provider_role_ids integer[], after text, most integer)
+returns table (id text, provider_role_id integer, in_force boolean)
+language sql stable security definer set search_path = public rows 1000
+as $$
+    select found.id::text, found.provider_role_id, found.in_force
+    from unnest(provider_role_ids) as provider (role_id) cross join lateral (
+        select a.id, a.provider_role_id, a.removed_at is null and not a.expired as in_force
+        from authorisation as a
+        where a.provider_role_id = provider.role_id
+        and a.id > coalesce(nullif(after, ''), '00000000-0000-0000-0000-000000000000')::uuid
+        order by a.id limit most
+    ) as found order by found.id limit most
+$$;
+
+revoke all on function authorisation_states(uuid[]), authorisations_of(integer[], text, integer) from public;
+grant execute on function authorisation_states(uuid[]), authorisations_of(integer[], text, integer) to {runtime_role};
