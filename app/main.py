@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,16 +22,20 @@ from app.auth import Keys
 from app.budget import Budgets
 from app.db.engine import Database
 from app.db.migrate import newest_revision
+from app.exchange.authorisation import lists as authorisation_lists
+from app.exchange.authorisation.retention import forget_personal_data, log_expired
 from app.guides.site import guide_routes
 from app.http.admission import Admission
 from app.http.open_streams import OpenStreams
 from app.http.uvicorn_limits import GRACE_S
-from app.ingest.housekeeping import run_housekeeping
+from app.ingest.charge_points import lists as charge_point_lists
+from app.ingest.parking import lists as parking_spot_lists
 from app.ingest.status.expiry import sweep
-from app.live.log.leader import lead
+from app.live.log.leader import CLEARING_EVERY_S, Duty, Every, lead
 from app.live.log.wake_up import Bus
 from app.live.stream.fanout import Fanout
 from app.settings import Settings
+from app.uploads.housekeeping import run_housekeeping
 from schema import build
 from schema.endpoint import Endpoint, Source
 from schema.errors import shown
@@ -41,6 +45,9 @@ from schema.subscription import FEEDS, ChangeSource
 from schema.ws import SocketRoute
 
 READY_WITHIN_S = 2.0
+
+#: What comes as whole lists.
+LISTS = (charge_point_lists.STAGED, parking_spot_lists.STAGED, authorisation_lists.STAGED)
 LOOKED_EVERY_S = 1.0
 GRAPHQL = "/graphql"
 PREFLIGHT_KEPT_S = 86_400
@@ -104,9 +111,9 @@ def create_app(
         try:
             async with (
                 Bus.open(dsn, settings) as bus,
-                _running(lead(dsn, settings, bus, [sweep])),
+                _running(lead(dsn, settings, bus, _duties(settings))),
                 _running(fanout.run(bus.wait)),
-                _running(run_housekeeping(database)),
+                _running(run_housekeeping(database, LISTS)),
                 _running(hub.streams.watch()),
             ):
                 app.state.bus, app.state.fanout = bus, fanout
@@ -161,6 +168,11 @@ async def _look(database: Database) -> Look:
     schema = {"schema": found, "expectedSchema": expected}
     is_current = found == expected
     return Look({"status": "ok" if is_current else "schema behind", **schema}, is_current)
+
+
+def _duties(settings: Settings) -> Sequence[Duty]:
+    """Return what the leader does besides its own duties."""
+    return sweep, log_expired, Every(CLEARING_EVERY_S, forget_personal_data(settings))
 
 
 @asynccontextmanager

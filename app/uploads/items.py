@@ -68,7 +68,7 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True)
 class Noun(Generic[Record]):
-    """A kind of thing that is uploaded, in the words of the API."""
+    """A kind of thing that is uploaded, in the words of the API. `personal`: refusals must not name its id."""
 
     argument: str
     id_field: str
@@ -78,13 +78,14 @@ class Noun(Generic[Record]):
     id_of: Callable[[Record], str]
     normalise: Callable[[str], str]
     separated: Callable[[str], str]
+    personal: bool = False
 
     def refusal(self, index: int, id_: str, reason: Reason) -> Refusal:
         """Refuse an item of a list of these."""
         return Refusal(
             path=f"{self.argument}[{index}]{reason.field}",
             index=index,
-            id=self.separated(id_),
+            id=None if self.personal else self.separated(id_),
             code=reason.code,
             message=reason.message,
         )

@@ -79,12 +79,16 @@ class StagedAs:
 
 @dataclass(frozen=True, slots=True)
 class PartContent:
-    """What came with a part: items by index, the function that makes the row of one, and what was refused of it."""
+    """What came with a part: items by index, the function that makes the row of one, and what was refused of it.
+
+    `kept`: ids of refused items, whose previous records stay; None: those that the refusals name.
+    """
 
     items: Mapping[int, Any]
     row_of: Callable[[int, Any], Mapping[str, Any]]
     refused: Sequence[Refusal]
     content_hash: bytes
+    kept: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,7 @@ async def _copy(
     connection: Connection, kind: StagedAs, owner: Owner, list_no: int, part: Part, content: PartContent
 ) -> None:
     stored = [msgspec.to_builtins(each) for each in content.refused[:REFUSALS_OF_PART]]
-    kept = await kept_ids(content.refused, kind.noun, owner)
+    kept = content.kept if content.kept is not None else await kept_ids(content.refused, kind.noun, owner)
     row = (list_no, part.number, part.last, content.content_hash, len(content.items), count_items(content.refused))
     part_no = await connection.fetchval(_MAKE_PART, *row, stored, kept)
     await connection.copy_records_to_table(

@@ -17,6 +17,7 @@ from app.db.engine import PATIENCE_S, Connection, Database, Later, Session, look
 #: Kinds of advisory locks, each followed by a number of that kind.
 OPERATOR: Final = 1
 PARKING_OPERATOR: Final = 2
+PROVIDER: Final = 3
 
 
 def parking_operator_number(party_id: str) -> int:
@@ -56,12 +57,21 @@ async def share(connection: Connection, kind: int, numbers: Sequence[int]) -> No
 
 @asynccontextmanager
 async def holding(
-    database: Database, kind: int, number: int, partner: UUID | None, patience_s: float = PATIENCE_S
+    database: Database,
+    kind: int,
+    number: int,
+    partner: UUID | None,
+    role: int | None = None,
+    *,
+    patience_s: float = PATIENCE_S,
 ) -> AsyncGenerator[Session]:
-    """Be the only writer of an operator's EVSEs, or of a PSO's spots, for several transactions. Raises: Busy."""
+    """Be the only writer of an operator's EVSEs, a PSO's spots or a provider's tokens for several transactions.
+
+    Raises: Busy.
+    """
     until = time.monotonic() + patience_s
     while True:
-        async with database.session(partner) as session:
+        async with database.session(partner, role) as session:
             if await session.connection.fetchval("select pg_try_advisory_lock($1, $2)", kind, number):
                 try:
                     yield session

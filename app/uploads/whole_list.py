@@ -102,7 +102,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload of a list, or of a part of one. `begin` locks the uploader in a transaction; raises: NotItsOperator."""
+    """An upload of a list, or of a part of one.
+
+    `begin` locks the uploader in a transaction; raises: NotItsOperator. `kept`: as in `PartContent`.
+    """
 
     owner: Owner
     key: Any
@@ -115,6 +118,7 @@ class Upload:
     confirmed: bool
     now: datetime
     refusals_kept: int
+    kept: Sequence[str] | None = None
 
 
 async def take_in(database: Database, kind: ListKind, upload: Upload) -> Report:
@@ -125,9 +129,9 @@ async def take_in(database: Database, kind: ListKind, upload: Upload) -> Report:
     """
     owner, part, now = upload.owner, upload.part or the_whole(), upload.now
     content_hash = await content_hash_of(part, upload.items, upload.refused)
-    content = PartContent(upload.items, upload.row_of, upload.refused, content_hash)
+    content = PartContent(upload.items, upload.row_of, upload.refused, content_hash, upload.kept)
     await forget_lists(database, [kind.staged], now, owner.role_id)
-    async with holding(database, kind.lock, upload.lock_number, owner.partner_id) as session:
+    async with holding(database, kind.lock, upload.lock_number, owner.partner_id, owner.role_id) as session:
 
         async def stage(connection: Connection) -> Any:
             await upload.begin(connection)

@@ -13,8 +13,8 @@ from app.errors import BadInput
 from app.ingest.charge_points import lists as charge_point_lists
 from app.ingest.charge_points.lists import set_charge_points
 from app.ingest.charge_points.updates import update_charge_points
-from app.ingest.housekeeping import STAGED
 from app.ingest.parking.lists import set_parking_spots
+from app.main import LISTS
 from app.records.charge_point import ChargePoint, EvseParkingSpot, Read
 from app.uploads import list_parts, whole_list
 from app.uploads.checks import Refusal
@@ -52,7 +52,7 @@ def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def forget_lists(database: Database, now: datetime) -> None:
-    await list_parts.forget_lists(database, STAGED, now)
+    await list_parts.forget_lists(database, LISTS, now)
 
 
 def evses(*numbers: int, **more: Any) -> list[ChargePoint]:

@@ -16,9 +16,9 @@ from app.ingest.charge_points import lists as charge_point_lists
 from app.ingest.charge_points.lists import set_charge_points
 from app.ingest.charge_points.rows import content_of, hash_of
 from app.ingest.charge_points.tables import lock_statuses
-from app.ingest.housekeeping import STAGED
 from app.ingest.parking.lists import set_parking_spots
 from app.ingest.status.updates import update_status
+from app.main import LISTS
 from app.records.charge_point import EvseParkingSpot, Read
 from app.records.status import EvseStatus
 from app.uploads import list_parts, whole_list
@@ -129,7 +129,7 @@ async def test_changes_nothing_when_a_list_expires_before_its_merge(world: World
     merge = whole_list.merge
 
     async def late(*args: Any) -> Any:
-        await forget_lists(world.database, STAGED, LATE)
+        await forget_lists(world.database, LISTS, LATE)
         return await merge(*args)
 
     await send(world, evses(1, 2), Part("a", 1, False))
@@ -148,7 +148,7 @@ async def test_lets_no_list_expire_that_is_being_merged(world: World, monkeypatc
     kind = charge_point_lists.CHARGE_POINT_LIST
 
     async def late(*args: Any) -> None:
-        await forget_lists(world.database, STAGED, LATE)
+        await forget_lists(world.database, LISTS, LATE)
         await getattr(kind, step)(*args)
 
     monkeypatch.setattr(charge_point_lists, "CHARGE_POINT_LIST", replace(kind, **{step: late}))
@@ -172,7 +172,7 @@ async def test_stages_a_part_again_that_comes_while_its_list_expires(world: Worl
     with monkeypatch.context() as patch:
         patch.setattr(Session, "write", write_once)
         with pytest.raises(ConnectionError):
-            await forget_lists(world.database, STAGED, LATE)
+            await forget_lists(world.database, LISTS, LATE)
     await send(world, evses(1), Part("a", 1, False))
     assert (await send(world, evses(3), Part("a", 3, True))).accepted == 3
     assert await evse_ids(world.database) == [f"DE8ACE{n}" for n in (1, 2, 3)]
@@ -225,7 +225,7 @@ async def test_forgets_after_an_hour_what_a_dead_process_left_of_a_list_in_one_r
         with pytest.raises(DIED):
             await send(world, evses(3, 4, 5))
     for hours, items in ((0.9, 5), (1.1, 2), (25, 0)):
-        await forget_lists(world.database, STAGED, MONDAY + timedelta(hours=hours))
+        await forget_lists(world.database, LISTS, MONDAY + timedelta(hours=hours))
         assert (await world.database.fetch("select count(*) from listed_evse"))[0][0] == items
 
 

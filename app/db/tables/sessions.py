@@ -20,7 +20,7 @@ from app.db.tables.base import Id, Instant, each_of, metadata, one_of
 from app.vocabulary import Contradiction, ResultCode, SessionEnd, SessionStatus, SessionWarning
 
 #: A session belongs to the operator that reports it and to the provider of its contract. `contradictions`: with the
-#: live status of its EVSE, and with other sessions there; kept by `app/db/sql/sessions.sql`. `contract_id` is null and the
+#: live status of its EVSE, and with other sessions there (app/db/sql/sessions.sql). `contract_id` is null and the
 #: token blank, once the driver's data were erased.
 session = Table(
     "session",

@@ -106,10 +106,10 @@ def _own_duties(settings: Settings) -> tuple[Duty, ...]:
     async def clear(database: Database, _now: datetime) -> None:
         await clear_log(database, settings)
 
-    return RefreshViewerScope(), _Every(MARKS_EVERY_S, mark), _Every(CLEARING_EVERY_S, clear, CLEARING_AGAIN_S)
+    return RefreshViewerScope(), Every(MARKS_EVERY_S, mark), Every(CLEARING_EVERY_S, clear, CLEARING_AGAIN_S)
 
 
-class _Every:
+class Every:
     """A duty that is done less often than once a second: again after so long, or sooner when it failed."""
 
     def __init__(self, seconds: float, duty: Duty, after_failure_s: float = 1) -> None:

@@ -1,0 +1,1 @@
+"""Who may charge: the tokens that providers publish, and what operators ask about them."""
