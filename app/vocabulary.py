@@ -205,6 +205,7 @@ class TokenRepresentation(StrEnum):
 
 class SessionStatus(StrEnum):
     ACTIVE = "ACTIVE"
+    EXPIRED = "EXPIRED"
     ENDED = "ENDED"
 
 

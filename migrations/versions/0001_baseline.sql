@@ -613,12 +613,12 @@ create table session (
     CONSTRAINT session_token_type_check CHECK (token_type in ('RFID', 'REMOTE', 'ISO_15118')),
     CONSTRAINT session_token_sub_type_check CHECK (token_sub_type in ('MIFARE_CLS', 'MIFARE_DES', 'CALYPSO')),
     CONSTRAINT session_representation_check CHECK (representation in ('PLAIN', 'SHA_160', 'SHA_256')),
-    CONSTRAINT session_status_check CHECK (status in ('ACTIVE', 'ENDED')),
+    CONSTRAINT session_status_check CHECK (status in ('ACTIVE', 'EXPIRED', 'ENDED')),
     CONSTRAINT session_ended_by_check CHECK (ended_by in ('AUTHORISED_STOP', 'FORCED_DISCONNECT', 'EXPIRED')),
     CONSTRAINT session_warnings_check CHECK (warnings <@ array['NO_CONTRACT_THEN', 'TOKEN_NOT_VALID']),
     CONSTRAINT session_contradictions_check CHECK (contradictions <@ array['EVSE_AVAILABLE', 'SEVERAL_SESSIONS']),
-    CONSTRAINT session_ended_check CHECK ((status = 'ENDED') = (ended_by is not null)),
-    CONSTRAINT session_ended_at_check CHECK ((status = 'ENDED') = (ended_at is not null)),
+    CONSTRAINT session_ended_check CHECK ((status = 'ACTIVE') = (ended_by is null)),
+    CONSTRAINT session_ended_at_check CHECK ((status = 'ACTIVE') = (ended_at is null)),
     CONSTRAINT session_connected_first_check CHECK (connected_at <= energy_started_at),
     CONSTRAINT session_energy_order_check CHECK (energy_started_at <= energy_ended_at),
     CONSTRAINT session_disconnected_last_check CHECK (energy_ended_at <= disconnected_at),
@@ -667,15 +667,27 @@ create table authorisation_answer (
     code TEXT,
     description TEXT,
     authorisation_id UUID,
-    authorisation JSONB,
     session_id UUID,
+    token_type TEXT,
+    token_sub_type TEXT,
+    representation TEXT,
+    instance TEXT,
+    contract_id TEXT COLLATE "C",
+    printed_number TEXT,
+    expires_at TIMESTAMP WITH TIME ZONE,
+    updated_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT authorisation_answer_pkey PRIMARY KEY (id),
-    CONSTRAINT authorisation_answer_code_check CHECK (code in ('OK', 'PARTLY', 'NOT_AUTHORIZED', 'INVALID_ID', 'SERVER', 'FORMAT', 'ROAMING'))
+    CONSTRAINT authorisation_answer_code_check CHECK (code in ('OK', 'PARTLY', 'NOT_AUTHORIZED', 'INVALID_ID', 'SERVER', 'FORMAT', 'ROAMING')),
+    CONSTRAINT authorisation_answer_token_type_check CHECK (token_type in ('RFID', 'REMOTE', 'ISO_15118')),
+    CONSTRAINT authorisation_answer_token_sub_type_check CHECK (token_sub_type in ('MIFARE_CLS', 'MIFARE_DES', 'CALYPSO')),
+    CONSTRAINT authorisation_answer_representation_check CHECK (representation in ('PLAIN', 'SHA_160', 'SHA_256'))
 );
 
 CREATE INDEX authorisation_answer_at_idx ON authorisation_answer (at);
 
 CREATE INDEX authorisation_answer_authorisation_id_idx ON authorisation_answer (authorisation_id) WHERE authorisation_id is not null;
+
+CREATE INDEX authorisation_answer_contract_id_idx ON authorisation_answer (contract_id) WHERE contract_id is not null;
 
 CREATE UNIQUE INDEX authorisation_answer_request_key ON authorisation_answer (operator_role_id, request_id);
 

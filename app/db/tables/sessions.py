@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app.db.tables.authorisations import token_checks, token_columns
 from app.db.tables.base import Id, Instant, each_of, metadata, one_of
@@ -50,8 +50,8 @@ session = Table(
     one_of("ended_by", SessionEnd),
     each_of("warnings", SessionWarning),
     each_of("contradictions", Contradiction),
-    CheckConstraint("(status = 'ENDED') = (ended_by is not null)", name="ended"),
-    CheckConstraint("(status = 'ENDED') = (ended_at is not null)", name="ended_at"),
+    CheckConstraint("(status = 'ACTIVE') = (ended_by is null)", name="ended"),
+    CheckConstraint("(status = 'ACTIVE') = (ended_at is null)", name="ended_at"),
     CheckConstraint("connected_at <= energy_started_at", name="connected_first"),
     CheckConstraint("energy_started_at <= energy_ended_at", name="energy_order"),
     CheckConstraint("energy_ended_at <= disconnected_at", name="disconnected_last"),
@@ -89,7 +89,7 @@ authorisation_request = Table(
 )
 
 #: What an operator was answered, to answer the same when a request is repeated. `request_id`: as the operator names it,
-#: null where it has no name. `content_hash`: of what was asked. `authorisation`: as it was shown.
+#: null where it has no name. `content_hash`: of what was asked. From `token_type` on: the authorisation as it was then.
 authorisation_answer = Table(
     "authorisation_answer",
     metadata,
@@ -101,10 +101,19 @@ authorisation_answer = Table(
     Column("code", Text),
     Column("description", Text),
     Column("authorisation_id", UUID),
-    Column("authorisation", JSONB),
     Column("session_id", UUID),
+    Column("token_type", Text),
+    Column("token_sub_type", Text),
+    Column("representation", Text),
+    Column("instance", Text),
+    Column("contract_id", Id),
+    Column("printed_number", Text),
+    Column("expires_at", Instant),
+    Column("updated_at", Instant),
     one_of("code", ResultCode),
+    *token_checks(),
     Index("authorisation_answer_request_key", "operator_role_id", "request_id", unique=True),
     Index(None, "at"),
     Index(None, "authorisation_id", postgresql_where=text("authorisation_id is not null")),
+    Index(None, "contract_id", postgresql_where=text("contract_id is not null")),
 )

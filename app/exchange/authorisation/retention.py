@@ -17,13 +17,19 @@ update authorisation set expired = true where id in (
 )
 """
 
-_DELETE_REMOVED: Final = """
+#: Takes the authorisation out of an answer.
+BLANK: Final = """
+token_type = null, token_sub_type = null, representation = null, instance = null, contract_id = null,
+printed_number = null, expires_at = null, updated_at = null
+"""
+
+_DELETE_REMOVED: Final = f"""
 with gone as (
     delete from authorisation where id in (
         select id from authorisation where removed_at < $1 order by removed_at limit $2 for update skip locked
     ) returning id
 ), blanked as (
-    update authorisation_answer set authorisation = null where authorisation_id in (select id from gone)
+    update authorisation_answer set {BLANK} where authorisation_id in (select id from gone)
 )
 select from gone
 """

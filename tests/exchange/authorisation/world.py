@@ -64,7 +64,9 @@ class World:
         rows = await read_as(
             self.database,
             caller,
-            "select instance, contract_id from authorisation where removed_at is null and not expired order by instance",
+            """
+            select instance, contract_id from authorisation where removed_at is null and not expired order by instance
+            """,
         )
         return [(row["instance"], row["contract_id"]) for row in rows]
 

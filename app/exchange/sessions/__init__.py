@@ -1,0 +1,1 @@
+"""Charging sessions: from successful authorisation to the authorised stop or the forced disconnect."""

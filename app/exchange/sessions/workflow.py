@@ -1,0 +1,41 @@
+"""The transitions of a session. `update` adds instants and energy and keeps the state; also after the end."""
+
+from enum import StrEnum
+from typing import Final
+
+from app.exchange.workflow import ADMINISTRATOR, Transition, Workflow
+from app.vocabulary import SessionStatus
+
+OPERATOR: Final = "its operator"
+PROVIDER: Final = "its provider"
+
+
+class Command(StrEnum):
+    BEGIN = "begin"
+    UPDATE = "update"
+    END = "end"
+    EXPIRE = "expire"
+
+
+#: A session that expired was ended by nobody: its operator may still say how it ended.
+SESSION_WORKFLOW: Final = Workflow(
+    noun="session",
+    table="session",
+    transitions=(
+        Transition(None, Command.BEGIN, SessionStatus.ACTIVE, (OPERATOR,)),
+        Transition(SessionStatus.ACTIVE, Command.UPDATE, SessionStatus.ACTIVE, (OPERATOR,)),
+        Transition(SessionStatus.ACTIVE, Command.END, SessionStatus.ENDED, (OPERATOR,)),
+        Transition(SessionStatus.ACTIVE, Command.EXPIRE, SessionStatus.EXPIRED, (ADMINISTRATOR,)),
+        Transition(SessionStatus.EXPIRED, Command.UPDATE, SessionStatus.EXPIRED, (OPERATOR,)),
+        Transition(SessionStatus.EXPIRED, Command.END, SessionStatus.ENDED, (OPERATOR,)),
+        Transition(SessionStatus.ENDED, Command.UPDATE, SessionStatus.ENDED, (OPERATOR,)),
+    ),
+    parts=((OPERATOR, "operator_role_id"), (PROVIDER, "provider_role_id")),
+    sides=("operator_role_id", "provider_role_id"),
+    assignments="""
+        updated_at = step.at,
+        contradictions = case when step.to_state = 'ACTIVE' then subject.contradictions else '{}' end,
+        ended_by = case step.command when 'end' then step.reason when 'expire' then 'EXPIRED' else subject.ended_by end,
+        ended_at = case when step.command = 'expire' then step.at else subject.ended_at end
+    """,
+)
