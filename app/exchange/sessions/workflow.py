@@ -36,6 +36,6 @@ SESSION_WORKFLOW: Final = Workflow(
         updated_at = step.at,
         contradictions = case when step.to_state = 'ACTIVE' then subject.contradictions else '{}' end,
         ended_by = case step.command when 'end' then step.reason when 'expire' then 'EXPIRED' else subject.ended_by end,
-        ended_at = case when step.command = 'expire' then step.at else subject.ended_at end
+        ended_at = case when step.command in ('end', 'expire') then step.at else subject.ended_at end
     """,
 )

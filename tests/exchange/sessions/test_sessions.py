@@ -1,0 +1,301 @@
+"""What becomes known of sessions, how they end, and what contradicts them."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.db.engine import Connection, Database
+from app.errors import HubError
+from app.exchange.actor import CONSOLE
+from app.exchange.authorisation.requests import request_authorisation
+from app.exchange.sessions.commands import INSTANTS, Known, end_session, expire_sessions, update_session
+from app.exchange.workflow import find_tampered
+from app.records.token import Token
+from app.vocabulary import SessionEnd, TokenType
+from tests.exchange.authorisation.world import World, item, make_world
+from tests.exchange.world import Member, add_evse, look, refused, utc_now
+from tests.length import rounds
+
+EVSE = "DE8ACE1"
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def world(database: Database) -> World:
+    world = await make_world(database)
+    for number in (1, 2):
+        await add_evse(database, "DE8AC", number)
+    await add_evse(database, "DE8AD", 1)
+    await world.update(item("01"))
+    return world
+
+
+async def begin(world: World, evse_id: str | None = EVSE, now: datetime | None = None) -> UUID:
+    token = Token(instance="01", type=TokenType.RFID)
+    answer_id = await request_authorisation(
+        world.database, world.operator.caller, token, evse_id, None, now or utc_now()
+    )
+    [row] = await look(world.database, "select session_id from authorisation_answer where id = $1", answer_id)
+    assert row["session_id"] is not None
+    return row["session_id"]
+
+
+async def session_of(world: World, session_id: UUID) -> dict[str, Any]:
+    [row] = await look(world.database, "select * from session where id = $1", session_id)
+    return dict(row)
+
+
+async def update(world: World, session_id: UUID, by: Member | None = None, **known: Any) -> UUID:
+    caller = (by or world.operator).caller
+    return await update_session(world.database, caller, session_id, Known(**known), utc_now())
+
+
+async def end(world: World, session_id: UUID, how: str = "AUTHORISED_STOP", at: datetime | None = None) -> UUID:
+    return await end_session(world.database, world.operator.caller, session_id, SessionEnd(how), at, utc_now())
+
+
+async def contradictions(world: World, *session_ids: UUID) -> list[list[str]]:
+    return [(await session_of(world, each))["contradictions"] for each in session_ids]
+
+
+async def say(world: World, status: str, evse_id: str = EVSE) -> None:
+    async def work(connection: Connection) -> None:
+        await connection.execute(
+            """
+            update evse_status set major = $2, at = now(), updated_at = now(), expires_at = now() + interval '1 hour'
+            where evse_id = $1
+            """,
+            evse_id,
+            status,
+        )
+
+    await world.database.write(work)
+
+
+async def test_know_more_in_any_order_of_arrival(world: World):
+    session_id = await begin(world)
+    plugged = utc_now() - timedelta(hours=1)
+    await update(world, session_id, energy_ended_at=plugged + timedelta(minutes=40), energy_kwh=Decimal("7.50"))
+    await update(world, session_id, connected_at=plugged)
+    await update(world, session_id, energy_started_at=plugged + timedelta(minutes=1))
+    row = await session_of(world, session_id)
+    assert (row["connected_at"], row["energy_kwh"], row["disconnected_at"]) == (plugged, Decimal("7.50"), None)
+    history = await look(world.database, "select command from workflow_history where subject = 'session' order by no")
+    assert [each["command"] for each in history] == ["begin", "update", "update", "update"]
+
+
+async def test_write_nothing_for_what_is_known(world: World):
+    session_id = await begin(world)
+    at = utc_now()
+    for _ in range(2):
+        await update(world, session_id, connected_at=at)
+    assert len(await look(world.database, "select from workflow_history where subject = 'session'")) == 2
+
+
+@pytest.mark.parametrize("first", INSTANTS)
+async def test_refuse_instants_in_another_order(world: World, first: str):
+    session_id = await begin(world)
+    at = utc_now() - timedelta(hours=1)
+    names = list(INSTANTS)
+    await update(world, session_id, **{first: at})
+    for later in names[names.index(first) + 1 :]:
+        code, message = await refused(update(world, session_id, **{later: at - timedelta(seconds=1)}))
+        assert code == "BAD_INPUT"
+        assert INSTANTS[first] in message
+        assert INSTANTS[later] in message
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"connected_at": datetime(1999, 1, 1, tzinfo=UTC)},
+        {"disconnected_at": datetime(2999, 1, 1, tzinfo=UTC)},
+        {"energy_kwh": Decimal(-1)},
+        {"energy_kwh": Decimal("NaN")},
+        {"energy_kwh": Decimal(10**7)},
+        {"energy_kwh": Decimal("0.0000001")},
+        {"evse_id": "DE8ADE1"},
+        {"evse_id": "DE8ACE99"},
+        {"evse_id": "DE8ACE2"},
+    ],
+)
+async def test_refuse_what_cannot_be(world: World, known: Mapping[str, Any]):
+    session_id = await begin(world)
+    before = await session_of(world, session_id)
+    code, _ = await refused(update(world, session_id, **known))
+    assert code == "BAD_INPUT"
+    assert await session_of(world, session_id) == before
+
+
+async def test_name_an_evse_once(world: World):
+    session_id = await begin(world, None)
+    await update(world, session_id, evse_id=EVSE)
+    await update(world, session_id, evse_id=EVSE)
+    assert (await session_of(world, session_id))["evse_id"] == EVSE
+
+
+async def test_are_their_operators_alone(world: World):
+    session_id = await begin(world)
+    now = utc_now()
+    for member in (world.provider, world.stranger):
+        theirs = await refused(update(world, session_id, member, connected_at=now))
+        none = await refused(update(world, uuid4(), member, connected_at=now))
+        assert theirs[0] == none[0] == "NOT_FOUND"
+        ending = end_session(world.database, member.caller, session_id, SessionEnd.AUTHORISED_STOP, now, now)
+        assert (await refused(ending))[0] == "NOT_FOUND"
+
+
+async def test_end_once(world: World):
+    session_id = await begin(world)
+    at = utc_now()
+    await end(world, session_id, "FORCED_DISCONNECT", at)
+    await end(world, session_id, "FORCED_DISCONNECT", at)
+    await end(world, session_id, "FORCED_DISCONNECT")
+    row = await session_of(world, session_id)
+    assert (row["status"], row["ended_by"], row["ended_at"]) == ("ENDED", "FORCED_DISCONNECT", at)
+    assert (await refused(end(world, session_id)))[0] == "NOT_POSSIBLE"
+    assert (await refused(end(world, session_id, "FORCED_DISCONNECT", at + timedelta(seconds=1))))[0] == "NOT_POSSIBLE"
+    await update(world, session_id, energy_kwh=Decimal(5))
+    assert (await session_of(world, session_id))["energy_kwh"] == 5
+
+
+async def test_refuse_an_end_that_cannot_be(world: World):
+    session_id = await begin(world)
+    assert (await refused(end(world, session_id, "EXPIRED")))[0] == "BAD_INPUT"
+    assert (await refused(end(world, session_id, at=utc_now() - timedelta(days=1))))[0] == "BAD_INPUT"
+    assert (await session_of(world, session_id))["status"] == "ACTIVE"
+
+
+async def test_expire_and_may_still_be_ended_in_truth(world: World):
+    ids = [await begin(world), await begin(world, None)]
+    assert await expire_sessions(world.database, utc_now(), timedelta(hours=1)) == 0
+    assert await expire_sessions(world.database, utc_now() + timedelta(hours=2), timedelta(hours=1)) == 2
+    assert {(await session_of(world, each))["ended_by"] for each in ids} == {"EXPIRED"}
+    assert await contradictions(world, *ids) == [[], []]
+    await end(world, ids[0], at=utc_now())
+    row = await session_of(world, ids[0])
+    assert (row["status"], row["ended_by"]) == ("ENDED", "AUTHORISED_STOP")
+    assert await find_tampered(world.database, CONSOLE) == ()
+
+
+async def test_are_contradicted_by_a_free_evse_whatever_came_first(world: World):
+    await say(world, "AVAILABLE")
+    session_id = await begin(world)
+    assert await contradictions(world, session_id) == [["EVSE_AVAILABLE"]]
+    await say(world, "NOT_AVAILABLE")
+    assert await contradictions(world, session_id) == [[]]
+    await say(world, "AVAILABLE")
+    assert await contradictions(world, session_id) == [["EVSE_AVAILABLE"]]
+    await end(world, session_id)
+    assert await contradictions(world, session_id) == [[]]
+
+
+async def test_contradict_each_other_on_one_evse(world: World):
+    first, second = await begin(world), await begin(world, None)
+    assert await contradictions(world, first, second) == [[], []]
+    await update(world, second, evse_id=EVSE)
+    assert await contradictions(world, first, second) == [["SEVERAL_SESSIONS"]] * 2
+    await end(world, first)
+    assert await contradictions(world, first, second) == [[], []]
+
+
+async def test_miss_no_contradiction_of_what_comes_at_the_same_time(world: World):
+    for _ in range(10):
+        await say(world, "NOT_AVAILABLE")
+        session_id, _ = await asyncio.gather(begin(world), say(world, "AVAILABLE"))
+        assert "EVSE_AVAILABLE" in (await contradictions(world, session_id))[0]
+        await end(world, session_id)
+
+
+# ---------------------------------------------------------------- against a model
+
+
+class Model:
+    """Sessions as plain values, and the rules in the words of the reference."""
+
+    def __init__(self) -> None:
+        self.known: dict[UUID, dict[str, Any]] = {}
+
+    def begin(self, session_id: UUID) -> None:
+        self.known[session_id] = {**asdict(Known()), "status": "ACTIVE", "ended_by": None}
+
+    def update(self, session_id: UUID, given: dict[str, Any]) -> bool:
+        merged = {**self.known[session_id], **given}
+        instants = [merged[name] for name in INSTANTS if merged[name] is not None]
+        if instants != sorted(instants):
+            return False
+        self.known[session_id] = merged
+        return True
+
+    def end(self, session_id: UUID, how: str) -> bool:
+        row = self.known[session_id]
+        if row["status"] == "ENDED" and row["ended_by"] != how:
+            return False
+        row.update(status="ENDED", ended_by=how)
+        return True
+
+    def expire(self) -> None:
+        for row in self.known.values():
+            if row["status"] == "ACTIVE":
+                row.update(status="EXPIRED", ended_by="EXPIRED")
+
+
+class Forgetful(Model):
+    """Believes that an ended session may end in another way."""
+
+    def end(self, session_id: UUID, how: str) -> bool:
+        self.known[session_id].update(status="ENDED", ended_by=how)
+        return True
+
+
+async def drive(world: World, model: Model, dice: random.Random, steps: int) -> None:
+    """Send the same random commands to the hub and to the model: they must take the same, and hold the same."""
+    start = utc_now() - timedelta(hours=5)
+    for _ in range(steps):
+        ids = list(model.known)
+        choice = dice.random()
+        if not ids or choice < 0.15:
+            model.begin(await begin(world, dice.choice([EVSE, "DE8ACE2", None]), start))
+        elif choice < 0.75:
+            given: dict[str, Any] = {
+                name: start + timedelta(minutes=dice.randrange(12)) for name in INSTANTS if dice.random() < 0.4
+            }
+            if dice.random() < 0.3:
+                given["energy_kwh"] = Decimal(dice.randrange(10_000)) / 100
+            session_id = dice.choice(ids)
+            assert await is_taken(update(world, session_id, **given)) == model.update(session_id, given)
+        elif choice < 0.97:
+            session_id, how = dice.choice(ids), dice.choice(["AUTHORISED_STOP", "FORCED_DISCONNECT"])
+            assert await is_taken(end(world, session_id, how)) == model.end(session_id, how)
+        else:
+            await expire_sessions(world.database, utc_now(), timedelta(hours=1))
+            model.expire()
+    for session_id, row in model.known.items():
+        stood = await session_of(world, session_id)
+        names = row.keys() - {"evse_id"}
+        assert {name: stood[name] for name in names} == {name: row[name] for name in names}
+    assert await find_tampered(world.database, CONSOLE) == ()
+
+
+async def is_taken(command: Any) -> bool:
+    try:
+        await command
+    except HubError:
+        return False
+    return True
+
+
+async def test_behave_like_the_model(world: World, seed: int):
+    await drive(world, Model(), random.Random(seed), rounds(120, full=3_000))
+
+
+async def test_would_notice_a_model_that_forgets_the_end(world: World):
+    with pytest.raises(AssertionError):
+        await drive(world, Forgetful(), random.Random(1), 400)
