@@ -16,7 +16,7 @@ from app.live.feeds.evse import EVSES, EvseFilter, EvseState
 from app.live.feeds.parking import SPOTS, SpotFilter
 from app.live.log.cursor import Cursor, Position, decode_cursor, encode_cursor
 from app.live.log.rows import check_cursor, position_since, read_position
-from app.live.stream.feed import FeedFilter, SubscriptionFilter
+from app.live.stream.feed import FeedFilter, Kind, SubscriptionFilter
 from app.live.stream.matching import Change
 from app.live.stream.pages import changes_after
 from app.read.evses import TESTS, EvseSearch
@@ -24,7 +24,7 @@ from app.read.paging import check_first
 from app.read.parking import SpotSearch
 from app.read.search import Request
 from app.visibility.viewer_scope import Viewer, ViewerScope, read_scope_rows
-from app.vocabulary import ChangeAction, ChangeKind
+from app.vocabulary import ChangeAction
 from app.worker_thread import in_worker_thread
 from schema.areas import Asked, area_of, region_of, takes_long
 from schema.change_pages import Rendered, Rendering
@@ -72,7 +72,7 @@ def filter_of(arguments: Arguments, caller: Caller | None) -> SubscriptionFilter
     return SubscriptionFilter(viewer, tuple(each for each in asked if each.kinds))
 
 
-def _kinds(arguments: Arguments) -> frozenset[ChangeKind]:
+def _kinds(arguments: Arguments) -> frozenset[Kind]:
     """Return the kinds asked for. Filters are about EVSEs: with one, spots come only where their kinds are named."""
     if arguments.get("kinds") is not None:
         return frozenset(arguments["kinds"])

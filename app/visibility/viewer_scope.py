@@ -11,23 +11,31 @@ from typing import Final, NamedTuple
 
 from app.auth import Caller
 from app.db.engine import Reader
+from app.vocabulary import Role
 
 EVERYBODY: Final = 0
+
+#: The roles that read tokens of the providers they have contracts with, or are; see `visible_providers` in SQL.
+READS_TOKENS: Final = frozenset({Role.EVSE_OPERATOR, Role.EVSP})
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A caller, as far as visibility depends on it. `provider_id`: only EVSEs where its customers can charge."""
+    """A caller, as far as visibility depends on it.
+
+    `provider_id`: only EVSEs where its customers can charge. `reads_tokens`: it acts in a role that may.
+    """
 
     role_id: int | None
     administrator: bool = False
     provider_id: str | None = None
+    reads_tokens: bool = False
 
     @classmethod
     def of(cls, caller: Caller | None, provider_id: str | None = None) -> "Viewer":
         if caller is None:
             return cls(None, False, provider_id)
-        return cls(caller.role_id, caller.is_administrator, provider_id)
+        return cls(caller.role_id, caller.is_administrator, provider_id, caller.role in READS_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,15 @@ class ViewerScope:
     """What a viewer sees. None: everything.
 
     `evses_of`: the operators whose EVSEs it sees; `operators`: those through which it sees spots, more than `evses_of`
-    where only a provider's EVSEs are asked for; `psos`: the parking spot operators, by party id.
+    where only a provider's EVSEs are asked for; `psos`: the parking spot operators, by party id; `providers`: the roles
+    whose tokens it reads.
     """
 
     evses_of: frozenset[int] | None = frozenset()
     operators: frozenset[int] | None = frozenset()
     psos: frozenset[str] = frozenset()
     role_id: int | None = None
+    providers: frozenset[int] = frozenset()
 
     def sees_evse_of(self, operator_no: int) -> bool:
         """Return whether EVSEs of an operator are seen."""
@@ -58,23 +68,32 @@ class ViewerScope:
     def minus(self, other: "ViewerScope") -> "Difference":
         """Return what this scope sees and another does not."""
         return Difference(
-            _minus(self.evses_of, other.evses_of), _minus(self.operators, other.operators), self.psos - other.psos
+            _minus(self.evses_of, other.evses_of),
+            _minus(self.operators, other.operators),
+            self.psos - other.psos,
+            self.providers - other.providers,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Operators and PSOs that came into view or went out of it."""
+    """Operators, PSOs and providers that came into view or went out of it."""
 
     evses_of: frozenset[int] = frozenset()
     operators: frozenset[int] = frozenset()
     psos: frozenset[str] = frozenset()
+    providers: frozenset[int] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.evses_of or self.operators or self.psos)
+        return bool(self.evses_of or self.operators or self.psos or self.providers)
 
     def __or__(self, other: "Difference") -> "Difference":
-        return Difference(self.evses_of | other.evses_of, self.operators | other.operators, self.psos | other.psos)
+        return Difference(
+            self.evses_of | other.evses_of,
+            self.operators | other.operators,
+            self.psos | other.psos,
+            self.providers | other.providers,
+        )
 
 
 def _minus(one: frozenset[int] | None, other: frozenset[int] | None) -> frozenset[int]:
@@ -142,11 +161,12 @@ class ScopeRows:
         own = [row for row in self._rows(viewer.role_id) if holds(row)]
         operators = frozenset(row.subject for row in own if row.kind == "OPERATOR")
         psos = frozenset(row.party_id for row in own if row.kind == "PSO" and row.party_id is not None)
+        providers = frozenset(row.subject for row in own if row.kind == "EVSP" and viewer.reads_tokens)
         seen = None if viewer.administrator else operators
         if viewer.provider_id is None:
-            return ViewerScope(seen, seen, psos, viewer.role_id)
+            return ViewerScope(seen, seen, psos, viewer.role_id, providers)
         its = self._of_provider(viewer, own, holds)
-        return ViewerScope(its if seen is None else its & seen, seen, psos, viewer.role_id)
+        return ViewerScope(its if seen is None else its & seen, seen, psos, viewer.role_id, providers)
 
     def _of_provider(self, viewer: Viewer, own: Iterable[_Row], holds: Callable[[_Row], bool]) -> frozenset[int]:
         provider = self.providers.get(viewer.provider_id or "")

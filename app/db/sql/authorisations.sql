@@ -79,5 +79,28 @@ as $$
     ) as found order by found.id limit most
 $$;
 
-revoke all on function authorisation_states(uuid[]), authorisations_of(integer[], text, integer) from public;
-grant execute on function authorisation_states(uuid[]), authorisations_of(integer[], text, integer) to {runtime_role};
+-- The tokens that are named when authorisations are taken away again, also after a contract ended: to those who could read
+-- the provider's tokens since the oldest cursor that is still good. What changed after they could is named by its hash, which
+-- they know from what they hold.
+create or replace function removed_tokens(ids uuid[])
+returns table (id uuid, token_type text, token_sub_type text, representation text, instance text)
+language sql stable security definer set search_path = public rows 1000
+as $$
+    select a.id, a.token_type, a.token_sub_type,
+        case when reader.until >= a.updated_at then a.representation
+            when length(a.token_key) = 42 then 'SHA_160' else 'SHA_256' end,
+        case when reader.until >= a.updated_at then a.instance else substr(a.token_key, 3) end
+    from authorisation as a
+    cross join lateral (
+        select max(coalesce(ended_at, 'infinity')) as until from viewer_scope as scope
+        where scope.role_id = hub_role() and kind = 'EVSP' and subject = a.provider_role_id
+    ) as reader
+    where a.id = any(ids) and reader.until is not null and exists (
+        select from partner_role where partner_role.id = hub_role() and role in ('EVSE_OPERATOR', 'EVSP')
+    )
+$$;
+
+revoke all on function authorisation_states(uuid[]), authorisations_of(integer[], text, integer), removed_tokens(uuid[])
+    from public;
+grant execute on function authorisation_states(uuid[]), authorisations_of(integer[], text, integer), removed_tokens(uuid[])
+    to {runtime_role};

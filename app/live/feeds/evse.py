@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from app.live.log.rows import Former, Place
-from app.live.stream.feed import Before, Feed, Had
+from app.live.stream.feed import Before, Feed, Had, Kind
 from app.visibility.viewer_scope import Difference, ViewerScope
 from app.vocabulary import ChangeKind, LogKind
 from geo.regions import Region
@@ -108,7 +108,7 @@ class EvseFilter:
     `tests` hold for as long as the record does not change; whether an EVSE is available changes with its status.
     """
 
-    kinds: tuple[ChangeKind, ...]
+    kinds: tuple[Kind, ...]
     region: Region | None = None
     evse_ids: frozenset[str] | None = None
     tests: tuple[tuple[Test, Any], ...] = ()

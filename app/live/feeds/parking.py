@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from app.live.log.rows import Former, Place
-from app.live.stream.feed import Before, Feed, Had
+from app.live.stream.feed import Before, Feed, Had, Kind
 from app.visibility.viewer_scope import EVERYBODY, Difference, ViewerScope
 from app.vocabulary import ChangeKind, LogKind
 from geo.regions import Region
@@ -77,7 +77,7 @@ SPOTS: Final = Feed(
 class SpotFilter:
     """Parking spots in a region; None: anywhere."""
 
-    kinds: tuple[ChangeKind, ...]
+    kinds: tuple[Kind, ...]
     region: Region | None = None
 
     feed = SPOTS

@@ -57,7 +57,7 @@ from log_rows($1, $2, $3, $4, $5, $6, $7, $8)
 #: An entity's first row since a snapshot says how it was then. By id: of two transactions that overlap the second
 #: waited for the first, whatever their numbers.
 FIRST_ROWS: Final = """
-select entity_id, existed, operator_nos, longitudes, latitudes
+select entity_id, existed, operator_nos, longitudes, latitudes, role_ids
 from unnest($1::text[]) as wanted (id) cross join lateral (
     select * from change where kind = '{kind}' and entity_id = wanted.id
     and (transaction >= $2 or transaction = any($3)) order by id limit 1
@@ -66,7 +66,7 @@ from unnest($1::text[]) as wanted (id) cross join lateral (
 
 #: The same of all entities in a range of ids; several rows of one stand together, the first one first.
 ROWS_OF_RANGE: Final = """
-select entity_id, existed, operator_nos, longitudes, latitudes from change
+select entity_id, existed, operator_nos, longitudes, latitudes, role_ids from change
 where kind = '{kind}' and entity_id > $1 and entity_id <= $2 and (transaction >= $3 or transaction = any($4))
 order by entity_id, id limit $5
 """
@@ -155,10 +155,11 @@ async def read_rows(
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """How an entity was at a snapshot; no places where it did not exist."""
+    """How an entity was at a snapshot; no places where it did not exist. `role_ids`: of the roles of a private one."""
 
     existed: bool
     places: tuple[Place, ...] = ()
+    role_ids: tuple[int, ...] = ()
 
 
 async def read_formers(reader: Reader, kind: LogKind, ids: Collection[str], base: Snapshot) -> Mapping[str, Former]:
@@ -182,7 +183,8 @@ async def read_formers_between(
 
 
 def _former(record: Any) -> Former:
-    return Former(record[1], _places(*record[2:]))
+    _, existed, *where, role_ids = record
+    return Former(existed, _places(*where), tuple(role_ids or ()))
 
 
 def _row(record: Any) -> LogRow:

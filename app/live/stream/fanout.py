@@ -340,8 +340,7 @@ class Fanout:
             part = feed.concerns(difference)
             if not part or feed.through is None:
                 continue
-            args = (list(part.operators), list(part.psos), MOST_IN_ROUND + 1)
-            rows = await round_.reader.fetch(feed.through, *args, planned=True)
+            rows = await round_.reader.fetch(feed.through, *feed.subjects(part), MOST_IN_ROUND + 1, planned=True)
             if len(rows) > MOST_IN_ROUND:
                 self._let_catch_up(self._affected(round_))
                 return ()

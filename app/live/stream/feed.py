@@ -13,6 +13,9 @@ from geo.regions import Region
 #: Behind all ids.
 END: Final = "~"
 
+#: What a change is published as. Private entities have subscriptions of their own, and no word in `ChangeKind`.
+Kind = ChangeKind | LogKind
+
 
 class State(Protocol):
     """An entity as it is in the snapshot of a reader."""
@@ -37,12 +40,11 @@ class Before:
     """How an entity was at the snapshot that a subscriber comes from.
 
     `former`: its places then; None: they, and all of its record, are as now. `was_available`: what rows about its
-    status say of its combined status before; empty where none does. `role_ids`: the two roles of a private entity.
+    status say of its combined status before; empty where none does.
     """
 
     former: Former | None = None
     was_available: frozenset[bool | None] = frozenset()
-    role_ids: tuple[int, ...] = ()
 
 
 class FeedFilter(Protocol):
@@ -54,7 +56,7 @@ class FeedFilter(Protocol):
     @property
     def feed(self) -> "Feed": ...
     @property
-    def kinds(self) -> tuple[ChangeKind, ...]: ...
+    def kinds(self) -> tuple[Kind, ...]: ...
     @property
     def region(self) -> Region | None: ...
     @property
@@ -71,6 +73,11 @@ class FeedFilter(Protocol):
         ...
 
 
+def operators_and_psos(difference: Difference) -> Sequence[Sequence[Any]]:
+    """Return the arguments of a statement about what is seen through a part of a difference."""
+    return list(difference.operators), list(difference.psos)
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """A family of entities that is followed.
@@ -79,15 +86,15 @@ class Feed:
     changes are published as. `concerns`: the part of a difference of scopes that this feed goes by.
 
     Statements, all of which return what `state_of` reads: `by_ids`: $1 ids. `through`: seen through operators $1 or
-    PSOs $2, at most $3. `in_boxes`: likewise, behind an id $3, in one of the boxes west, south, east, north $4 to $7,
-    at most $8, by id. `in_order`: likewise, behind an id $3, at most $4, by id. The last three are None for feeds that
-    do not go by operators.
+    PSOs $2 (or what else `subjects` returns of a difference), at most $3. `in_boxes`: likewise, behind an id $3, in one
+    of the boxes west, south, east, north $4 to $7, at most $8, by id. `in_order`: likewise, behind an id $3, at most
+    $4, by id. The last three are None for feeds that do not go by scopes.
     """
 
     name: str
     entity_kind: LogKind
     live_kinds: tuple[LogKind, ...]
-    kinds: tuple[ChangeKind, ...]
+    kinds: tuple[Kind, ...]
     by_ids: str
     state_of: Callable[[Any], State]
     concerns: Callable[[Difference], Difference]
@@ -95,6 +102,7 @@ class Feed:
     through: str | None = None
     in_boxes: str | None = None
     in_order: str | None = None
+    subjects: Callable[[Difference], Sequence[Sequence[Any]]] = operators_and_psos
     #: Whether an id begins with the party id of the one operator through which the entity is seen.
     ids_by_operator: bool = False
 

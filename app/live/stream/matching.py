@@ -10,22 +10,22 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.live.log.rows import Former, LogRow
-from app.live.stream.feed import Before, Feed, FeedFilter, Had
+from app.live.stream.feed import Before, Feed, FeedFilter, Had, Kind
 from app.visibility.viewer_scope import ViewerScope
-from app.vocabulary import ChangeAction, ChangeKind
+from app.vocabulary import ChangeAction
 
 
 class Change(NamedTuple):
     """A change as it is published. `state`: of the entity as it is now, None where it is removed."""
 
-    kind: ChangeKind
+    kind: Kind
     action: ChangeAction
     id: str
     at: datetime
     state: Any
 
     @property
-    def key(self) -> tuple[ChangeKind, str]:
+    def key(self) -> tuple[Kind, str]:
         return self.kind, self.id
 
     def removed(self) -> "Change":
@@ -50,9 +50,7 @@ class Touched:
     former_row: int | None = None
     was_available: set[bool | None] = field(default_factory=set[bool | None])
     role_ids: tuple[int, ...] = ()
-    _changes: dict[tuple[ChangeKind, ChangeAction], Change] = field(
-        default_factory=dict[tuple[ChangeKind, ChangeAction], Change]
-    )
+    _changes: dict[tuple[Kind, ChangeAction], Change] = field(default_factory=dict[tuple[Kind, ChangeAction], Change])
 
     def add(self, row: LogRow) -> None:
         """Add a row. Of several the one with the lowest id says how the entity was: see app.live.log.rows."""
@@ -64,7 +62,7 @@ class Touched:
             return
         self.record_at = max(self.record_at or row.at, row.at)
         if self.former_row is None or row.id < self.former_row:
-            self.former, self.former_row = Former(row.existed, row.places), row.id
+            self.former, self.former_row = Former(row.existed, row.places, row.role_ids), row.id
 
     @property
     def has_rows(self) -> bool:
@@ -73,7 +71,7 @@ class Touched:
 
     @property
     def before(self) -> Before:
-        return Before(self.former, frozenset(self.was_available), self.role_ids)
+        return Before(self.former, frozenset(self.was_available))
 
     def exactly(self, formers: Mapping[tuple[str, str], Former]) -> "Touched":
         """Use how the entity was where that was read."""
@@ -82,11 +80,11 @@ class Touched:
             self.former = former
         return self
 
-    def changed_at(self, kind: ChangeKind) -> datetime | None:
+    def changed_at(self, kind: Kind) -> datetime | None:
         """Return when this kind of change happened; None: it did not."""
         return self.record_at if kind is self.feed.kinds[0] else self.status_at
 
-    def change(self, kind: ChangeKind, action: ChangeAction, state: Any) -> Change:
+    def change(self, kind: Kind, action: ChangeAction, state: Any) -> Change:
         """Return the change that is published: the same one to all subscribers."""
         change = self._changes.get((kind, action))
         if change is None:

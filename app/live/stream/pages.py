@@ -12,10 +12,10 @@ from typing import Any, Final
 from app.db.engine import Reader
 from app.live.log.cursor import Cursor, Position
 from app.live.log.rows import Former, LogRow, read_formers, read_formers_between, read_rows
-from app.live.stream.feed import END, Feed, FeedFilter, SubscriptionFilter
+from app.live.stream.feed import END, Feed, FeedFilter, Kind, SubscriptionFilter
 from app.live.stream.matching import Change, Touched, changes_of, touched_by
 from app.visibility.viewer_scope import Difference, ViewerScope, read_scope_rows
-from app.vocabulary import ChangeAction, ChangeKind
+from app.vocabulary import ChangeAction
 
 #: Rows read at once, and looked at in all for one page.
 CHUNK: Final = 2_000
@@ -72,7 +72,7 @@ class _Reading:
     scope: ViewerScope
     gained: Difference
     lost: Difference
-    changes: dict[tuple[ChangeKind, str], Change] = field(default_factory=dict[tuple[ChangeKind, str], Change])
+    changes: dict[tuple[Kind, str], Change] = field(default_factory=dict[tuple[Kind, str], Change])
     looked: int = 0
 
     @classmethod
@@ -200,7 +200,7 @@ async def _read_states(
 ) -> tuple[Mapping[str, Any], str]:
     """Read entities seen through a part of a scope behind an id, and up to which id these are all that are wanted."""
     feed = wanted.feed
-    through = (list(part.operators), list(part.psos))
+    through = feed.subjects(part)
     if wanted.ids is not None:
         rows = await reader.fetch(feed.by_ids, [id_ for id_ in wanted.ids if id_ > after])
         return _states(feed, rows), END

@@ -8,18 +8,18 @@ from typing import Any, Final, Protocol
 from app.db.engine import Reader
 from app.errors import HubError
 from app.live.log.cursor import Cursor
-from app.live.stream.feed import SubscriptionFilter
+from app.live.stream.feed import Kind, SubscriptionFilter
 from app.live.stream.matching import Change
 from app.live.stream.sink import Sink
 from app.visibility.viewer_scope import NOTHING, ViewerScope
-from app.vocabulary import ChangeAction, ChangeKind
+from app.vocabulary import ChangeAction
 
 #: Changes that wait for one sink, newest of each kind and id, before it has to resync.
 MOST_PENDING: Final = 5_000
 #: Changes on one page.
 MOST_ON_PAGE: Final = 1_000
 
-Key = tuple[ChangeKind, str]
+Key = tuple[Kind, str]
 
 
 class Resync(HubError):

@@ -1,0 +1,12 @@
+"""The feed of requests for single authorisations, which goes by the operator and, where one has the token, its provider."""
+
+from typing import Final
+
+from app.live.feeds.sides import feed_of_sides
+from app.vocabulary import LogKind
+
+REQUESTS: Final = feed_of_sides(
+    "authorisation request",
+    LogKind.AUTHORISATION_REQUEST,
+    "select id, role_ids from authorisation_request_sides($1::text[]::bigint[])",
+)
