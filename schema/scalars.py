@@ -1,5 +1,6 @@
 """Scalars: ids in every accepted spelling, instants with their offset. Inputs are normalised where they are read."""
 
+import decimal
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ EvseId = NewType("EvseId", str)
 ParkingId = NewType("ParkingId", str)
 TariffId = NewType("TariffId", str)
 PartyId = NewType("PartyId", str)
+ContractId = NewType("ContractId", str)
+Decimal = NewType("Decimal", decimal.Decimal)
 DateTime = NewType("DateTime", datetime)
 Cursor = NewType("Cursor", str)
 
@@ -40,6 +43,32 @@ def parse_cursor(value: Any) -> str:
     if not isinstance(value, str):
         raise BadInput(f"{value!r:.60} is not text; a cursor is written in quotes")
     return value
+
+
+#: Digits before and behind the point that a decimal has at most.
+DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
+
+
+def parse_decimal(value: Any) -> decimal.Decimal:
+    """Read an exact decimal. Raises: BadInput for a number, which may have been a float on its way."""
+    if isinstance(value, str) and DECIMAL.fullmatch(value):
+        return decimal.Decimal(value)
+    raise BadInput(
+        f'{value!r:.60} is not a decimal; expected text like "12.50", at most 18 digits before the point, 12 behind it'
+    )
+
+
+def show_decimal(value: Any) -> Any:
+    return format(value, "f") if isinstance(value, decimal.Decimal) else value
+
+
+def parse_contract_id(value: Any) -> str:
+    """Read a Contract-ID. Raises: BadInput, which does not quote it: it is personal data."""
+    try:
+        return ids.normalise_contract_id(value if isinstance(value, str) else "")
+    except ids.InvalidId:
+        message = "this is not a Contract-ID; expected text like DE-8AA-001234567-0 or DE8AA001234567, with or without"
+        raise BadInput(f"{message} its check digit, which must be right") from None
 
 
 def show_instant(value: Any) -> Any:
@@ -81,6 +110,20 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         "OCHP operator or provider id, OCPI country_code and party_id.",
         ids.normalise_party_id,
         str,
+    ),
+    ContractId: strawberry.scalar(
+        name="ContractId",
+        description="Id of a driver's contract with an EVSP (EMAID, ISO 15118), e.g. DE-8AA-001234567. Takes any case, "
+        "with or without separators and check digit, which is verified when it is there; gives the separated form "
+        "without it. Personal data. OCHP contractId, OCPI contract_id.",
+        serialize=ids.separated_contract_id,
+        parse_value=parse_contract_id,
+    ),
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description='Exact decimal as a JSON string, e.g. "12.50", never a float. Digits as sent, trailing zeros kept.',
+        serialize=show_decimal,
+        parse_value=parse_decimal,
     ),
     Cursor: strawberry.scalar(
         name="Cursor",

@@ -3,7 +3,7 @@
 Every search gives the rows it found as a subquery; `app.read.statement` adds joins and the final order around it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.visibility.rules import CallerKind, visible
 
 LIMIT = bindparam("limit", type_=BigInteger)
+
+#: A condition of a search on rows of a table; its bind parameters are arguments of the request.
+Condition = Callable[[FromClause], ColumnElement[bool]]
 
 
 class Search(Protocol):
@@ -70,12 +73,16 @@ class ById:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All rows a caller sees, in the order of some columns, in pages. `filters`: columns matched by any of a list."""
+    """All rows a caller sees, in the order of some columns, in pages.
+
+    `filters`: columns matched by any of a list. `where`: conditions besides.
+    """
 
     table: Table
     order: tuple[str, ...]
     descending: bool = False
     filters: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
     since: str | None = None
     member_of: str | None = None
     after: bool = False
@@ -87,6 +94,7 @@ class Listing:
         table = self.table
         conditions = [visible(table, caller_kind)]
         conditions += [table.c[name] == any_of(name, table.c[name]) for name in self.filters]
+        conditions += [condition(table) for condition in self.where]
         if self.since is not None:
             conditions.append(table.c[self.since] >= bindparam("since", type_=DateTime(timezone=True)))
         if self.member_of is not None:

@@ -16,6 +16,7 @@ from app.vocabulary import (
     ConnectorFormat,
     ConnectorStandard,
     ContractStatus,
+    Contradiction,
     GeneralLocationType,
     ImageClass,
     RelatedLocationType,
@@ -23,6 +24,11 @@ from app.vocabulary import (
     Restriction,
     ResultCode,
     Role,
+    SessionEnd,
+    SessionWarning,
+    TokenRepresentation,
+    TokenSubType,
+    TokenType,
     words_of,
 )
 from schema.field import column, documents, edge_cursor, edges, log_cursor, node, nodes, page, page_leaf
@@ -72,6 +78,32 @@ vocabulary(
     "filter; it may be one that you do not hold.",
 )
 vocabulary(ResultCode, "OCHP's result codes, spelt in capitals.")
+vocabulary(
+    TokenType,
+    "What the driver shows. RFID: a card; ISO_15118: the car itself, plug and charge; REMOTE: a session that was started "
+    "from afar, in reports of sessions and CDRs only, never in a list. OCHP tokenType, OCPI TokenType in part.",
+)
+vocabulary(TokenSubType, "Kind of card; tokens are compared without it. OCHP tokenSubType.")
+vocabulary(
+    TokenRepresentation,
+    "How `instance` is written. PLAIN: as it is; SHA_160: 40 hexadecimal digits; SHA_256: 64 hexadecimal digits. Hashes "
+    "are those of the plain instance in capitals, as UTF-8. OCHP representation.",
+)
+vocabulary(
+    SessionEnd,
+    "How a session ended. AUTHORISED_STOP: by the same token; FORCED_DISCONNECT: the plug was pulled first; EXPIRED: its "
+    "operator never ended it, the hub did.",
+)
+vocabulary(
+    SessionWarning,
+    "Why the hub cannot confirm that a session was authorised at its instant. NO_CONTRACT_THEN: no contract between its "
+    "two parties was in force; TOKEN_NOT_VALID: no authorisation of this token and contract was valid.",
+)
+vocabulary(
+    Contradiction,
+    "What does not fit an active session. EVSE_AVAILABLE: its EVSE has the status AVAILABLE; SEVERAL_SESSIONS: another "
+    "session is active on its EVSE.",
+)
 
 
 #: Shapes that turn a mask into its words.
