@@ -65,9 +65,9 @@ class Publishing:
         part: ThePart = None,
         confirm_removals: Confirm = False,
     ) -> UploadReport:
-        owner = _own(_operator(info), operator_id)
-        return await _published(
-            info, set_charge_points, await _charge_points(info), owner, _part(part), confirm_removals
+        owner = own(_operator(info), operator_id)
+        return await published(
+            info, set_charge_points, await _charge_points(info), owner, part_of(part), confirm_removals
         )
 
     @strawberry.mutation(
@@ -79,7 +79,7 @@ class Publishing:
         charge_points: ChargePoints,
     ) -> UploadReport:
         owner = _operator(info)
-        return await _published(info, update_charge_points, await _charge_points(info), owner)
+        return await published(info, update_charge_points, await _charge_points(info), owner)
 
     @strawberry.mutation(description="Removes charge points of your own.")
     async def remove_charge_points(
@@ -88,7 +88,7 @@ class Publishing:
         evse_ids: Annotated[list[EvseId], strawberry.argument(description="Ids, in any spelling.")],
     ) -> UploadReport:
         owner = _operator(info)
-        return await _published(info, remove_charge_points, uploaded(info, "evseIds"), owner)
+        return await published(info, remove_charge_points, uploaded(info, "evseIds"), owner)
 
     # ---------------------------------------------------------------- parking spot operators
 
@@ -105,9 +105,9 @@ class Publishing:
         part: ThePart = None,
         confirm_removals: Confirm = False,
     ) -> UploadReport:
-        owner = _own(_parking_operator(info), pso_id)
-        return await _published(
-            info, set_parking_spots, await _parking_spots(info), owner, _part(part), confirm_removals
+        owner = own(_parking_operator(info), pso_id)
+        return await published(
+            info, set_parking_spots, await _parking_spots(info), owner, part_of(part), confirm_removals
         )
 
     @strawberry.mutation(description="Adds or changes parking spots of your own; the others stay.")
@@ -117,7 +117,7 @@ class Publishing:
         parking_spots: ParkingSpots,
     ) -> UploadReport:
         owner = _parking_operator(info)
-        return await _published(info, update_parking_spots, await _parking_spots(info), owner)
+        return await published(info, update_parking_spots, await _parking_spots(info), owner)
 
     @strawberry.mutation(
         description="Removes parking spots of your own; one that an EVSE links is known by that link again."
@@ -128,7 +128,7 @@ class Publishing:
         parking_ids: Annotated[list[ParkingId], strawberry.argument(description="Ids, in any spelling.")],
     ) -> UploadReport:
         owner = _parking_operator(info)
-        return await _published(info, remove_parking_spots, uploaded(info, "parkingIds"), owner)
+        return await published(info, remove_parking_spots, uploaded(info, "parkingIds"), owner)
 
     # ---------------------------------------------------------------- live status
 
@@ -155,10 +155,10 @@ class Publishing:
         evse_statuses = await read_evse_statuses(uploaded(info, "evses"), hearing)
         parking_statuses = await read_parking_statuses(uploaded(info, "parkingSpots"), hearing)
         upload = partial(update_status, trust=timedelta(seconds=info.context.settings.status_age_s))
-        return await _published(info, upload, evse_statuses, parking_statuses, owner, caller.role)
+        return await published(info, upload, evse_statuses, parking_statuses, owner, caller.role)
 
 
-async def _published(info: Info, upload: Callable[..., Awaitable[Report]], *arguments: Any) -> UploadReport:
+async def published(info: Info, upload: Callable[..., Awaitable[Report]], *arguments: Any) -> UploadReport:
     """Run an upload, and report it with the place in the change log before it."""
     context = info.context
     before = await read_position(context.database)
@@ -190,14 +190,14 @@ def _publisher(info: Info, rule: str, *roles: Role) -> tuple[Caller, Owner]:
     return caller, Owner(caller.partner_id, caller.role_id, caller.party_id)
 
 
-def _own(owner: Owner, party_id: str) -> Owner:
+def own(owner: Owner, party_id: str) -> Owner:
     """Hold the party id that is named to the one that acts. Raises: Forbidden."""
     if party_id != owner.party_id:
         raise Forbidden(f"{party_id} is not your party id; this key acts for {owner.party_id}")
     return owner
 
 
-def _part(part: ListPart | None) -> Part | None:
+def part_of(part: ListPart | None) -> Part | None:
     return None if part is None else checked_part(str(part.list_id), part.number, part.last)
 
 

@@ -20,7 +20,10 @@ from schema.root_fields import Info, raw_info
 
 #: Types whose lists, in a mutation, are read by `app.ingest` item by item.
 UPLOADED = frozenset(
-    {"ChargePointInput", "EvseId", "ParkingSpotInput", "ParkingId", "EvseStatusInput", "ParkingStatusInput"}
+    {
+        *("ChargePointInput", "EvseId", "ParkingSpotInput", "ParkingId", "EvseStatusInput", "ParkingStatusInput"),
+        *("AuthorisationInput", "TokenInput"),
+    }
 )
 
 

@@ -5,16 +5,21 @@ import strawberry
 from app import metrics
 from app.uploads.items import REFUSALS_LISTED, Report, count_items
 from app.vocabulary import ResultCode as Code
+from schema.field import column
 from schema.scalars import Cursor
 from schema.types.common import ResultCode
 
 
 @strawberry.type(
-    description="The result of an upload, with OCHP's codes. It is about the content only; see `refused` for each item."
+    description="The result of an upload or of a request, with OCHP's codes. It is about the content only; of an "
+    "upload see `refused` for each item."
 )
 class Result:
-    code: ResultCode = strawberry.field(description="OK: everything; PARTLY: some; else why nothing went in.")
-    description: str = strawberry.field(description="The same as a sentence.")
+    code: ResultCode = column(
+        description="OK: everything, or granted; PARTLY: some; else why nothing went in, or why it is not granted. "
+        "ROAMING: no EVSP that you have a contract with; INVALID_ID: not yours, or expired."
+    )
+    description: str = column(description="The same as a sentence.")
 
 
 @strawberry.type(description="Why one item stayed out; the rest of the upload went in.")
