@@ -34,6 +34,9 @@ SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"""(://[^\s:/?#@"']+:)[^\s/?#@"']+@""", rf"\1{MASK}@"),
         (r"""((?:password|secret)\\?["']?\s*[:=]\s*)(\\?["'])(.*?)\2""", rf"\1\2{MASK}\2"),
         (r"""(password\s*=\s*)[^\s&"'\\*]+""", rf"\1{MASK}"),
+        # The database and its driver quote rows and arguments, which may hold tokens and contract ids.
+        (r"(detail:\s+)(?:(?!\\n)[^\r\n])+", rf"\1{MASK}"),
+        (r"(invalid input for query argument \$\d+: )(?:(?!\\n)[^\r\n])+", rf"\1{MASK}"),
     )
 )
 

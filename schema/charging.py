@@ -203,4 +203,6 @@ def _operator(info: Info) -> Caller:
 
 
 def _token(sent: TokenInput) -> Token:
-    return Token(instance=sent.instance, type=sent.type, sub_type=sent.sub_type, representation=sent.representation)
+    return Token(
+        instance=sent.instance, type=sent.type, sub_type=sent.sub_type or None, representation=sent.representation
+    )
