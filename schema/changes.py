@@ -91,6 +91,22 @@ def _held(value: Any) -> Any:
 # ---------------------------------------------------------------- pages
 
 
+async def first_cursor(database: Database, arguments: Arguments, kept: timedelta, place: str) -> Cursor:
+    """Return the cursor from which `cursor` or `since` ask to go on; without either the present one, at `place`.
+
+    Raises: BadInput, CursorExpired.
+    """
+    cursor, since = arguments.get("cursor"), arguments.get("since")
+    if cursor is not None and since is not None:
+        raise BadInput("cursor and since are both given; possible: one of them, or none for what happens from now on")
+    if cursor is None and since is None:
+        return Cursor(await read_position(database), place=place)
+    found = Cursor(await position_since(database, since)) if cursor is None else decode_cursor(cursor)
+    async with database.reading() as reader:
+        await check_cursor(reader, found, await read_position(reader), kept)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of changes as text, without its cursor. `scope`: what the viewer sees in its snapshot."""
@@ -128,21 +144,7 @@ class Following:
 
         Raises: BadInput, CursorExpired.
         """
-        cursor, since = self.arguments.get("cursor"), self.arguments.get("since")
-        if cursor is not None and since is not None:
-            raise BadInput(
-                "cursor and since are both given; possible: one of them, or none for what happens from now on"
-            )
-        if cursor is not None:
-            found = decode_cursor(cursor)
-        else:
-            found = Cursor(
-                await (read_position(self.database) if since is None else position_since(self.database, since))
-            )
-        if cursor is not None or since is not None:
-            async with self.database.reading() as reader:
-                await check_cursor(reader, found, await read_position(reader), self.kept)
-        return found.within(LIST) if initial else found
+        return await first_cursor(self.database, self.arguments, self.kept, LIST if initial else "")
 
     async def _list_page(self, reader: Reading, cursor: Cursor, present: Position) -> Page:
         """Read a page of the list: EVSEs first, then spots, as far as they are wanted.

@@ -4,10 +4,20 @@ from typing import Annotated
 
 import strawberry
 
+from schema import private_entities as private
 from schema import search_arguments as requests
 from schema.changes import answer_changes
+from schema.private_changes import answer_private
 from schema.root_fields import Info, answer, root
-from schema.scalars import Cursor, DateTime, EvseId, ParkingId, PartyId
+from schema.scalars import ContractId, Cursor, DateTime, EvseId, ParkingId, PartyId
+from schema.types.authorisation import (
+    AuthorisationPage,
+    AuthorisationRequest,
+    AuthorisationRequestPage,
+    Session,
+    SessionPage,
+)
+from schema.types.authorisation_input import TokenInput
 from schema.types.change import ChangePage
 from schema.types.charge_point import (
     Evse,
@@ -30,6 +40,18 @@ Kinds = Annotated[
         "spots are selected by the area alone."
     ),
 ]
+
+OnFrom = Annotated[
+    Cursor | None,
+    strawberry.argument(
+        description="Everything after this position: the next page of the list, then changes. CURSOR_EXPIRED: too old."
+    ),
+]
+Since = Annotated[
+    DateTime | None,
+    strawberry.argument(description="Changes after this instant, and maybe a little before. Not with cursor."),
+]
+PerPage = Annotated[int, strawberry.argument(description="Items per page, about; 1 to 1000.")]
 
 
 @strawberry.type(
@@ -127,6 +149,79 @@ class Query:
         first: Annotated[int, strawberry.argument(description="Changes per page, about; 1 to 1000.")] = 500,
     ) -> ChangePage:
         return await answer_changes(info)
+
+    @strawberry.field(
+        description="Tokens that may charge, page by page: the whole list, then with its last cursor what changed. For "
+        "operators those of EVSPs with a contract in force, for an EVSP its own. With `token`, `contractId` or "
+        "`printedNumber` a search, whose cursors lead through what it finds only; an EVSP finds its expired ones too. "
+        "OCHP GetRoamingAuthorisationList; with cursor or since GetRoamingAuthorisationListUpdates."
+    )
+    async def roaming_authorisations(
+        self,
+        info: Info,
+        cursor: OnFrom = None,
+        since: Since = None,
+        token: Annotated[
+            TokenInput | None, strawberry.argument(description="This token; plain ones and their hashes are the same.")
+        ] = None,
+        contract_id: Annotated[ContractId | None, strawberry.argument(description="Of this contract.")] = None,
+        printed_number: Annotated[
+            str | None, strawberry.argument(description="With this number printed on the card, as the EVSP sent it.")
+        ] = None,
+        first: PerPage = 1_000,
+    ) -> AuthorisationPage:
+        return await answer_private(info, private.AUTHORISATION)
+
+    @root(
+        private.authorisation_requests,
+        "Requests for single authorisations, newest first: for an EVSP those about its tokens, for an operator its own.",
+    )
+    async def authorisation_requests(
+        self,
+        info: Info,
+        from_: Annotated[
+            DateTime | None, strawberry.argument(name="from", description="Asked at or after this instant.")
+        ] = None,
+        to: Annotated[DateTime | None, strawberry.argument(description="Asked before this instant.")] = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Connection[AuthorisationRequest]:
+        return await answer(info)
+
+    @strawberry.field(
+        description="The same requests, oldest first, page by page: the whole list, then with its last cursor new ones."
+    )
+    async def authorisation_request_changes(
+        self, info: Info, cursor: OnFrom = None, since: Since = None, first: PerPage = 1_000
+    ) -> AuthorisationRequestPage:
+        return await answer_private(info, private.REQUEST)
+
+    @root(private.one_session, "One session. Null when it does not exist or is not visible to you.")
+    async def session(
+        self, info: Info, session_id: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its id.")]
+    ) -> Session | None:
+        return await answer(info)
+
+    @root(private.sessions, "The sessions of your role, newest first.")
+    async def sessions(
+        self,
+        info: Info,
+        active: Annotated[
+            bool | None, strawberry.argument(description="True: those that have not ended; false: the others.")
+        ] = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Connection[Session]:
+        return await answer(info)
+
+    @strawberry.field(
+        description="The same sessions, oldest first, page by page: the whole list, then with its last cursor those that "
+        "are new or changed."
+    )
+    async def session_changes(
+        self, info: Info, cursor: OnFrom = None, since: Since = None, first: PerPage = 1_000
+    ) -> SessionPage:
+        return await answer_private(info, private.SESSION)
 
     @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; else null.")
     async def partner(

@@ -4,24 +4,38 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Final
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import FieldNode, GraphQLField, GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from app.errors import BadInput
+from app.live.feeds.authorisation import AUTHORISATIONS
+from app.live.feeds.authorisation_request import REQUESTS
 from app.live.feeds.evse import EVSES
 from app.live.feeds.parking import SPOTS
+from app.live.feeds.session import SESSIONS
 from app.live.stream.fanout import Fanout
 from app.live.stream.sink import Sink
 from app.live.stream.sink import Subscription as Running
-from schema.changes import following
+from schema.changes import Following, following
 from schema.documents import Operation
+from schema.private_changes import Following as PrivateFollowing
+from schema.private_changes import following_private
+from schema.private_entities import FOLLOWED
 from schema.query import Kinds, Matching, Within
 from schema.root_fields import Context, Info
 from schema.scalars import Cursor
+from schema.select import Selected
+from schema.types.authorisation import AuthorisationPage, AuthorisationRequestPage, SessionPage
 from schema.types.change import ChangePage
 
 #: What can be followed.
-FEEDS: Final = (EVSES, SPOTS)
+FEEDS: Final = (EVSES, SPOTS, AUTHORISATIONS, REQUESTS, SESSIONS)
+
+Resumed = Annotated[
+    Cursor | None,
+    strawberry.argument(description="Continue from there, without loss, or fail with CURSOR_EXPIRED."),
+]
+Initial = Annotated[bool, strawberry.argument(description="Begin with the whole present state. Not with cursor.")]
 
 
 @strawberry.type(description="Subscriptions: over graphql-transport-ws, or server-sent events.")
@@ -37,16 +51,43 @@ class Subscription:
         within: Within = None,
         matching: Matching = None,
         kinds: Kinds = None,
-        cursor: Annotated[
-            Cursor | None,
-            strawberry.argument(description="Continue from there, without loss, or fail with CURSOR_EXPIRED."),
-        ] = None,
-        initial: Annotated[
-            bool, strawberry.argument(description="Begin with the whole present state. Not with cursor.")
-        ] = False,
+        cursor: Resumed = None,
+        initial: Initial = False,
     ) -> AsyncGenerator[ChangePage, None]:
-        raise BadInput("subscriptions are not answered at once", "open a WebSocket, or take text/event-stream")
+        raise not_at_once()
         yield
+
+    @strawberry.subscription(
+        description="Tokens that come, change, expire or are removed, with those of providers whose contract begins, ends "
+        "or rests: for operators those of EVSPs with a contract in force, for an EVSP its own. "
+        "OCHP GetRoamingAuthorisationListUpdates."
+    )
+    async def roaming_authorisation_changes(
+        self, info: Info, cursor: Resumed = None, initial: Initial = False
+    ) -> AsyncGenerator[AuthorisationPage, None]:
+        raise not_at_once()
+        yield
+
+    @strawberry.subscription(description="Sessions of your role that begin, change or end.")
+    async def session_changes(
+        self, info: Info, cursor: Resumed = None, initial: Initial = False
+    ) -> AsyncGenerator[SessionPage, None]:
+        raise not_at_once()
+        yield
+
+    @strawberry.subscription(
+        description="Requests for single authorisations: for an EVSP those about its tokens, to notice misuse; for an "
+        "operator its own."
+    )
+    async def authorisation_request_changes(
+        self, info: Info, cursor: Resumed = None, initial: Initial = False
+    ) -> AsyncGenerator[AuthorisationRequestPage, None]:
+        raise not_at_once()
+        yield
+
+
+def not_at_once() -> BadInput:
+    return BadInput("subscriptions are not answered at once", "open a WebSocket, or take text/event-stream")
 
 
 class ChangeSource:
@@ -62,10 +103,19 @@ class ChangeSource:
         asked = operation.subscribed(self.schema, variables)
         assert asked.field is not None
         assert asked.selected is not None
-        query = await following(context, asked.field, asked.node, asked.selected, asked.key)
+        query = await _following(context, asked.field, asked.node, asked.selected, asked.key)
         initial = query.arguments["initial"]
         if initial and query.arguments.get("cursor") is not None:
             raise BadInput(
                 "cursor and initial are both given; possible: one of them, or none for what happens from now on"
             )
         return self.fanout.follow(query, sink, await query.start(initial))
+
+
+async def _following(
+    context: Context, field: GraphQLField, node: FieldNode, selected: Selected, root_key: str
+) -> Following | PrivateFollowing:
+    entity = FOLLOWED.get(node.name.value)
+    if entity is None:
+        return await following(context, field, node, selected, root_key)
+    return following_private(context, entity, field, node, selected, root_key)
