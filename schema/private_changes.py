@@ -51,14 +51,14 @@ class Listed:
     is_search: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PrivateEntity:
     """What pages of an entity are made of.
 
     `wanted`: what a role follows. `listed`: the list that arguments ask for. `by_ids`: a search for those with the ids
-    `id`; `id_of`: from an id as text. `items`: the field of a page that holds them: the entities themselves, or changes
-    with these `parts`, objects of the entity's row. `removed`: a search for what is shown of those that are taken away;
-    None: they are left out.
+    `id`; `id_of`: from an id as text. `items`: the field of a page that holds them. Without `parts` these are the
+    entities themselves, and removals are left out; else changes, with these parts that are objects of the entity's row.
+    `removed`: a search for the `removed_part` of what is taken away: what it does not find is left out.
     """
 
     feed: Feed
@@ -155,7 +155,8 @@ class Rendering:
         shown = await self._read(self.plan.rows, self.entity.by_ids, there, reader)
         gone = {each.id for each in changes} - shown.keys()
         removed = await self._read(self.plan.removed, self.entity.removed, gone, reader)
-        return [self.written(each, shown.get(each.id), removed.get(each.id)) for each in changes]
+        unread = {} if self.entity.parts and self.entity.removed is None else None
+        return [self.written(each, shown.get(each.id), removed.get(each.id, unread)) for each in changes]
 
     async def _read(
         self, selection: Selection, search: Search | None, ids: Collection[str], reader: Reader

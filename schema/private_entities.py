@@ -149,9 +149,7 @@ def sessions(arguments: Arguments, caller: Caller | None) -> Request:
     is_active: bool | None = arguments.get("active")
     states = () if is_active is None else (active if is_active else not_active,)
     after = arguments.get("after")
-    search = Listing(
-        session, SESSION_ORDER, descending=True, where=(*own(caller), *states), after=after is not None
-    )
+    search = Listing(session, SESSION_ORDER, descending=True, where=(*own(caller), *states), after=after is not None)
     return Request(search, {}, check_first(arguments["first"]), after)
 
 

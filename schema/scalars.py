@@ -53,9 +53,7 @@ def parse_decimal(value: Any) -> decimal.Decimal:
     """Read an exact decimal. Raises: BadInput for a number, which may have been a float on its way."""
     if isinstance(value, str) and DECIMAL.fullmatch(value):
         return decimal.Decimal(value)
-    raise BadInput(
-        f'{value!r:.60} is not a decimal; expected text like "12.50", at most 18 digits before the point, 12 behind it'
-    )
+    raise BadInput(f'{value!r:.60} is not a decimal; expected text like "12.50", at most 18 and 12 digits')
 
 
 def show_decimal(value: Any) -> Any:

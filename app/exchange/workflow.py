@@ -11,6 +11,7 @@ folder, one line each in these files:
 - `app/db/migrate.py`: its file in `app/db/sql`, with row-level security and grants
 - `app/visibility/rules.py`: the rule for its table, `of_two_roles`, and its table's name in `PRIVATE`
 - `app/vocabulary.py`: the kind of its rows in the change log, in `LogKind`
+- `schema/private_entities.py`: its list, and what pages of its changes consist of
 - `schema/query.py`: its root field
 - `schema/subscription.py`: its feed, in `FEEDS`, and its subscription
 

@@ -1,4 +1,4 @@
-"""Roaming authorisations, requests for single ones, and charging sessions. How they are read: `schema.private_changes`."""
+"""Roaming authorisations, requests for single ones, and charging sessions. Pages of them: `schema.private_changes`."""
 
 from typing import Any
 
@@ -31,8 +31,8 @@ shown_authorisation = select(authorisation).where(not_removed(authorisation)).su
 
 
 @strawberry.type(
-    description="What a driver shows to be known. It names no owner: two EVSPs may publish the same one. Personal data. "
-    "OCHP emtId, OCPI Token uid and type."
+    description="What a driver shows to be known. It names no owner: two EVSPs may publish the same one. Personal "
+    "data. OCHP emtId, OCPI Token uid and type."
 )
 class Token:
     instance: str = column(
@@ -70,8 +70,8 @@ class Authorisation:
 class AuthorisationChange:
     action: ChangeAction = page_leaf(
         "action",
-        "UPSERTED: it may charge, as `authorisation` shows it. REMOVED: not any more: it was removed, it expired, or the "
-        "contract with its EVSP ended or rests.",
+        "UPSERTED: it may charge, as `authorisation` shows it. REMOVED: not any more: it was removed, it expired, or "
+        "the contract with its EVSP ended or rests.",
     )
     id: strawberry.ID = page_leaf("id", "Id of the authorisation. Store authorisations by this id.")
     token: Token = page_leaf(
@@ -91,6 +91,10 @@ class AuthorisationPage:
     changes: list[AuthorisationChange] = page_leaf("changes", "What changed; may be empty.")
 
 
+def contract_or_erased(contract_id: str | None) -> str:
+    return "" if contract_id is None else separated_contract_id(contract_id)
+
+
 def own_contradictions(
     operator_role_id: ColumnElement[Any], found: ColumnElement[Any], _: Arguments
 ) -> ColumnElement[Any]:
@@ -99,8 +103,8 @@ def own_contradictions(
 
 
 @strawberry.type(
-    description="A charging session, from the successful authorisation to the authorised stop or the forced disconnect. "
-    "Only its operator and its EVSP see it. OCPI Session; OCHP has no message for it."
+    description="A charging session, from the successful authorisation to the authorised stop or the forced "
+    "disconnect. Only its operator and its EVSP see it. OCPI Session; OCHP has no message for it."
 )
 class Session:
     id: strawberry.ID = column(shape=str, description="Id of the session.")
@@ -109,9 +113,10 @@ class Session:
     evse_id: EvseId | None = column(
         shape=separated_evse_id, description="Where the car charges; null: not known yet. OCHP evseId, OCPI evse_uid."
     )
-    contract_id: ContractId | None = column(
-        shape=separated_contract_id,
-        description="The contract that pays; null once the driver's data were erased. OCHP contractId.",
+    contract_id: ContractId = column(
+        shape=contract_or_erased,
+        sees_null=True,
+        description="The contract that pays; empty once the driver's data were erased. OCHP contractId.",
     )
     token: Token = same_row("What authorised it. OCHP emtId, OCPI cdr_token.")
     authorised_at: DateTime = column(description="When it was authorised: its beginning. OCPI start_date_time.")
@@ -144,8 +149,8 @@ class SessionPage:
 
 
 @strawberry.type(
-    description="What an operator asked about a token, and the answer. The operator sees its own requests; an EVSP those "
-    "about its tokens, by operators that it has a contract with. OCHP RequestSingleRoamingAuthorisation."
+    description="What an operator asked about a token, and the answer. The operator sees its own requests; an EVSP "
+    "those about its tokens, by operators that it has a contract with. OCHP RequestSingleRoamingAuthorisation."
 )
 class AuthorisationRequest:
     id: strawberry.ID = column(shape=str, description="Number of the request.")
@@ -158,8 +163,8 @@ class AuthorisationRequest:
     )
     authorisation: Authorisation | None = to_one(
         shown_authorisation,
-        "The authorisation of that token, as it is now; null: there was none, it is removed or deleted, or you cannot see "
-        "it.",
+        "The authorisation of that token, as it is now; null: there was none, it is removed or deleted, or you cannot "
+        "see it.",
         ("authorisation_id",),
         ("id",),
         optional=True,

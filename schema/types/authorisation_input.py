@@ -9,7 +9,8 @@ from schema.types.inputs import option
 @strawberry.input(description="What a driver shows to be known. Personal data. OCHP emtId.")
 class TokenInput:
     instance: str = strawberry.field(
-        description="Uid of the card as hexadecimal digits, big endian, or its hash; 1 to 512 characters. OCHP instance."
+        description="Uid of the card as hexadecimal digits, big endian, or its hash; 1 to 512 characters. OCHP "
+        "instance."
     )
     type: TokenType = strawberry.field(description="What it is. OCHP tokenType.")
     sub_type: TokenSubType | None = option("Kind of card; tokens are compared without it. OCHP tokenSubType.")

@@ -80,24 +80,24 @@ vocabulary(
 vocabulary(ResultCode, "OCHP's result codes, spelt in capitals.")
 vocabulary(
     TokenType,
-    "What the driver shows. RFID: a card; ISO_15118: the car itself, plug and charge; REMOTE: a session that was started "
-    "from afar, in reports of sessions and CDRs only, never in a list. OCHP tokenType, OCPI TokenType in part.",
+    "What the driver shows. RFID: a card; ISO_15118: the car itself, plug and charge; REMOTE: a session that was "
+    "started from afar, in reports of sessions and CDRs only, never in a list. OCHP tokenType, OCPI TokenType in part.",
 )
 vocabulary(TokenSubType, "Kind of card; tokens are compared without it. OCHP tokenSubType.")
 vocabulary(
     TokenRepresentation,
-    "How `instance` is written. PLAIN: as it is; SHA_160: 40 hexadecimal digits; SHA_256: 64 hexadecimal digits. Hashes "
-    "are those of the plain instance in capitals, as UTF-8. OCHP representation.",
+    "How `instance` is written. PLAIN: as it is; SHA_160: 40 hexadecimal digits; SHA_256: 64 hexadecimal digits. "
+    "Hashes are those of the plain instance in capitals, as UTF-8. OCHP representation.",
 )
 vocabulary(
     SessionEnd,
-    "How a session ended. AUTHORISED_STOP: by the same token; FORCED_DISCONNECT: the plug was pulled first; EXPIRED: its "
-    "operator never ended it, the hub did.",
+    "How a session ended. AUTHORISED_STOP: by the same token; FORCED_DISCONNECT: the plug was pulled first; EXPIRED: "
+    "its operator never ended it, the hub did.",
 )
 vocabulary(
     SessionWarning,
-    "Why the hub cannot confirm that a session was authorised at its instant. NO_CONTRACT_THEN: no contract between its "
-    "two parties was in force; TOKEN_NOT_VALID: no authorisation of this token and contract was valid.",
+    "Why the hub cannot confirm that a session was authorised at its instant. NO_CONTRACT_THEN: no contract between "
+    "its two parties was in force; TOKEN_NOT_VALID: no authorisation of this token and contract was valid.",
 )
 vocabulary(
     Contradiction,

@@ -1,4 +1,4 @@
-"""The feed of requests for single authorisations, which goes by the operator and, where one has the token, its provider."""
+"""The feed of requests for single authorisations, which goes by the operator and the provider of the token, if any."""
 
 from typing import Final
 

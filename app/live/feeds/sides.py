@@ -1,7 +1,8 @@
 """Feeds of private entities that belong to two roles, which never change.
 
-Subscribers are found and matched by the ids of the two roles alone, which a statement reads with its owner's rights: one
-round serves all roles. The content of an entity is read when it is written for one role, under its row-level security.
+Subscribers are found and matched by the ids of the two roles alone, which a statement reads with its owner's rights:
+one round serves all roles. The content of an entity is read when it is written for one role, under that role's
+row-level security.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ class SidesState(NamedTuple):
 
 
 def feed_of_sides(name: str, kind: LogKind, by_ids: str) -> Feed:
-    """Return the feed of an entity. `by_ids`: returns the id and the role ids of the entities with the ids $1, texts."""
+    """Return the feed of an entity. `by_ids`: reads the id and the role ids of the entities with the ids $1, texts."""
     return Feed(
         name=name,
         entity_kind=kind,

@@ -1,4 +1,4 @@
-"""The feed of reservations, which goes by the two roles of each; `reservation_sides` reads these with its owner's rights."""
+"""The feed of reservations, which goes by the two roles of each: `reservation_sides` reads nothing else of them."""
 
 from enum import StrEnum
 from typing import Final, cast

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from sqlalchemy import true
 
@@ -16,6 +17,7 @@ from app.db.engine import Database
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import end_contract, set_contract
 from app.exchange.workflow import Move
+from app.live.feeds.sides import SidesFilter
 from app.live.log.cursor import Cursor, decode_cursor
 from app.live.log.rows import read_position
 from app.live.stream.fanout import Fanout
@@ -23,9 +25,10 @@ from app.live.stream.sink import Subscription
 from app.read.statements import STATEMENTS
 from app.visibility import rules as visibility
 from schema.errors import shown
+from schema.private_changes import Following
 from schema.subscription import FEEDS
-from tests.exchange.private_entity.feed import RESERVATIONS, ReservationFilter
-from tests.exchange.private_entity.subscription import Following, follow_own, start
+from tests.exchange.private_entity.feed import RESERVATIONS
+from tests.exchange.private_entity.subscription import RESERVATION, follow
 from tests.exchange.private_entity.tables import reservation
 from tests.exchange.private_entity.workflow import Command, move_reservations, request_reservations
 from tests.exchange.private_entity.world import Sides, install, make_sides, registered
@@ -55,7 +58,7 @@ async def running(database: Database) -> AsyncIterator[Fanout]:
 
 
 def own(database: Database, member: Member) -> Following:
-    return follow_own(database, member.caller)
+    return follow(database, member.caller)
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Follower:
 
     async def connect(self, fanout: Fanout) -> None:
         self.outlet = Collecting()
-        cursor = await start(fanout.database) if self.cursor is None else decode_cursor(self.cursor)
+        cursor = await self.following.start(initial=True) if self.cursor is None else decode_cursor(self.cursor)
         self.subscription = fanout.follow(self.following, self.outlet, cursor)
 
     def cut(self) -> None:
@@ -102,10 +105,10 @@ class Follower:
 
 @asynccontextmanager
 async def following(
-    database: Database, members: Sequence[Member], follow: Follow = own
+    database: Database, members: Sequence[Member], followed: Follow = own
 ) -> AsyncIterator[Sequence[Follower]]:
     """Run a fan-out with a subscriber for each member, all of them live."""
-    followers = [Follower(member, follow(database, member)) for member in members]
+    followers = [Follower(member, followed(database, member)) for member in members]
     async with running(database) as fanout:
         for each in followers:
             await each.connect(fanout)
@@ -135,15 +138,16 @@ async def pages(database: Database, asked: Following, cursor: Cursor, first: int
     while more:
         page = await asked.page(cursor, first)
         cursor, more = page.cursor, page.more
-        found += [(change["action"], change["id"]) for change in page.changes]
+        changes = [orjson.loads(each[0]) for each in page.changes if each is not None]
+        found += [(change["action"], change["id"]) for change in changes]
     return found
 
 
-async def everything_from(database: Database, sides: Sides, follow: Follow, database_url: str) -> list[Any]:
+async def everything_from(database: Database, sides: Sides, followed: Follow, database_url: str) -> list[Any]:
     """Make, move and delete reservations. Return what third parties received: live, then by pages from before."""
     strangers = (sides.sibling, sides.third, sides.administrator)
     before = Cursor(await read_position(database))
-    async with following(database, (sides.provider, *strangers), follow) as (provider, *others):
+    async with following(database, (sides.provider, *strangers), followed) as (provider, *others):
         [id_] = await request(database, sides)
         await until(lambda: provider.look() == {str(id_): "REQUESTED"})
         by_pages = [await pages(database, each.following, before) for each in others]
@@ -213,7 +217,7 @@ async def test_goes_on_from_a_cursor(database, sides):
 
 
 async def test_is_listed_page_by_page_while_more_are_requested(database, sides, monkeypatch):
-    monkeypatch.setattr("tests.exchange.private_entity.subscription.LISTED_AT_ONCE", 2)
+    monkeypatch.setattr("app.live.stream.catching_up.MOST_ON_PAGE", 2)
     ids = await request(database, sides, *(f"DE8ACE{number}" for number in range(5)))
     async with running(database) as fanout:
         follower = Follower(sides.operator, own(database, sides.operator))
@@ -248,7 +252,7 @@ async def test_reaches_no_third_party_and_no_other_role_of_a_partner(database, d
 
 
 @dataclass(frozen=True, slots=True)
-class ByPartner(ReservationFilter):
+class ByPartner(SidesFilter):
     """A broken twin: it asks for the roles of a partner, not for one role."""
 
     partner: frozenset[int] = frozenset()
@@ -262,7 +266,7 @@ class ByPartner(ReservationFilter):
 
 
 @dataclass(frozen=True, slots=True)
-class Everything(ReservationFilter):
+class Everything(SidesFilter):
     """A broken twin: it lets every subscriber see every reservation."""
 
     @property
@@ -273,23 +277,27 @@ class Everything(ReservationFilter):
         return True
 
 
+def follow_everything(database: Database, member: Member) -> Following:
+    entity = replace(RESERVATION, wanted=lambda role_id: Everything(RESERVATIONS, role_id))
+    return follow(database, member.caller, entity)
+
+
 async def test_would_reach_the_sibling_by_a_filter_by_partner(database, database_url, sides):
     partner = frozenset(member.caller.role_id for member in (sides.provider, sides.sibling))
 
-    def follow(database: Database, member: Member) -> Following:
+    def broken(database: Database, member: Member) -> Following:
         ids = partner if member.caller.partner_id == sides.provider.caller.partner_id else frozenset()
-        return Following(database, member.caller, ByPartner(member.caller.role_id, ids))
+        return follow(
+            database, member.caller, replace(RESERVATION, wanted=lambda id_: ByPartner(RESERVATIONS, id_, ids))
+        )
 
-    sibling_by_pages, *_ = received = await everything_from(database, sides, follow, database_url)
+    sibling_by_pages, *_ = received = await everything_from(database, sides, broken, database_url)
     assert sibling_by_pages
     assert received[3]
 
 
 async def test_would_reach_everyone_without_its_filter(database, database_url, sides):
-    def follow(database: Database, member: Member) -> Following:
-        return Following(database, member.caller, Everything(member.caller.role_id))
-
-    assert all(await everything_from(database, sides, follow, database_url))
+    assert all(await everything_from(database, sides, follow_everything, database_url))
 
 
 # ---------------------------------------------------------------- written for one role
@@ -303,11 +311,8 @@ def break_rule(monkeypatch: pytest.MonkeyPatch) -> None:
 async def contents_learned(database: Database, sides: Sides) -> set[str]:
     """Return the statuses that third parties read through a broken filter, in rounds that serve its two sides too."""
 
-    def follow(database: Database, member: Member) -> Following:
-        return Following(database, member.caller, Everything(member.caller.role_id))
-
     members = (sides.provider, sides.sibling, sides.operator, sides.third)
-    async with following(database, members, follow) as followers:
+    async with following(database, members, follow_everything) as followers:
         await request(database, sides)
         await until(lambda: all(_received(each) for each in followers))
         return {status for each in (followers[1], followers[3]) for status in each.held.values()} & {"REQUESTED"}

@@ -24,8 +24,9 @@ LINES = {
     "app/db/migrate.py": '"workflow",',
     "app/visibility/rules.py": 'workflow_history.name: of_two_roles("first_role_id", "second_role_id"),',
     "app/vocabulary.py": 'PARKING_SPOT = "PARKING_SPOT"',
+    "schema/private_entities.py": '"sessionChanges": SESSION,',
     "schema/query.py": "async def contracts(",
-    "schema/subscription.py": "FEEDS: Final = (EVSES, SPOTS)",
+    "schema/subscription.py": "FEEDS: Final = (EVSES, SPOTS, ",
 }
 
 
