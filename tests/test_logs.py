@@ -140,6 +140,11 @@ def test_never_shows_the_password_of_a_database_url(lines: io.StringIO, text: st
         ("https://me:s3cret@example.org/a", "https://me:***@example.org/a"),
         ('{"password": "s3cret", "a": 1}', '{"password": "***", "a": 1}'),
         ("Authorization: Basic bWU6czNjcmV0", "Authorization: ***"),
+        (
+            r'"CheckViolationError: no\nDETAIL:  Failing row contains (04A1B2, x).\nat"',
+            r'"CheckViolationError: no\nDETAIL:  ***\nat"',
+        ),
+        ("invalid input for query argument $3: '04A1B2' (a reason)", "invalid input for query argument $3: ***"),
     ],
 )
 def test_masks_credentials_of_other_kinds(text: str, left: str) -> None:

@@ -104,9 +104,9 @@ async def test_refuse_instants_in_another_order(world: World, first: str):
     session_id = await begin(world)
     at = utc_now() - timedelta(hours=1)
     names = list(INSTANTS)
-    await update(world, session_id, **{first: at})
+    await update(world, session_id, None, **{first: at})
     for later in names[names.index(first) + 1 :]:
-        code, message = await refused(update(world, session_id, **{later: at - timedelta(seconds=1)}))
+        code, message = await refused(update(world, session_id, None, **{later: at - timedelta(seconds=1)}))
         assert code == "BAD_INPUT"
         assert INSTANTS[first] in message
         assert INSTANTS[later] in message
