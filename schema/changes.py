@@ -99,9 +99,12 @@ async def first_cursor(database: Database, arguments: Arguments, kept: timedelta
     cursor, since = arguments.get("cursor"), arguments.get("since")
     if cursor is not None and since is not None:
         raise BadInput("cursor and since are both given; possible: one of them, or none for what happens from now on")
-    if cursor is None and since is None:
+    if cursor is not None:
+        found = decode_cursor(cursor)
+    elif since is not None:
+        found = Cursor(await position_since(database, since))
+    else:
         return Cursor(await read_position(database), place=place)
-    found = Cursor(await position_since(database, since)) if cursor is None else decode_cursor(cursor)
     async with database.reading() as reader:
         await check_cursor(reader, found, await read_position(reader), kept)
     return found

@@ -1,7 +1,7 @@
 """Pages of a private entity's list and changes, as one caller's role sees them: for queries and for subscriptions.
 
-An entity is data (`schema.private_entities`). A page is read in one snapshot and under the role of the caller, by row-level
-security too; its selection is compiled, whatever it asks. Subscribers of one role with the same selection share one text.
+An entity is data (`schema.private_entities`). A page is read in one snapshot and under the role of the caller, by
+row-level security too; its selection is compiled. Subscribers of one role with the same selection share one text.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
@@ -155,7 +155,7 @@ class Rendering:
         shown = await self._read(self.plan.rows, self.entity.by_ids, there, reader)
         gone = {each.id for each in changes} - shown.keys()
         removed = await self._read(self.plan.removed, self.entity.removed, gone, reader)
-        unread = {} if self.entity.parts and self.entity.removed is None else None
+        unread: Shown | None = {} if self.entity.parts and self.entity.removed is None else None
         return [self.written(each, shown.get(each.id), removed.get(each.id, unread)) for each in changes]
 
     async def _read(

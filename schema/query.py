@@ -174,7 +174,7 @@ class Query:
 
     @root(
         private.authorisation_requests,
-        "Requests for single authorisations, newest first: for an EVSP those about its tokens, for an operator its own.",
+        "Requests for single authorisations, newest first: of an EVSP's tokens, or of an operator itself.",
     )
     async def authorisation_requests(
         self,
@@ -215,8 +215,8 @@ class Query:
         return await answer(info)
 
     @strawberry.field(
-        description="The same sessions, oldest first, page by page: the whole list, then with its last cursor those that "
-        "are new or changed."
+        description="The same sessions, oldest first, page by page: the whole list, then with its last cursor those "
+        "that are new or changed."
     )
     async def session_changes(
         self, info: Info, cursor: OnFrom = None, since: Since = None, first: PerPage = 1_000

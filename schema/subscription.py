@@ -58,8 +58,8 @@ class Subscription:
         yield
 
     @strawberry.subscription(
-        description="Tokens that come, change, expire or are removed, with those of providers whose contract begins, ends "
-        "or rests: for operators those of EVSPs with a contract in force, for an EVSP its own. "
+        description="Tokens that come, change, expire or are removed, with those of providers whose contract begins, "
+        "ends or rests: for operators those of EVSPs with a contract in force, for an EVSP its own. "
         "OCHP GetRoamingAuthorisationListUpdates."
     )
     async def roaming_authorisation_changes(

@@ -65,7 +65,12 @@ class AuthorisationsInForce:
             conditions.append(beyond(row, self.order, self.descending))
         columns = [row.c[name] for name in dict.fromkeys((*names, *self.order))]
         page = select(*columns).where(*conditions).order_by(row.c.id).limit(LIMIT).correlate(provider).lateral("page")
-        return select(*page.c).select_from(provider.join(page, true())).order_by(page.c.id).limit(LIMIT)
+        return (
+            select(*(page.c[name] for name in page.c.keys()))
+            .select_from(provider.join(page, true()))
+            .order_by(page.c.id)
+            .limit(LIMIT)
+        )
 
 
 @dataclass(frozen=True, slots=True)
