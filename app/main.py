@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from app.db.engine import Database
 from app.db.migrate import newest_revision
 from app.exchange.authorisation import lists as authorisation_lists
 from app.exchange.authorisation.retention import forget_personal_data, log_expired
+from app.exchange.sessions.commands import expire_sessions
 from app.guides.site import guide_routes
 from app.http.admission import Admission
 from app.http.open_streams import OpenStreams
@@ -45,6 +46,8 @@ from schema.subscription import FEEDS, ChangeSource
 from schema.ws import SocketRoute
 
 READY_WITHIN_S = 2.0
+
+SESSIONS_EXPIRE_EVERY_S = 60
 
 #: What comes as whole lists.
 LISTS = (charge_point_lists.STAGED, parking_spot_lists.STAGED, authorisation_lists.STAGED)
@@ -172,7 +175,14 @@ async def _look(database: Database) -> Look:
 
 def _duties(settings: Settings) -> Sequence[Duty]:
     """Return what the leader does besides its own duties."""
-    return sweep, log_expired, Every(CLEARING_EVERY_S, forget_personal_data(settings))
+
+    async def expire(database: Database, now: datetime) -> None:
+        await expire_sessions(database, now, timedelta(hours=settings.session_expiry_h))
+
+    return (
+        *(sweep, log_expired, Every(SESSIONS_EXPIRE_EVERY_S, expire)),
+        Every(CLEARING_EVERY_S, forget_personal_data(settings)),
+    )
 
 
 @asynccontextmanager

@@ -234,7 +234,7 @@ def _sides_only(first: str, second: str | None = None) -> Rule:
 
 
 def _of_provider(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
-    """Show a provider's rows to itself and to the operators that have a contract with it, to nobody else."""
+    """Show a provider's rows to itself and to the operators that have a contract with it only."""
     if caller_kind is not CallerKind.PARTNER:
         return false()
     providers = select(func.visible_providers(ROLE_ID, type_=Integer).column_valued()).scalar_subquery()

@@ -37,8 +37,8 @@ class AuthorisationResult:
     authorisation: Authorisation | None = to_one(
         answered_authorisation,
         "The authorisation that counts, as it was then; null: none, or its token was removed and deleted since. Of a "
-        "token that several of your EVSPs have, the one counts that was uploaded last: a card that changed hands is "
-        "known best by who spoke last.",
+        "token that several of your EVSPs have, the one counts that was uploaded last: it knows best "
+        "of a card that changed hands.",
         ("id",),
         ("answer_id",),
         visible_with_parent=True,

@@ -1,5 +1,5 @@
--- Who reads roaming authorisations: their provider, and the operators that have a contract with it. Nobody else, neither
--- the administrator; the hub itself does housekeeping as one.
+-- The readers of roaming authorisations are their provider and the operators that have a contract with it. There are no
+-- others, not even the administrator; the hub itself does housekeeping as one.
 create or replace function visible_providers(viewer_role_id integer) returns setof integer language sql stable rows 50
 as $$
     select visible_subjects(viewer_role_id, 'EVSP') where exists (

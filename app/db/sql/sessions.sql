@@ -1,5 +1,5 @@
 -- Sessions, requests and answers belong to an operator, and but for answers to a provider; the hub itself ends sessions that
--- nobody ended, and erases personal data, as administrator.
+-- were not ended, and erases personal data, as administrator.
 alter table session enable row level security;
 drop policy if exists sides on session;
 create policy sides on session using (

@@ -40,7 +40,7 @@ delete from authorisation_answer where id in (select id from authorisation_answe
 
 
 async def log_expired(database: Database, now: datetime) -> None:
-    """Log the authorisations that have expired by now: those who follow changes are told that they are gone."""
+    """Log the authorisations that have expired by now: followers of changes receive them as removed."""
     await _repeat(database, _EXPIRE, now)
 
 

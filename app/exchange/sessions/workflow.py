@@ -17,7 +17,7 @@ class Command(StrEnum):
     EXPIRE = "expire"
 
 
-#: A session that expired was ended by nobody: its operator may still say how it ended.
+#: A session that expired was not ended: its operator may still report how it ended.
 SESSION_WORKFLOW: Final = Workflow(
     noun="session",
     table="session",
