@@ -63,21 +63,10 @@ class AuthorisationsInForce:
         conditions = [row.c.provider_role_id == provider.c.role_id, visible(row, caller_kind), in_force(row)]
         if self.after:
             conditions.append(beyond(row, self.order, self.descending))
-        columns = list(dict.fromkeys((*names, *self.order)))
-        page = (
-            select(*(row.c[name] for name in columns))
-            .where(*conditions)
-            .order_by(row.c.id)
-            .limit(LIMIT)
-            .correlate(provider)
-            .lateral("page")
-        )
-        return (
-            select(*(page.c[name] for name in columns))
-            .select_from(provider.join(page, true()))
-            .order_by(page.c.id)
-            .limit(LIMIT)
-        )
+        columns = [row.c[name] for name in dict.fromkeys((*names, *self.order))]
+        page = select(*columns).where(*conditions).order_by(row.c.id).limit(LIMIT).correlate(provider).lateral("page")
+        shown = [page.c[each.name] for each in columns]
+        return select(*shown).select_from(provider.join(page, true())).order_by(page.c.id).limit(LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
