@@ -1,6 +1,5 @@
 """Authorisations, sessions and requests are followed by those who may read them: lists, then changes, by GraphQL."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -136,7 +135,7 @@ async def test_takes_expired_tokens_away(database, world: World):
 
 async def test_follows_contracts_that_begin_rest_and_end(database, world: World):
     await world.update(item("A1"), item("A2"))
-    await world.update(item("B1", contract="FRA1BC0000001"[:5] + "C00000001"), by=world.second)
+    await world.update(item("B1", contract="FRA1BC00000001"), by=world.second)
     [operator, third] = followers = of(world.operator, world.stranger)
     async with following(database, *followers):
         await hold([operator], {"A1", "A2", "B1"})
@@ -252,7 +251,6 @@ async def test_follows_sessions_by_their_two_sides(database, database_url, world
         third = await authorise(world)
         await provider.connect(source)
         await until(lambda: str(third) in provider.look() and str(third) in operator.look())
-        await asyncio.sleep(0)
         assert [each.look() for each in others] == [{}] * 4
     query = f'{{ session(id: "{first}") {{ id }} sessions(active: true) {{ nodes {{ id }} }} }}'
     seen = [await ask(database, caller, query) for caller in (world.operator.caller, *callers)]
