@@ -75,8 +75,8 @@ class Charging:
         return await published(info, update_authorisations, read, owner)
 
     @strawberry.mutation(
-        description="Removes authorisations of your own. Operators receive the change at once; contract and printed number "
-        "are deleted at once, the token itself after 30 days, if not set otherwise."
+        description="Removes authorisations of your own. Operators receive the change at once; contract and printed "
+        "number are deleted at once, the token itself after 30 days, if not set otherwise."
     )
     async def remove_roaming_authorisations(
         self,

@@ -85,7 +85,7 @@ class _Items:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A page's selection taken apart. `rows`, `removed`: what is asked of entities that are there, and of others."""
+    """A page's selection taken apart. `rows`, `removed`: what is asked of entities that are there, and of removed ones."""
 
     page: tuple[Field, ...]
     items: tuple[_Items, ...]

@@ -1,8 +1,8 @@
 """May this token charge? The single request, and the report of a session that an operator authorised by itself.
 
 An operator is answered from the providers that it has a contract with, as if there were no others: row-level security
-hides their tokens from every statement here. Where several of them have the token, the one that uploaded it last counts:
-it knows best of a card that changed hands. A repeated request is answered as before.
+hides their tokens from every statement here. Where several of them have the token, the one that uploaded it last
+counts: it knows best of a card that changed hands. A repeated request is answered as before.
 """
 
 from collections.abc import Awaitable, Callable

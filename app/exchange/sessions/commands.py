@@ -1,7 +1,8 @@
 """What operators report of sessions: that they began, what became known since, and how they ended.
 
 A transaction that changes what is active on an EVSE locks the row of its live status first, as one that writes the
-status does: of a session and a status that come at the same time the second one sees the first, and no contradiction is missed.
+status does: of a session and a status that come at the same time the second one sees the first, and no contradiction is
+missed.
 """
 
 from collections.abc import Mapping
