@@ -85,7 +85,7 @@ class _Items:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A page's selection taken apart. `rows`, `removed`: what is asked of entities that are there, and of removed ones."""
+    """A page's selection taken apart. `rows`, `removed`: what is asked of present and of removed entities."""
 
     page: tuple[Field, ...]
     items: tuple[_Items, ...]

@@ -65,8 +65,9 @@ class AuthorisationsInForce:
             conditions.append(beyond(row, self.order, self.descending))
         columns = [row.c[name] for name in dict.fromkeys((*names, *self.order))]
         page = select(*columns).where(*conditions).order_by(row.c.id).limit(LIMIT).correlate(provider).lateral("page")
-        rows: Select[Any] = select(*(page.c[each.name] for each in columns))
-        return rows.select_from(provider.join(page, true())).order_by(page.c.id).limit(LIMIT)
+        shown: list[ColumnElement[Any]] = [page.c[each.name] for each in columns]
+        found: Select[Any] = select(*shown)
+        return found.select_from(provider.join(page, true())).order_by(page.c.id).limit(LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
