@@ -41,6 +41,14 @@ SQL_FILES = (
 MIGRATION_LOCK = 0x0C4B
 
 
+#: Roles belong to the whole server: a migration of another database, under a lock of its own, may create it meanwhile.
+CREATE_ROLE = """
+do $create_role$ begin create role {} nologin;
+exception when duplicate_object or unique_violation then null;
+end $create_role$
+"""
+
+
 class CannotMigrate(HubError):
     """The database lacks something that only its administrator can add."""
 
@@ -100,7 +108,7 @@ async def _prepare(engine: AsyncEngine, runtime_role: str) -> None:
         try:
             await connection.execute(text("create extension if not exists postgis"))
             if not (await connection.execute(is_there, {"role": runtime_role})).scalar():
-                await connection.execute(text(f"create role {quoted} nologin"))
+                await connection.execute(text(CREATE_ROLE.format(quoted)))
             if not (await connection.execute(member, {"role": runtime_role})).scalar():
                 await connection.execute(text(f"grant {quoted} to current_user"))
         except Exception as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from uuid import uuid4
 
 import asyncpg
 from alembic.autogenerate import compare_metadata
@@ -9,9 +10,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Constraint, PrimaryKeyConstraint
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.db.cluster import Cluster
 from app.db.migrate import is_current, migrate, sqlalchemy_url
 from app.db.tables import metadata
 from app.settings import Settings
+from tests.waiting import until_locked_out
 
 #: Tables that PostGIS brings along, and partitions, which the hub makes and drops by itself.
 UNDECLARED = re.compile(r"spatial_ref_sys|.*_(\d{8}|default)")
@@ -79,3 +82,18 @@ async def test_leave_no_trigger_function_without_its_trigger(database_url: str):
 async def test_can_be_started_by_several_at_once_and_again(database_url: str):
     await asyncio.gather(*(migrate(database_url, Settings()) for _ in range(4)))
     assert await is_current(database_url)
+
+
+async def test_use_the_role_that_a_migration_of_another_database_creates_meanwhile(cluster: Cluster, database_url: str):
+    role = f"hub_{uuid4().hex}"
+    other, watcher = await asyncpg.connect(cluster.dsn), await asyncpg.connect(database_url)
+    try:
+        await other.execute(f"begin; create role {role} nologin")
+        migrating = asyncio.create_task(migrate(database_url, Settings(runtime_role=role)))
+        await until_locked_out(watcher, task=migrating)
+        await other.execute("commit")
+        await migrating
+    finally:
+        await other.close()
+        await watcher.execute(f"drop owned by {role}; drop role {role}")
+        await watcher.close()
