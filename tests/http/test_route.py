@@ -75,6 +75,7 @@ def endpoint(dsn: str, **settings: Any) -> Iterator[httpx.Client]:
     """Serve the endpoint on a real socket."""
     told = Settings(**{"pool_size": 1, **UNLIMITED, **settings})
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = Server(server_config(Application(dsn, told), told, log_level="error"), lambda: None)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(server.serve([listener]),), daemon=True)
