@@ -73,12 +73,14 @@ case "$*" in
 esac
 """
 
+MAKES_DIRECTORIES = f"mkdir -p node_modules {' '.join(f'{name}/node_modules' for name in FOR_TESTS)}"
+
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
     machine.has("python3", FAKE_PYTHON.replace("CALLS", str(machine.calls)))
-    machine.has("npm", f"mkdir -p node_modules {' '.join(f'{name}/node_modules' for name in FOR_TESTS)}")
+    machine.has("npm", MAKES_DIRECTORIES)
     return machine
 
 
@@ -209,12 +211,15 @@ def test_installs_what_tests_run_once_and_for_tests_only(machine: Machine, name:
         assert len([call for call in calls if f"--prefix {name}" in call]) == installed
 
 
-def test_does_without_what_tests_run_where_npm_reaches_nothing(machine: Machine) -> None:
+@pytest.mark.parametrize("unreachable", [".", *FOR_TESTS])
+def test_fails_where_npm_cannot_install_what_tests_run(machine: Machine, unreachable: str) -> None:
     machine.has("postgres")
-    machine.has("npm", "exit 1")
-    done = machine.setup(None, "dev")
-    assert done.returncode == 0
-    assert done.stderr.count("their tests are skipped") == len(FOR_TESTS)
+    machine.has("npm", f'case "$* " in *"--prefix {unreachable} "*) exit 1 ;; esac; {MAKES_DIRECTORIES}')
+    for _ in range(2):
+        done = machine.setup(None, "dev")
+        assert done.returncode == 1
+        directory = "node_modules" if unreachable == "." else f"{unreachable}/node_modules"
+        assert f"npm could not install the packages of {directory}, which tests need" in done.stderr
 
 
 def test_does_without_the_page_where_npm_reaches_nothing_and_tries_again(machine: Machine) -> None:
