@@ -219,6 +219,22 @@ async def test_keeps_the_newest_while_an_outlet_is_not_ready(world: Moving):
         assert len(slow.told) == 1
 
 
+@pytest.mark.parametrize("iterations", range(5))
+async def test_stops_although_it_is_woken_at_the_same_moment(world: Moving, iterations: int):
+    """At whatever iteration of the event loop after the wake-up it is cancelled."""
+    fanout = Fanout(world.database, FEEDS, shown)
+    task = asyncio.create_task(fanout.run())
+    await until(lambda: fanout._wake._waiters, "waiting")
+    fanout._wake.set()
+    for _ in range(iterations):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=10)
+    if not done:
+        task.cancel()
+    assert done
+
+
 class Cut:
     """A reader that loses its connection at one of its statements."""
 

@@ -206,8 +206,10 @@ class Fanout:
 
     async def _wait(self, busy: bool, began: float) -> None:
         if not busy:
+            # Not `asyncio.wait_for`: in Python 3.11 it loses a cancellation that arrives together with the wake-up.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLLED_S)
+                async with asyncio.timeout(POLLED_S):
+                    await self._wake.wait()
         self._wake.clear()
         await asyncio.sleep(max(0.0, began + COALESCED_S - monotonic()))
 
