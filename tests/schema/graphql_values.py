@@ -49,6 +49,8 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "EvseId": st.sampled_from(EVSE_IDS),
     "PartyId": st.sampled_from(PARTY_IDS),
     "ParkingId": st.sampled_from(["DE*PRK*P1", "deprkp2"]),
+    "ContractId": st.sampled_from(["DE-8AA-001234567-0", "de8aa001234567"]),
+    "Decimal": st.sampled_from(["0", "7.50", "12"]),
     "TariffId": st.sampled_from(["DE*SON*T1", "desont2"]),
     "DateTime": st.sampled_from(["2024-03-04T12:30:00Z", "2199-12-31t23:59:59.123456+14:00", "0001-01-01T00:00:00Z"]),
     "ID": st.sampled_from(PARTNER_IDS),
@@ -122,7 +124,7 @@ def _objects(type_: GraphQLInputObjectType, wild: bool) -> st.SearchStrategy[Any
 
 def arguments_of(arguments: dict[str, GraphQLArgument], wild: bool) -> st.SearchStrategy[dict[str, Any]]:
     """Return arguments by name; required ones always, and no cursors, unless they are `wild`."""
-    named = {name: argument for name, argument in arguments.items() if wild or name != "after"}
+    named = {name: argument for name, argument in arguments.items() if wild or name not in ("after", "cursor", "since")}
     values = {name: values_of(argument.type, wild) for name, argument in named.items()}
     needed = {name for name, argument in arguments.items() if is_required_argument(argument) and not wild}
     return st.fixed_dictionaries(
