@@ -38,10 +38,13 @@ QUERIES = {
 }
 REMOVAL = 'mutation { removeChargePoints(evseIds: ["DE*SON*E999"]) { accepted } }'
 SUBSCRIPTION = "subscription { waits }"
+#: Not by the event that they wait for: a statement that looks for deadlocks waits for none in that moment.
 AT_WORK = """
 select count(*) from pg_stat_activity
 where datname = current_database() and application_name = 'ochub' and state = 'active'
-and wait_event in ('relation', 'PgSleep')
+and (wait_event = 'PgSleep' or exists (
+    select from pg_locks where pg_locks.pid = pg_stat_activity.pid and locktype = 'relation' and not granted
+))
 """
 #: Work ends within a second of the client leaving; a busy machine is waited for.
 ENDS_WITHIN_S = 10.0
