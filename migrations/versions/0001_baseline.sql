@@ -519,6 +519,7 @@ create table evse_status (
     updated_at TIMESTAMP WITH TIME ZONE,
     due TIMESTAMP WITH TIME ZONE,
     blocked_until TIMESTAMP WITH TIME ZONE,
+    has_session BOOLEAN DEFAULT false NOT NULL,
     CONSTRAINT evse_status_pkey PRIMARY KEY (evse_id),
     CONSTRAINT evse_status_major_check CHECK (major in ('AVAILABLE', 'NOT_AVAILABLE', 'UNKNOWN')),
     CONSTRAINT evse_status_minor_check CHECK (minor in ('AVAILABLE', 'RESERVED', 'CHARGING', 'BLOCKED', 'OUT_OF_ORDER')),

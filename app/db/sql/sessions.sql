@@ -21,18 +21,32 @@ grant select, insert, update on session to {runtime_role};
 grant select, insert on authorisation_request to {runtime_role};
 grant select, insert, update, delete on authorisation_answer to {runtime_role};
 
-create or replace function session_moved() returns trigger language plpgsql
+create or replace function session_inserted() returns trigger language plpgsql
 as $$
 begin
     insert into change (kind, entity_id, existed, role_ids)
-    select 'SESSION', id::text, tg_op <> 'INSERT', array[operator_role_id, provider_role_id] from moved order by id;
+    select 'SESSION', id::text, false, array[operator_role_id, provider_role_id] from moved order by id;
     return null;
 end
 $$;
 create or replace trigger log_inserted after insert on session
-    referencing new table as moved for each statement execute function session_moved();
+    referencing new table as moved for each statement execute function session_inserted();
+
+-- What a session contradicts may come from another provider's session: only the operator receives that it changed.
+create or replace function session_updated() returns trigger language plpgsql set enable_nestloop = off
+as $$
+begin
+    insert into change (kind, entity_id, existed, role_ids)
+    select 'SESSION', id::text, true, case
+        when to_jsonb(fresh) - 'contradictions' = to_jsonb(stale) - 'contradictions' then array[fresh.operator_role_id]
+        else array[fresh.operator_role_id, fresh.provider_role_id]
+    end
+    from fresh join stale using (id) order by id;
+    return null;
+end
+$$;
 create or replace trigger log_updated after update on session
-    referencing new table as moved for each statement execute function session_moved();
+    referencing old table as stale new table as fresh for each statement execute function session_updated();
 
 create or replace function authorisation_requested() returns trigger language plpgsql
 as $$
@@ -58,32 +72,59 @@ as $$
     from authorisation_request as r where r.id = any(ids)
 $$;
 
--- Bring the contradictions of the active sessions on some EVSEs up to date. The caller has locked the statuses of these
--- EVSEs: of a status and a session that are written at the same time the second one sees the first.
+-- Bring up to date what the active sessions on some EVSEs contradict, and whether these EVSEs have any. The caller has
+-- locked the statuses of these EVSEs: of a status and a session that are written at the same time the second one sees the
+-- first. A status is AVAILABLE until its expiry is logged (`due`), whatever the clocks of hub and database say.
 create or replace function refresh_contradictions(evse_ids text[]) returns void
-language sql volatile security definer set search_path = public
+language plpgsql volatile security definer set search_path = public
 as $$
+begin
     with active as (
         select id, array_remove(array[
-            case when major = 'AVAILABLE' and expires_at > now() then 'EVSE_AVAILABLE' end,
+            case when major = 'AVAILABLE' and due is not null then 'EVSE_AVAILABLE' end,
             case when count(*) over (partition by evse_id) > 1 then 'SEVERAL_SESSIONS' end
-        ], null) as found
+        ], null) as wanted
         from session left join evse_status using (evse_id)
         where session.status = 'ACTIVE' and evse_id = any(evse_ids)
     )
-    update session set contradictions = found from active
-    where session.id = active.id and contradictions is distinct from found
+    update session set contradictions = wanted from active
+    where session.id = active.id and session.status = 'ACTIVE' and contradictions is distinct from wanted;
+    update evse_status as place set has_session = not has_session
+    where evse_id = any(evse_ids) and has_session <> exists (
+        select from session where session.evse_id = place.evse_id and session.status = 'ACTIVE'
+    );
+end
 $$;
 
+-- Most statuses are of EVSEs without a session: the condition keeps them from queueing an event.
 create or replace function status_contradicts() returns trigger language plpgsql
 as $$
 begin
-    perform refresh_contradictions(array(select evse_id from fresh));
+    perform refresh_contradictions(array[new.evse_id]);
     return null;
 end
 $$;
-create or replace trigger contradict after update on evse_status
-    referencing new table as fresh for each statement execute function status_contradicts();
+create or replace trigger contradict after update on evse_status for each row
+    when (new.has_session and (
+        old.major = 'AVAILABLE' and old.due is not null) <> (new.major = 'AVAILABLE' and new.due is not null
+    ))
+    execute function status_contradicts();
+
+-- A session outlives the record of its EVSE, and finds it again. Triggers of one event run in the order of their names: the
+-- statuses have come or gone by then.
+create or replace function evses_moved() returns trigger language plpgsql security definer set search_path = public
+as $$
+begin
+    if exists (select from moved join session using (evse_id) where session.status = 'ACTIVE') then
+        perform refresh_contradictions(array(select evse_id from moved));
+    end if;
+    return null;
+end
+$$;
+create or replace trigger session_lost after delete on evse
+    referencing old table as moved for each statement execute function evses_moved();
+create or replace trigger session_met after insert on evse
+    referencing new table as moved for each statement execute function evses_moved();
 
 revoke all on function session_sides(uuid[]), authorisation_request_sides(bigint[]), refresh_contradictions(text[]) from public;
 grant execute on function session_sides(uuid[]), authorisation_request_sides(bigint[]), refresh_contradictions(text[])

@@ -40,6 +40,7 @@ def _said_whole() -> CheckConstraint:
 
 #: What the operator says of an EVSE. `blocked_until`: until then all spots linked to it are taken. That is the earliest
 #: of their expiries, null when one of them is free; every transaction that changes spots or links keeps it current.
+#: `has_session`: a session there has not ended; kept by `app/db/sql/sessions.sql`.
 evse_status = Table(
     "evse_status",
     metadata,
@@ -48,6 +49,7 @@ evse_status = Table(
     Column("minor", Text),
     *_said_columns(),
     Column("blocked_until", Instant),
+    Column("has_session", Boolean, nullable=False, server_default=text("false")),
     one_of("major", MajorStatus),
     one_of("minor", MinorStatus),
     CheckConstraint(ALLOWED_PAIRS, name="allowed_pair"),

@@ -18,7 +18,7 @@ import asyncpg
 import orjson
 
 from app.auth import Caller
-from app.db.engine import Connection, Database
+from app.db.engine import Connection, Database, Later
 from app.errors import BadInput
 from app.exchange.actor import CONSOLE, not_found, write_as
 from app.exchange.sessions.workflow import SESSION_WORKFLOW, Command
@@ -217,9 +217,11 @@ async def end_session(
         evse_id = await connection.fetchval("select evse_id from session where id = $1", session_id)
         await _lock_status(connection, evse_id)
         stood = await _lock(connection, actor, session_id)
+        if stood["evse_id"] != evse_id:
+            raise Later("the EVSE of the session is being named")
         if stood["status"] == SessionStatus.ENDED and _is_same_end(stood, end, at):
             return session_id
-        ended_at = at or now
+        ended_at = at or max(now, stood["authorised_at"])
         if ended_at < stood["authorised_at"]:
             raise BadInput("at is before the session was authorised; possible: then, or later")
         move = Move(session_id, Command.END, end, content_hash=_hash({**dict(stood), "ended_at": ended_at}))
@@ -241,6 +243,13 @@ _OPEN: Final = """
 select id, evse_id from session where status = 'ACTIVE' and authorised_at < $1 order by authorised_at limit $2
 """
 
+#: Without those whose EVSE was named meanwhile: its status is not locked.
+_LOCK_OPEN: Final = """
+select id from session join unnest($1::uuid[], $2::text[]) as open (id, evse_id) using (id)
+where session.status = 'ACTIVE' and session.evse_id is not distinct from open.evse_id
+order by id for no key update of session
+"""
+
 _LOCK_STATUSES: Final = "select from evse_status where evse_id = any($1) order by evse_id for no key update"
 
 
@@ -251,7 +260,8 @@ async def expire_sessions(database: Database, now: datetime, after: timedelta) -
         rows = await connection.fetch(_OPEN, now - after, EXPIRED_AT_ONCE)
         evse_ids = sorted({row["evse_id"] for row in rows if row["evse_id"] is not None})
         await connection.execute(_LOCK_STATUSES, evse_ids)
-        moves = [Move(row["id"], Command.EXPIRE) for row in rows]
+        locked = await connection.fetch(_LOCK_OPEN, [row["id"] for row in rows], [row["evse_id"] for row in rows])
+        moves = [Move(row["id"], Command.EXPIRE) for row in locked]
         advanced = await advance(connection, SESSION_WORKFLOW, moves, CONSOLE, now)
         await connection.execute("select refresh_contradictions($1)", evse_ids)
         return len(advanced.moved)

@@ -55,7 +55,7 @@ class Touched:
     def add(self, row: LogRow) -> None:
         """Add a row. Of several the one with the lowest id says how the entity was: see app.live.log.rows."""
         self.at = max(self.at, row.at)
-        self.role_ids = row.role_ids
+        self.role_ids = tuple({*self.role_ids, *row.role_ids})
         if row.kind != self.feed.entity_kind:
             self.status_at = max(self.status_at or row.at, row.at)
             self.was_available.add(row.was_available)
@@ -114,6 +114,8 @@ def changes_of(
     """Decide what a subscriber is sent that sees `scope`, and saw `scope_before` at the snapshot it comes from."""
     if scope == scope_before and not touched.has_rows:
         return ()  # it came into view of other subscribers, or left it
+    if touched.has_rows and wanted.roles is not None and wanted.roles.isdisjoint(touched.role_ids):
+        return ()  # what changed is another role's to read
     kinds = wanted.kinds
     if state is not None and wanted.has(state, scope):
         had = wanted.had(touched.id, touched.before, state, scope_before) is Had.SURELY

@@ -11,15 +11,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.db.engine import Connection, Database
+from app.db.engine import Database
 from app.errors import HubError
 from app.exchange.actor import CONSOLE
 from app.exchange.authorisation.requests import request_authorisation
 from app.exchange.sessions.commands import INSTANTS, Known, end_session, expire_sessions, update_session
 from app.exchange.workflow import find_tampered
+from app.ingest.charge_points.updates import remove_charge_points
+from app.ingest.status.expiry import sweep
+from app.ingest.status.updates import update_status
+from app.records.status import EvseStatus
 from app.records.token import Token
-from app.vocabulary import SessionEnd, TokenType
-from tests.exchange.authorisation.world import World, item, make_world
+from app.vocabulary import MajorStatus, Role, SessionEnd, TokenType
+from tests.exchange.authorisation.world import World, item, make_world, owner_of
 from tests.exchange.world import Member, add_evse, look, refused, utc_now
 from tests.length import rounds
 
@@ -65,18 +69,12 @@ async def contradictions(world: World, *session_ids: UUID) -> list[list[str]]:
     return [(await session_of(world, each))["contradictions"] for each in session_ids]
 
 
-async def say(world: World, status: str, evse_id: str = EVSE) -> None:
-    async def work(connection: Connection) -> None:
-        await connection.execute(
-            """
-            update evse_status set major = $2, at = now(), updated_at = now(), expires_at = now() + interval '1 hour'
-            where evse_id = $1
-            """,
-            evse_id,
-            status,
-        )
-
-    await world.database.write(work)
+async def say(world: World, status: str, evse_id: str = EVSE, ttl: datetime | None = None) -> None:
+    now = utc_now()
+    said = EvseStatus(evse_id, MajorStatus(status), None, ttl, now)
+    owner = owner_of(world.operator)
+    report = await update_status(world.database, [said], [], owner, Role.EVSE_OPERATOR, now, timedelta(hours=1))
+    assert report.refused_items == 0
 
 
 async def test_know_more_in_any_order_of_arrival(world: World):
@@ -173,6 +171,13 @@ async def test_refuse_an_end_that_cannot_be(world: World):
     assert (await session_of(world, session_id))["status"] == "ACTIVE"
 
 
+async def test_end_when_they_began_if_clocks_differ(world: World):
+    ahead = utc_now() + timedelta(minutes=3)
+    session_id = await begin(world, now=ahead)
+    await end(world, session_id)
+    assert (await session_of(world, session_id))["ended_at"] == ahead
+
+
 async def test_expire_and_may_still_be_ended_in_truth(world: World):
     ids = [await begin(world), await begin(world, None)]
     assert await expire_sessions(world.database, utc_now(), timedelta(hours=1)) == 0
@@ -195,6 +200,40 @@ async def test_are_contradicted_by_a_free_evse_whatever_came_first(world: World)
     assert await contradictions(world, session_id) == [["EVSE_AVAILABLE"]]
     await end(world, session_id)
     assert await contradictions(world, session_id) == [[]]
+
+
+async def test_are_contradicted_by_a_free_evse_until_that_expires(world: World):
+    """By the clock of the hub: the database's may be another."""
+    await say(world, "AVAILABLE", ttl=utc_now() + timedelta(minutes=1))
+    session_id = await begin(world)
+    assert await contradictions(world, session_id) == [["EVSE_AVAILABLE"]]
+    await sweep(world.database, utc_now() + timedelta(minutes=2))
+    assert await contradictions(world, session_id) == [[]]
+    await say(world, "AVAILABLE")
+    assert await contradictions(world, session_id) == [["EVSE_AVAILABLE"]]
+
+
+async def test_lose_and_find_their_evse(world: World):
+    await say(world, "AVAILABLE")
+    session_id = await begin(world)
+    await remove_charge_points(world.database, [EVSE], owner_of(world.operator), now=utc_now())
+    assert await contradictions(world, session_id) == [[]]
+    await add_evse(world.database, "DE8AC", 1)
+    await say(world, "AVAILABLE")
+    assert await contradictions(world, session_id) == [["EVSE_AVAILABLE"]]
+
+
+async def test_mark_the_evses_where_they_are_active(world: World):
+    marked = "select has_session from evse_status where evse_id = $1"
+    first, second, third = await begin(world), await begin(world), await begin(world, None)
+    await end(world, third)
+    await update(world, third, evse_id="DE8ACE2")
+    seen = []
+    for step in (lambda: end(world, first), lambda: end(world, second)):
+        await step()
+        seen += [row["has_session"] for row in await look(world.database, marked, EVSE)]
+    assert seen == [True, False]
+    assert [row["has_session"] for row in await look(world.database, marked, "DE8ACE2")] == [False]
 
 
 async def test_contradict_each_other_on_one_evse(world: World):
