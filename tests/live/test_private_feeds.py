@@ -259,6 +259,28 @@ async def test_follows_sessions_by_their_two_sides(database, database_url, world
     assert seen[1:] == [{"session": None, "sessions": {"nodes": []}}] * 4
 
 
+async def test_shows_no_provider_that_another_session_contradicts_its_own(database, database_url, world: World):
+    """A page that holds the same session again would reveal that a session began on its EVSE."""
+    await world.update(item("A1"))
+    first, second = await authorise(world), await authorise(world)
+    name = "sessionChanges"
+    operator, provider = Follower(world.operator.caller, name), Follower(world.provider.caller, name)
+    async with following(database, operator, provider):
+        await until(lambda: all(len(each.look()) == 2 for each in (operator, provider)))
+        cursor = provider.cursor
+        provider.held.clear()
+        async with owner(database_url) as connection:
+            await connection.execute("update session set contradictions = '{SEVERAL_SESSIONS}' where id = $1", first)
+        await until(lambda: operator.look()[str(first)]["contradictions"])
+        async with owner(database_url) as connection:
+            await connection.execute("update session set energy_kwh = 1 where id = $1", second)
+        await until(lambda: str(second) in provider.look())
+        assert provider.held.keys() == {str(second)}
+    query = f'{{ sessionChanges(cursor: "{cursor}") {{ sessions {{ id }} }} }}'
+    seen = await ask(database, world.provider.caller, query)
+    assert seen["sessionChanges"]["sessions"] == [{"id": str(second)}]
+
+
 async def test_follows_requests_by_the_provider_of_the_token(database, world: World):
     await world.update(item("A1"))
     name = "authorisationRequestChanges"

@@ -74,7 +74,8 @@ $$;
 
 -- Bring up to date what the active sessions on some EVSEs contradict, and whether these EVSEs have any. The caller has
 -- locked the statuses of these EVSEs: of a status and a session that are written at the same time the second one sees the
--- first. A status is AVAILABLE until its expiry is logged (`due`), whatever the clocks of hub and database say.
+-- first. app/ingest/status calls it for statuses with `has_session`: a trigger would cost every status. A status is AVAILABLE
+-- until its expiry is logged (`due`), whatever the clocks of hub and database say.
 create or replace function refresh_contradictions(evse_ids text[]) returns void
 language plpgsql volatile security definer set search_path = public
 as $$
@@ -95,20 +96,6 @@ begin
     );
 end
 $$;
-
--- Most statuses are of EVSEs without a session: the condition keeps them from queueing an event.
-create or replace function status_contradicts() returns trigger language plpgsql
-as $$
-begin
-    perform refresh_contradictions(array[new.evse_id]);
-    return null;
-end
-$$;
-create or replace trigger contradict after update on evse_status for each row
-    when (new.has_session and (
-        old.major = 'AVAILABLE' and old.due is not null) <> (new.major = 'AVAILABLE' and new.due is not null
-    ))
-    execute function status_contradicts();
 
 -- A session outlives the record of its EVSE, and finds it again. Triggers of one event run in the order of their names: the
 -- statuses have come or gone by then.

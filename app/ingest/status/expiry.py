@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from app.db.engine import Connection, Database
+from app.ingest.status.tables import REFRESH_CONTRADICTIONS
 
 CHUNK: Final = 1_000
 
@@ -37,7 +38,11 @@ async def _sweep_chunk(connection: Connection, now: datetime, chunk: int) -> tup
         announced += len(free := await connection.fetchval(_END_SPOTS, now, list(spots)) or ())
         await connection.execute(_UNBLOCK, free, now)
     if evses:
-        announced += await connection.fetchval(_END_EVSES, now, list(evses))
+        row = await connection.fetchrow(_END_EVSES, now, list(evses))
+        assert row is not None
+        announced += row["announced"]
+        if row["contradicting"]:
+            await connection.execute(REFRESH_CONTRADICTIONS, row["contradicting"])
     return len(entries), announced
 
 
@@ -86,7 +91,7 @@ select refresh_blocked(array(select distinct evse_id from evse_parking_spot wher
 #: `was_available` disregards the spots: whether they were taken before, and logged as taken, is not known any more.
 _END_EVSES: Final = """
 with met as materialized (
-    select evse_id, major, expires_at, expires_at <= $1 as over from evse_status
+    select evse_id, major, expires_at, has_session, expires_at <= $1 as over from evse_status
     where evse_id = any($2::text[]) and due <= $1
 ), written as (
     update evse_status as status set due = case when not over then met.expires_at end
@@ -100,5 +105,5 @@ with met as materialized (
     insert into change (kind, entity_id, was_available)
     select 'EVSE_STATUS', evse_id, major = 'AVAILABLE' from met where over order by expires_at
 )
-select count(*) from met where over
+select count(*) as announced, array_agg(evse_id) filter (where has_session) as contradicting from met where over
 """

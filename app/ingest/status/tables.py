@@ -69,7 +69,8 @@ with said as (
 ), met as (
     select said.*, said.expires_at > $1 as lives,
         stood.major as stood_major, stood.minor as stood_minor, stood.expires_at as stood_until,
-        stood.updated_at as stood_since, stood.due as stood_due, coalesce(stood.expires_at > $1, false) as alive,
+        stood.updated_at as stood_since, stood.due as stood_due, stood.has_session,
+        coalesce(stood.expires_at > $1, false) as alive,
         coalesce(stood.blocked_until > $1, false) as blocked
     from said join evse_status as stood using (evse_id)
     where stood.at is null or said.at >= stood.at
@@ -114,8 +115,15 @@ with said as (
     select 'EVSE_STATUS', evse_id, stood_major = 'AVAILABLE' and (owed or (alive and not blocked))
     from judged where announced
 )
-select count(*) as current_ones, count(*) filter (where announced or in_history) as changed from judged
+select count(*) as current_ones, count(*) filter (where announced or in_history) as changed,
+    array_agg(evse_id) filter (where has_session and (
+        coalesce(stood_major = 'AVAILABLE' and stood_due is not null, false) <> (major = 'AVAILABLE' and lives)
+    )) as contradicting
+from judged
 """
+
+#: A session is contradicted by a status that is AVAILABLE; see app/db/sql/sessions.sql. Most EVSEs have no session.
+REFRESH_CONTRADICTIONS: Final = "select refresh_contradictions($1)"
 
 
 async def write_evses(
@@ -133,6 +141,8 @@ async def write_evses(
         [each.ttl or each.at + trust for each in statuses],
     )
     assert row is not None
+    if row["contradicting"]:
+        await connection.execute(REFRESH_CONTRADICTIONS, row["contradicting"])
     return Written(row["current_ones"], row["changed"])
 
 

@@ -15,6 +15,7 @@ from app.db.engine import Database
 from app.errors import HubError
 from app.exchange.actor import CONSOLE
 from app.exchange.authorisation.requests import request_authorisation
+from app.exchange.sessions import commands
 from app.exchange.sessions.commands import INSTANTS, Known, end_session, expire_sessions, update_session
 from app.exchange.workflow import find_tampered
 from app.ingest.charge_points.updates import remove_charge_points
@@ -24,7 +25,7 @@ from app.records.status import EvseStatus
 from app.records.token import Token
 from app.vocabulary import MajorStatus, Role, SessionEnd, TokenType
 from tests.exchange.authorisation.world import World, item, make_world, owner_of
-from tests.exchange.world import Member, add_evse, look, refused, utc_now
+from tests.exchange.world import Member, add_evse, held_back, look, refused, utc_now
 from tests.length import rounds
 
 EVSE = "DE8ACE1"
@@ -251,6 +252,58 @@ async def test_miss_no_contradiction_of_what_comes_at_the_same_time(world: World
         session_id, _ = await asyncio.gather(begin(world), say(world, "AVAILABLE"))
         assert "EVSE_AVAILABLE" in (await contradictions(world, session_id))[0]
         await end(world, session_id)
+
+
+FREE = f"""
+update evse_status set major = 'AVAILABLE', at = now(), updated_at = now(), expires_at = now() + interval '1 hour',
+    due = now() + interval '1 hour'
+where evse_id = '{EVSE}'
+"""
+
+
+async def test_begin_after_a_status_that_is_being_written(world: World, database_url: str):
+    [session_id] = await held_back(database_url, FREE, [begin(world)])
+    assert await contradictions(world, session_id) == [["EVSE_AVAILABLE"]]
+
+
+async def test_would_miss_that_status_without_its_lock(world: World, database_url: str, monkeypatch):
+    """The broken twin of the test above."""
+
+    async def lock_nothing(_connection: object, _evse_id: str | None) -> None: ...
+
+    monkeypatch.setattr(commands, "_lock_status", lock_nothing)
+    [session_id] = await held_back(database_url, FREE, [begin(world)])
+    assert await contradictions(world, session_id) == [[]]
+
+
+async def test_end_where_their_evse_was_named_meanwhile(world: World, database_url: str):
+    """The end locks the status of the EVSE that the session has by then, and frees the other session there."""
+    first, second = await begin(world), await begin(world, None)
+    naming = f"update session set evse_id = '{EVSE}' where id = '{second}'"
+    await held_back(database_url, naming, [end(world, second)])
+    assert await contradictions(world, first, second) == [[], []]
+    assert (await session_of(world, second))["status"] == "ENDED"
+
+
+async def test_do_not_expire_where_their_evse_is_being_named(world: World, database_url: str):
+    session_id = await begin(world, None)
+    naming = f"update session set evse_id = '{EVSE}' where id = '{session_id}'"
+    late = utc_now() + timedelta(hours=2)
+    assert await held_back(database_url, naming, [expire_sessions(world.database, late, timedelta(hours=1))]) == [0]
+    assert await expire_sessions(world.database, late, timedelta(hours=1)) == 1
+
+
+async def test_end_and_expire_at_the_same_time(world: World):
+    """Whichever comes first, the session ends as its operator reports."""
+    late = utc_now() + timedelta(hours=2)
+    ids = [await begin(world, each) for each in (EVSE, EVSE, "DE8ACE2", None)]
+    expiring = [expire_sessions(world.database, late, timedelta(hours=1)) for _ in range(2)]
+    await asyncio.gather(*expiring, *(end(world, each) for each in ids))
+    rows = [await session_of(world, each) for each in ids]
+    assert [(row["status"], row["ended_by"], row["contradictions"]) for row in rows] == [
+        ("ENDED", "AUTHORISED_STOP", [])
+    ] * 4
+    assert await find_tampered(world.database, CONSOLE) == ()
 
 
 # ---------------------------------------------------------------- against a model
