@@ -1,9 +1,7 @@
 """What becomes known of sessions, how they end, and what contradicts them."""
 
 import asyncio
-import random
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +10,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.db.engine import Database
-from app.errors import HubError
 from app.exchange.actor import CONSOLE
 from app.exchange.authorisation.requests import request_authorisation
 from app.exchange.sessions import commands
@@ -26,7 +23,6 @@ from app.records.token import Token
 from app.vocabulary import MajorStatus, Role, SessionEnd, TokenType
 from tests.exchange.authorisation.world import World, item, make_world, owner_of
 from tests.exchange.world import Member, add_evse, held_back, look, refused, utc_now
-from tests.length import rounds
 
 EVSE = "DE8ACE1"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -304,90 +300,3 @@ async def test_end_and_expire_at_the_same_time(world: World):
         ("ENDED", "AUTHORISED_STOP", [])
     ] * 4
     assert await find_tampered(world.database, CONSOLE) == ()
-
-
-# ---------------------------------------------------------------- against a model
-
-
-class Model:
-    """Sessions as plain values, and the rules in the words of the reference."""
-
-    def __init__(self) -> None:
-        self.known: dict[UUID, dict[str, Any]] = {}
-
-    def begin(self, session_id: UUID) -> None:
-        self.known[session_id] = {**asdict(Known()), "status": "ACTIVE", "ended_by": None}
-
-    def update(self, session_id: UUID, given: dict[str, Any]) -> bool:
-        merged = {**self.known[session_id], **given}
-        instants = [merged[name] for name in INSTANTS if merged[name] is not None]
-        if instants != sorted(instants):
-            return False
-        self.known[session_id] = merged
-        return True
-
-    def end(self, session_id: UUID, how: str) -> bool:
-        row = self.known[session_id]
-        if row["status"] == "ENDED" and row["ended_by"] != how:
-            return False
-        row.update(status="ENDED", ended_by=how)
-        return True
-
-    def expire(self) -> None:
-        for row in self.known.values():
-            if row["status"] == "ACTIVE":
-                row.update(status="EXPIRED", ended_by="EXPIRED")
-
-
-class Forgetful(Model):
-    """Believes that an ended session may end in another way."""
-
-    def end(self, session_id: UUID, how: str) -> bool:
-        self.known[session_id].update(status="ENDED", ended_by=how)
-        return True
-
-
-async def drive(world: World, model: Model, dice: random.Random, steps: int) -> None:
-    """Send the same random commands to the hub and to the model: they must take the same, and hold the same."""
-    start = utc_now() - timedelta(hours=5)
-    for _ in range(steps):
-        ids = list(model.known)
-        choice = dice.random()
-        if not ids or choice < 0.15:
-            model.begin(await begin(world, dice.choice([EVSE, "DE8ACE2", None]), start))
-        elif choice < 0.75:
-            given: dict[str, Any] = {
-                name: start + timedelta(minutes=dice.randrange(12)) for name in INSTANTS if dice.random() < 0.4
-            }
-            if dice.random() < 0.3:
-                given["energy_kwh"] = Decimal(dice.randrange(10_000)) / 100
-            session_id = dice.choice(ids)
-            assert await is_taken(update(world, session_id, **given)) == model.update(session_id, given)
-        elif choice < 0.97:
-            session_id, how = dice.choice(ids), dice.choice(["AUTHORISED_STOP", "FORCED_DISCONNECT"])
-            assert await is_taken(end(world, session_id, how)) == model.end(session_id, how)
-        else:
-            await expire_sessions(world.database, utc_now(), timedelta(hours=1))
-            model.expire()
-    for session_id, row in model.known.items():
-        stood = await session_of(world, session_id)
-        names = row.keys() - {"evse_id"}
-        assert {name: stood[name] for name in names} == {name: row[name] for name in names}
-    assert await find_tampered(world.database, CONSOLE) == ()
-
-
-async def is_taken(command: Any) -> bool:
-    try:
-        await command
-    except HubError:
-        return False
-    return True
-
-
-async def test_behave_like_the_model(world: World, seed: int):
-    await drive(world, Model(), random.Random(seed), rounds(120, full=3_000))
-
-
-async def test_would_notice_a_model_that_forgets_the_end(world: World):
-    with pytest.raises(AssertionError):
-        await drive(world, Forgetful(), random.Random(1), 400)
