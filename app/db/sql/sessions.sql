@@ -72,6 +72,17 @@ as $$
     from authorisation_request as r where r.id = any(ids)
 $$;
 
+-- Lock the statuses of some EVSEs, then the active sessions there, also another operator's. Chains of history are locked
+-- after them: a transaction with a chain waits for no session.
+create or replace function lock_places(evse_ids text[]) returns void
+language plpgsql volatile security definer set search_path = public
+as $$
+begin
+    perform from evse_status where evse_id = any(evse_ids) order by evse_id for no key update;
+    perform from session where evse_id = any(evse_ids) and status = 'ACTIVE' order by id for no key update;
+end
+$$;
+
 -- Bring up to date what the active sessions on some EVSEs contradict, and whether these EVSEs have any. The caller has
 -- locked the statuses of these EVSEs: of a status and a session that are written at the same time the second one sees the
 -- first. app/ingest/status calls it for statuses with `has_session`: a trigger would cost every status. A status is AVAILABLE
@@ -113,6 +124,7 @@ create or replace trigger session_lost after delete on evse
 create or replace trigger session_met after insert on evse
     referencing new table as moved for each statement execute function evses_moved();
 
-revoke all on function session_sides(uuid[]), authorisation_request_sides(bigint[]), refresh_contradictions(text[]) from public;
-grant execute on function session_sides(uuid[]), authorisation_request_sides(bigint[]), refresh_contradictions(text[])
-    to {runtime_role};
+revoke all on function session_sides(uuid[]), authorisation_request_sides(bigint[]), refresh_contradictions(text[]),
+    lock_places(text[]) from public;
+grant execute on function session_sides(uuid[]), authorisation_request_sides(bigint[]), refresh_contradictions(text[]),
+    lock_places(text[]) to {runtime_role};

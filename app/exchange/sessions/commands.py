@@ -90,7 +90,7 @@ async def begin_session(
         "warnings": [each.value for each in warnings],
         "updated_at": now,
     }
-    await _lock_status(connection, evse_id)
+    await _lock_place(connection, evse_id)
     places = ", ".join(f"${n}" for n in range(1, len(row) + 1))
     session_id = await connection.fetchval(
         f"insert into session ({', '.join(row)}, status) values ({places}, 'ACTIVE') returning id", *row.values()
@@ -101,9 +101,9 @@ async def begin_session(
     return session_id
 
 
-async def _lock_status(connection: Connection, evse_id: str | None) -> None:
+async def _lock_place(connection: Connection, evse_id: str | None) -> None:
     if evse_id is not None:
-        await connection.execute("select from evse_status where evse_id = $1 for no key update", evse_id)
+        await connection.execute("select lock_places(array[$1]::text[])", evse_id)
 
 
 async def _refresh_contradictions(connection: Connection, evse_id: str | None) -> None:
@@ -124,7 +124,7 @@ async def update_session(database: Database, actor: Caller, session_id: UUID, kn
     async def work(connection: Connection) -> UUID:
         if known.evse_id is not None:
             await _require_own_evse(connection, actor, known.evse_id)
-            await _lock_status(connection, known.evse_id)
+            await _lock_place(connection, known.evse_id)
         stood = await _lock(connection, actor, session_id)
         given = {name: value for name, value in asdict(known).items() if value is not None}
         if all(stood[name] == value for name, value in given.items()):
@@ -215,7 +215,7 @@ async def end_session(
 
     async def work(connection: Connection) -> UUID:
         evse_id = await connection.fetchval("select evse_id from session where id = $1", session_id)
-        await _lock_status(connection, evse_id)
+        await _lock_place(connection, evse_id)
         stood = await _lock(connection, actor, session_id)
         if stood["evse_id"] != evse_id:
             raise Later("the EVSE of the session is being named")
@@ -223,7 +223,7 @@ async def end_session(
             return session_id
         ended_at = at or max(now, stood["authorised_at"])
         if ended_at < stood["authorised_at"]:
-            raise BadInput("at is before the session was authorised; possible: then, or later")
+            raise BadInput("at is before authorisedAt of the session; possible: then, or later")
         move = Move(session_id, Command.END, end, content_hash=_hash({**dict(stood), "ended_at": ended_at}))
         await advance_one(connection, SESSION_WORKFLOW, move, actor, now)
         await _write(connection, session_id, {"ended_at": ended_at})
@@ -250,8 +250,6 @@ where session.status = 'ACTIVE' and session.evse_id is not distinct from open.ev
 order by id for no key update of session
 """
 
-_LOCK_STATUSES: Final = "select from evse_status where evse_id = any($1) order by evse_id for no key update"
-
 
 async def expire_sessions(database: Database, now: datetime, after: timedelta) -> int:
     """End the sessions that their operators did not end in time, each batch in a transaction; return how many."""
@@ -259,7 +257,7 @@ async def expire_sessions(database: Database, now: datetime, after: timedelta) -
     async def work(connection: Connection) -> int:
         rows = await connection.fetch(_OPEN, now - after, EXPIRED_AT_ONCE)
         evse_ids = sorted({row["evse_id"] for row in rows if row["evse_id"] is not None})
-        await connection.execute(_LOCK_STATUSES, evse_ids)
+        await connection.execute("select lock_places($1)", evse_ids)
         locked = await connection.fetch(_LOCK_OPEN, [row["id"] for row in rows], [row["evse_id"] for row in rows])
         moves = [Move(row["id"], Command.EXPIRE) for row in locked]
         advanced = await advance(connection, SESSION_WORKFLOW, moves, CONSOLE, now)

@@ -22,7 +22,8 @@ from app.records.status import EvseStatus
 from app.records.token import Token
 from app.vocabulary import MajorStatus, Role, SessionEnd, TokenType
 from tests.exchange.authorisation.world import World, item, make_world, owner_of
-from tests.exchange.world import Member, add_evse, held_back, look, refused, utc_now
+from tests.exchange.world import Member, add_evse, held_back, look, owner, refused, utc_now
+from tests.waiting import until_locked_out
 
 EVSE = "DE8ACE1"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -69,8 +70,8 @@ async def contradictions(world: World, *session_ids: UUID) -> list[list[str]]:
 async def say(world: World, status: str, evse_id: str = EVSE, ttl: datetime | None = None) -> None:
     now = utc_now()
     said = EvseStatus(evse_id, MajorStatus(status), None, ttl, now)
-    owner = owner_of(world.operator)
-    report = await update_status(world.database, [said], [], owner, Role.EVSE_OPERATOR, now, timedelta(hours=1))
+    sender = owner_of(world.operator)
+    report = await update_status(world.database, [said], [], sender, Role.EVSE_OPERATOR, now, timedelta(hours=1))
     assert report.refused_items == 0
 
 
@@ -267,9 +268,25 @@ async def test_would_miss_that_status_without_its_lock(world: World, database_ur
 
     async def lock_nothing(_connection: object, _evse_id: str | None) -> None: ...
 
-    monkeypatch.setattr(commands, "_lock_status", lock_nothing)
+    monkeypatch.setattr(commands, "_lock_place", lock_nothing)
     [session_id] = await held_back(database_url, FREE, [begin(world)])
     assert await contradictions(world, session_id) == [[]]
+
+
+async def test_wait_for_another_session_before_they_hold_a_chain(world: World, database_url: str):
+    """Whoever updates the other session needs the chain next: neither would end."""
+    first, second = await begin(world), await begin(world)
+    async with (
+        owner(database_url) as holder,
+        owner(database_url) as watcher,
+        asyncio.TaskGroup() as group,
+        holder.transaction(),
+    ):
+        await holder.execute("update session set energy_kwh = 1 where id = $1", first)
+        group.create_task(end(world, second))
+        await until_locked_out(watcher, 1)
+        await holder.execute("select from workflow_chain for update nowait")
+    assert await contradictions(world, first, second) == [[], []]
 
 
 async def test_end_where_their_evse_was_named_meanwhile(world: World, database_url: str):
