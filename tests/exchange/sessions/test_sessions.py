@@ -274,7 +274,7 @@ async def test_would_miss_that_status_without_its_lock(world: World, database_ur
 
 
 async def test_wait_for_another_session_before_they_hold_a_chain(world: World, database_url: str):
-    """Whoever updates the other session needs the chain next: neither would end."""
+    """A transaction that updates the other session needs the chain next: neither would end."""
     first, second = await begin(world), await begin(world)
     async with (
         owner(database_url) as holder,
