@@ -3,6 +3,7 @@
 Whatever the hub did not foresee is logged with an id and shown as that id only.
 """
 
+import re
 from typing import Any
 
 from asyncpg import QueryCanceledError
@@ -21,6 +22,13 @@ TIMEOUT = "TIMEOUT"
 #: Messages quote what was sent, which may be long.
 MAXIMUM_MESSAGE = 500
 
+#: What graphql-core quotes of values that are personal data, or may be.
+PERSONAL = re.compile(
+    r"(type '(?:TokenInput|AuthorisationInput|ContractId)'.*?)[,;] found: .*"
+    r"|(String cannot represent a non string value): .*",
+    re.DOTALL,
+)
+
 
 def shown(error: Exception) -> dict[str, Any]:
     """Return an error as clients see it, a GraphQL error with its place in the document."""
@@ -30,6 +38,7 @@ def shown(error: Exception) -> dict[str, Any]:
 def formatted(error: GraphQLError, default_code: str = BAD_INPUT) -> dict[str, Any]:
     """Return an error as the response shows it. `default_code` is for what graphql-core itself refuses."""
     entry = _formatted(error, default_code)
+    entry["message"] = PERSONAL.sub(lambda quoted: quoted[1] or quoted[2], entry["message"])
     if len(entry["message"]) > MAXIMUM_MESSAGE:
         entry["message"] = entry["message"][:MAXIMUM_MESSAGE] + " ..."
     metrics.ERRORS.labels(entry["extensions"]["code"]).inc()

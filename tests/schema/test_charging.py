@@ -1,5 +1,7 @@
 """Tokens, requests and sessions over HTTP: what the API's face adds to what `tests/exchange` proves."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -169,3 +171,33 @@ def test_lets_operators_alone_authorise(by: By, name: str):
 def test_holds_providers_to_their_own_party(by: By):
     document = SET.replace("DE8AA", "FRA1B")
     assert by("provider").error(document, items=[item("1")], part=None)["extensions"]["code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize(
+    ("token", "contract"),
+    [
+        ("SECRET", "DE8AA001234567"),
+        ({"instance": ["SECRET"], "type": "RFID"}, "DE8AA001234567"),
+        ({"instance": {"SECRET": 1}, "type": "RFD", "uid": "SECRET"}, "DE8AA001234567"),
+        (TOKEN, "DE-8AA-SECRET123-0"),
+        (TOKEN, {"SECRET": 1}),
+    ],
+)
+@pytest.mark.parametrize("written", ["as variables", "in the document"])
+def test_quotes_nothing_personal_of_what_has_another_type(by: By, token: Any, contract: Any, written: str):
+    at = "2026-03-01T12:00:00Z"
+    given = {"token": token, "contract": contract, "evse": "DE8ACE1", "at": at}
+    document = START
+    if written == "in the document":
+        for name, value in given.items():
+            document = document.replace(f": ${name}", f": {literal(value)}")
+        document, given = document[document.index("{") :], {}
+        document = f"mutation {document}"
+    errors = by("operator").hub.post(document, given, by("operator").headers).json()["errors"]
+    assert errors
+    assert "SECRET" not in json.dumps(errors)
+
+
+def literal(value: Any) -> str:
+    """Write a value as GraphQL does: keys and the words of vocabularies without quotes."""
+    return re.sub(r'"(\w+)":', r"\1:", json.dumps(value)).replace('"RFID"', "RFID")
