@@ -93,9 +93,9 @@ class _Plan:
 
 @lru_cache(1_000)
 def _plan_of(selection: Selection) -> _Plan:
-    changes = tuple(each.fields for each in selection.fields if _name(each) == "changes")
-    evses = [each for fields in changes for each in fields if _name(each) == "evse"]
-    spots = [each for fields in changes for each in fields if _name(each) == "parkingSpot"]
+    changes = tuple(each.fields for each in selection.fields if name_of(each) == "changes")
+    evses = [each for fields in changes for each in fields if name_of(each) == "evse"]
+    spots = [each for fields in changes for each in fields if name_of(each) == "parkingSpot"]
     return _Plan(
         selection.fields,
         changes,
@@ -104,7 +104,8 @@ def _plan_of(selection: Selection) -> _Plan:
     )
 
 
-def _name(asked: Field) -> str | None:
+def name_of(asked: Field) -> str | None:
+    """Return the name of a field of a page or of a change; None for what is read from a row."""
     return asked.read.name if isinstance(asked.read, PageLeaf) else None
 
 
@@ -197,15 +198,27 @@ class Rendering:
     def page(self, cursor: str, more: bool, changes: Sequence[Rendered]) -> str:
         """Put a page together, as the text of a JSON object."""
         plan = _plan_of(self.selected.bind(self.variables, ANY_TIME)[0])
-        page = "{" + ",".join(_page_members(plan, cursor, more, changes)) + "}"
-        return page if self.root_key is None else f'{{"data":{{{_json(self.root_key)}:{page}}}}}'
+        return page_text(plan.page, "changes", cursor, more, changes, self.root_key)
 
 
-def _page_members(plan: _Plan, cursor: str, more: bool, changes: Sequence[Rendered]) -> Iterator[str]:
+def page_text(
+    page: Iterable[Field], items: str, cursor: str, more: bool, changes: Sequence[Rendered], root_key: str | None
+) -> str:
+    """Put a page together, as the text of a JSON object; `items`: the field that has the changes.
+
+    With `root_key` it is a whole GraphQL result.
+    """
+    text = "{" + ",".join(_page_members(page, items, cursor, more, changes)) + "}"
+    return text if root_key is None else f'{{"data":{{{_json(root_key)}:{text}}}}}'
+
+
+def _page_members(
+    page: Iterable[Field], items: str, cursor: str, more: bool, changes: Sequence[Rendered]
+) -> Iterator[str]:
     number = 0
-    for asked in plan.page:
-        match _name(asked):
-            case "changes":
+    for asked in page:
+        match name_of(asked):
+            case name if name == items:
                 value = "[" + ",".join([each[number] for each in changes]) + "]"
                 number += 1
             case "hasMore":
@@ -213,7 +226,7 @@ def _page_members(plan: _Plan, cursor: str, more: bool, changes: Sequence[Render
             case "cursor":
                 value = f'"{cursor}"'
             case _:
-                value = _json(_constant(asked))
+                value = _json(constant_of(asked))
         yield f"{_json(asked.key)}:{value}"
 
 
@@ -230,7 +243,7 @@ def _rendered(
     for fields in plan.changes:
         members: dict[str, Any] = {}
         for asked in fields:
-            name = _name(asked)
+            name = name_of(asked)
             if name in numbers:
                 mine = it is not None and of_evse is (name == "evse")
                 members[asked.key] = it[str(numbers[name])] if it is not None and mine else None
@@ -252,10 +265,11 @@ def _leaf(asked: Field, name: str | None, change: Change) -> Any:
         case "at":
             return change.at
         case _:
-            return _constant(asked)
+            return constant_of(asked)
 
 
-def _constant(asked: Field) -> Any:
+def constant_of(asked: Field) -> Any:
+    """Return the value of a field that is the same in every page, such as `__typename`."""
     assert isinstance(asked.read, Constant), f"no way to show {asked.read}"
     return asked.read.value
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import strawberry
 
 from app.auth import Caller
-from app.db.tables import authorisation_answer, session
+from app.db.tables import authorisation_answer
 from app.errors import Forbidden
 from app.exchange.actor import acting, id_of
 from app.exchange.authorisation.lists import set_authorisations
@@ -17,6 +17,7 @@ from app.read.search import ById, Request
 from app.records.token import Token
 from app.uploads.items import Owner
 from app.vocabulary import Role
+from schema.private_entities import ONE_SESSION
 from schema.publishing import Confirm, ThePart, own, part_of, published
 from schema.root_fields import Info, answer_request
 from schema.scalars import ContractId, DateTime, Decimal, EvseId, PartyId
@@ -28,7 +29,6 @@ from schema.types.report import UploadReport
 from schema.uploads import uploaded
 
 ONE_ANSWER = ById(authorisation_answer, ("id",))
-ONE_SESSION = ById(session, ("id",))
 
 Authorisations = Annotated[
     list[AuthorisationInput], strawberry.argument(description="Authorisations, each checked on its own.")

@@ -4,7 +4,7 @@ An entity is data (`schema.private_entities`). A page is read in one snapshot an
 row-level security too; its selection is compiled. Subscribers of one role with the same selection share one text.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -24,11 +24,11 @@ from app.live.stream.matching import Change
 from app.live.stream.pages import changes_after
 from app.read.execute import read
 from app.read.paging import check_first
-from app.read.plan import Column, Constant, Field, Nodes, PageInfo, PageLeaf, SameRow, Selection
+from app.read.plan import Column, Field, Nodes, PageInfo, PageLeaf, SameRow, Selection
 from app.read.search import Request, Search
 from app.visibility.viewer_scope import Viewer, ViewerScope, read_scope_rows
 from app.vocabulary import ChangeAction
-from schema.change_pages import ANY_TIME, Rendered
+from schema.change_pages import ANY_TIME, Rendered, constant_of, name_of, page_text
 from schema.changes import LIST, MAXIMUM_FIRST, first_cursor
 from schema.root_fields import Context, Info, encode, raw_info
 from schema.select import Selected, Selector, details_of
@@ -98,19 +98,19 @@ def _plan_of(entity: PrivateEntity, selection: Selection) -> _Plan:
     asked: list[Field] = []
     items: list[_Items] = []
     for each in selection.fields:
-        if _name(each) != entity.items:
+        if name_of(each) != entity.items:
             continue
         if entity.parts:
             items.append(_Items(tuple([(member, _numbered(entity, member, asked)) for member in each.fields])))
         else:
             asked.append(each)
             items.append(_Items(number=len(asked) - 1))
-    removed = {number: each for number, each in enumerate(asked) if _name(each) == entity.removed_part}
+    removed = {number: each for number, each in enumerate(asked) if name_of(each) == entity.removed_part}
     return _Plan(selection.fields, tuple(items), _rows(dict(enumerate(asked))), _rows(removed))
 
 
 def _numbered(entity: PrivateEntity, member: Field, asked: list[Field]) -> int | None:
-    if _name(member) not in entity.parts:
+    if name_of(member) not in entity.parts:
         return None
     asked.append(member)
     return len(asked) - 1
@@ -121,10 +121,6 @@ def _rows(asked: Mapping[int, Field]) -> Selection:
     nodes = Field("nodes", Nodes(), (Field("id", Column(("id",), shape=str)), *objects))
     page = (Field("end", PageLeaf("endCursor")), Field("more", PageLeaf("hasNextPage")))
     return Selection((nodes, Field("page", PageInfo(), page)))
-
-
-def _name(asked: Field) -> str | None:
-    return asked.read.name if isinstance(asked.read, PageLeaf) else None
 
 
 # ---------------------------------------------------------------- changes as text
@@ -190,9 +186,8 @@ class Rendering:
 
     def page(self, cursor: str, more: bool, changes: Sequence[Rendered | None]) -> str:
         """Put a page together, as the text of a JSON object."""
-        plan, listed = self.plan, [each for each in changes if each is not None]
-        page = "{" + ",".join(_page_members(self.entity, plan, cursor, more, listed)) + "}"
-        return page if self.root_key is None else f'{{"data":{{{_json(self.root_key)}:{page}}}}}'
+        listed = [each for each in changes if each is not None]
+        return page_text(self.plan.page, self.entity.items, cursor, more, listed, self.root_key)
 
 
 def _item(asked: _Items, change: Change, row: Shown) -> Any:
@@ -205,7 +200,7 @@ def _item(asked: _Items, change: Change, row: Shown) -> Any:
 
 
 def _leaf(asked: Field, change: Change) -> Any:
-    match _name(asked):
+    match name_of(asked):
         case "action":
             return change.action.value
         case "id":
@@ -213,32 +208,7 @@ def _leaf(asked: Field, change: Change) -> Any:
         case "at":
             return change.at
         case _:
-            return _constant(asked)
-
-
-def _page_members(
-    entity: PrivateEntity, plan: _Plan, cursor: str, more: bool, changes: Sequence[Rendered]
-) -> Iterator[str]:
-    number = 0
-    for asked in plan.page:
-        name = _name(asked)
-        if name == entity.items:
-            value = "[" + ",".join([each[number] for each in changes]) + "]"
-            number += 1
-        elif name == "hasMore":
-            value = "true" if more else "false"
-        else:
-            value = f'"{cursor}"' if name == "cursor" else _json(_constant(asked))
-        yield f"{_json(asked.key)}:{value}"
-
-
-def _constant(asked: Field) -> Any:
-    assert isinstance(asked.read, Constant), f"no way to show {asked.read}"
-    return asked.read.value
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+            return constant_of(asked)
 
 
 # ---------------------------------------------------------------- pages

@@ -1,10 +1,10 @@
 """The private entities whose lists and changes are read through `schema.private_changes`, and their searches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, FromClause, bindparam
+from sqlalchemy import ColumnElement, DateTime, FromClause, Table, bindparam
 
 from app.auth import Caller
 from app.db.tables import authorisation, authorisation_request, session
@@ -12,6 +12,7 @@ from app.live.feeds.authorisation import AUTHORISATIONS, AuthorisationFilter
 from app.live.feeds.authorisation_request import REQUESTS
 from app.live.feeds.session import SESSIONS
 from app.live.feeds.sides import SidesFilter
+from app.live.stream.feed import Feed
 from app.read.authorisations import (
     CONDITIONS,
     ORDER,
@@ -98,29 +99,22 @@ def own(caller: Caller | None) -> tuple[Condition, ...]:
             return ()
 
 
-SESSION_ORDER: Final = ("authorised_at", "id")
-SESSION: Final = PrivateEntity(
-    feed=SESSIONS,
-    wanted=lambda role_id: SidesFilter(SESSIONS, role_id),
-    listed=lambda arguments, caller: Listed(
-        lambda after: Listing(session, SESSION_ORDER, where=own(caller), after=after), {}
-    ),
-    by_ids=Listing(session, ("id",), filters=("id",)),
-    id_of=UUID,
-    items="sessions",
-)
+def _of_sides(
+    table: Table, feed: Feed, order: tuple[str, ...], id_of: Callable[[str], Any], items: str
+) -> PrivateEntity:
+    """Return an entity whose rows belong to an operator and a provider, and are never removed."""
 
+    def listed(arguments: Arguments, caller: Caller | None) -> Listed:
+        return Listed(lambda after: Listing(table, order, where=own(caller), after=after), {})
+
+    by_ids = Listing(table, ("id",), filters=("id",))
+    return PrivateEntity(feed, lambda role_id: SidesFilter(feed, role_id), listed, by_ids, id_of, items)
+
+
+SESSION_ORDER: Final = ("authorised_at", "id")
+SESSION: Final = _of_sides(session, SESSIONS, SESSION_ORDER, UUID, "sessions")
 REQUEST_ORDER: Final = ("at", "id")
-REQUEST: Final = PrivateEntity(
-    feed=REQUESTS,
-    wanted=lambda role_id: SidesFilter(REQUESTS, role_id),
-    listed=lambda arguments, caller: Listed(
-        lambda after: Listing(authorisation_request, REQUEST_ORDER, where=own(caller), after=after), {}
-    ),
-    by_ids=Listing(authorisation_request, ("id",), filters=("id",)),
-    id_of=int,
-    items="requests",
-)
+REQUEST: Final = _of_sides(authorisation_request, REQUESTS, REQUEST_ORDER, int, "requests")
 
 #: By the field of `Subscription`.
 FOLLOWED: Final[Mapping[str, PrivateEntity]] = {

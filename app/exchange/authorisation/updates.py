@@ -89,7 +89,9 @@ async def update_authorisations(
         for some in batches(rows, AT_ONCE):
             written += await merge(connection, now, owner.role_id, NAMED, *columns_of(some))
         report = Report(written, len(rows) - written, 0, by_index(read.refused))
-        await _keep(connection, owner, "updateRoamingAuthorisationList", report.refused, now, refusals_kept)
+        await keep_refusals(
+            connection, owner.partner_id, "updateRoamingAuthorisationList", report.refused, now, refusals_kept
+        )
         return report
 
     return await database.write(work, owner.partner_id, role=owner.role_id)
@@ -121,7 +123,7 @@ async def remove_authorisations(
             hits, gone = await remove(connection, now, owner.role_id, keys, indices)
             found, removed = found | hits, removed + gone
         refused = by_index((*malformed, *_absent(tokens, found)))
-        await _keep(connection, owner, "removeRoamingAuthorisations", refused, now, refusals_kept)
+        await keep_refusals(connection, owner.partner_id, "removeRoamingAuthorisations", refused, now, refusals_kept)
         return Report(0, 0, removed, refused)
 
     return await database.write(work, owner.partner_id, role=owner.role_id)
@@ -134,12 +136,6 @@ def _absent(tokens: Collection[int], found: Collection[int]) -> list[Refusal]:
         for index in tokens
         if index not in found
     ]
-
-
-async def _keep(
-    connection: Connection, owner: Owner, operation: str, refused: Sequence[Refusal], now: datetime, kept: int
-) -> None:
-    await keep_refusals(connection, owner.partner_id, operation, refused, now, kept)
 
 
 def row_of(item: Authorisation) -> dict[str, Any]:
