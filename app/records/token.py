@@ -3,7 +3,7 @@
 A token is sent plain or as a hash of its plain instance. A plain token answers to both of its hashes, a hashed one only
 to its own kind: two tokens are the same where their sets of keys meet. Hashes are taken over the UTF-8 of the instance
 in upper case, and compared without case; the sub-type is not compared.
-Source: OCHP 1.4, EMT-ID; the hub's own decisions are in app/guides/partners.md.
+Source: OCHP 1.4, EMT-ID; *hub*: hashes of the upper-case instance, and what answers to what.
 """
 
 import re
