@@ -129,13 +129,17 @@ class World:
         await set_operator_open(self.database, CONSOLE, party_id, self.dice.random() < 0.5, utc_now())
 
     async def time(self) -> None:
-        """Begin or end all contracts by the clock; that starts no trigger, but the leader's refresh finds it."""
+        """Begin or end all contracts by the clock; that starts no trigger, but the leader's refresh finds it.
+
+        The clock locks no rows, so nobody may wait for one that it holds.
+        """
         column = self.dice.choice(["valid_from", "valid_until"])
         edge = "now() - interval '1 minute'" if column == "valid_from" else "greatest(valid_from, now()) "
         async with owner(self.url) as connection:
             await connection.execute(
                 f"""
                 set session_replication_role = replica;
+                lock table contract in exclusive mode;
                 update contract set {column} = {edge} where status = 'ACTIVE' and coalesce({column} > now(), true);
                 set session_replication_role = origin;
                 select refresh_viewer_scope(now() - interval '5 minutes');
