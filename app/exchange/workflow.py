@@ -18,11 +18,11 @@ folder, one line each in these files:
 `tests/exchange/private_entity` is such a folder.
 """
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from app.db.engine import Connection, Database
@@ -60,8 +60,9 @@ class Workflow:
     """A transition table, and where its rows are.
 
     `sides`: the columns with the ids of the two roles that a row belongs to. `parts`: what a role can be to a row, each
-    with an SQL expression for the id of the role that is it. `assignments`: what a transition sets besides the state,
-    in SQL over `subject` (the row as it was) and `step` (`from_state`, `to_state`, `at`, `actor_role_id`).
+    with an SQL expression for the id of the role that is it. `given`: the values that a move may bring, by name with
+    their SQL types. `assignments`: what a transition sets besides the state, in SQL over `subject` (the row as it was)
+    and `step` (`command`, `from_state`, `to_state`, `at`, `actor_role_id`, and what is given, null where it is not).
     """
 
     noun: str
@@ -72,18 +73,24 @@ class Workflow:
     key: str = "id"
     key_type: str = "uuid"
     state: str = "status"
+    given: tuple[tuple[str, str], ...] = ()
     assignments: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A command on one row. `expected`: the state in which the caller read the row, if it must still be in it."""
+    """A command on one row.
+
+    `expected`: the state in which the caller read the row, if it must still be in it. `values`: of the columns that the
+    workflow lists as `given`.
+    """
 
     key: Key
     command: str
     reason: str | None = None
     expected: str | None = None
     content_hash: bytes | None = None
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +284,7 @@ async def _write(
         now,
         actor.role_id,
         workflow.noun,
+        *([step.move.values.get(name) for step in steps] for name, _ in workflow.given),
     )
     missing = {step.move.key for step in steps} - {row["key"] for row in rows}
     if missing:
@@ -305,6 +313,10 @@ def _sql(workflow: Workflow) -> _Sql:
         select {columns} from {workflow.table} as subject
         join step on {key} = step.key and {state} = step.to_state
     """
+    given = {
+        "arrays": "".join(f", ${n}::{type_}[]" for n, (_, type_) in enumerate(workflow.given, 10)),
+        "names": "".join(f", {name}" for name, _ in workflow.given),
+    }
     return _Sql(
         lock=_LOCK.format(
             table=workflow.table,
@@ -315,8 +327,8 @@ def _sql(workflow: Workflow) -> _Sql:
             second=second,
             parts=", ".join(role_id for _, role_id in workflow.parts),
         ),
-        move=_HISTORY.format(key_type=workflow.key_type, written=move),
-        create=_HISTORY.format(key_type=workflow.key_type, written=create),
+        move=_HISTORY.format(key_type=workflow.key_type, **given, written=move),
+        create=_HISTORY.format(key_type=workflow.key_type, **given, written=create),
     )
 
 
@@ -346,8 +358,8 @@ select key, state, parts from locked
 _HISTORY: Final = """
 with step as materialized (
     select step.*, $7::timestamptz as at, $8::integer as actor_role_id
-    from unnest($1::{key_type}[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
-        with ordinality as step (key, command, from_state, to_state, reason, content_hash, place)
+    from unnest($1::{key_type}[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[]{arrays})
+        with ordinality as step (key, command, from_state, to_state, reason, content_hash{names}, place)
 ),
 written as ({written}),
 numbered as (

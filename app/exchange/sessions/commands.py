@@ -133,8 +133,7 @@ async def update_session(database: Database, actor: Caller, session_id: UUID, kn
         _check_order(merged)
         if stood["evse_id"] not in (None, merged["evse_id"]):
             raise BadInput("the session has an EVSE already; possible: none, or the same one again")
-        await _write(connection, session_id, {name: merged[name] for name in asdict(known)})
-        move = Move(session_id, Command.UPDATE, content_hash=_hash(merged))
+        move = Move(session_id, Command.UPDATE, content_hash=_hash(merged), values=given)
         await advance_one(connection, SESSION_WORKFLOW, move, actor, now)
         await _refresh_contradictions(connection, known.evse_id)
         return session_id
@@ -170,11 +169,6 @@ async def _lock(connection: Connection, actor: Caller, session_id: UUID) -> asyn
     if row is None:
         raise not_found("session", session_id)
     return row
-
-
-async def _write(connection: Connection, session_id: UUID, values: Mapping[str, Any]) -> None:
-    sets = ", ".join(f"{name} = ${n}" for n, name in enumerate(values, 2))
-    await connection.execute(f"update session set {sets} where id = $1", session_id, *values.values())
 
 
 def _check(known: Known, now: datetime) -> None:
@@ -224,9 +218,9 @@ async def end_session(
         ended_at = at or max(now, stood["authorised_at"])
         if ended_at < stood["authorised_at"]:
             raise BadInput("at is before authorisedAt of the session; possible: then, or later")
-        move = Move(session_id, Command.END, end, content_hash=_hash({**dict(stood), "ended_at": ended_at}))
+        values = {"ended_at": ended_at}
+        move = Move(session_id, Command.END, end, content_hash=_hash({**dict(stood), **values}), values=values)
         await advance_one(connection, SESSION_WORKFLOW, move, actor, now)
-        await _write(connection, session_id, {"ended_at": ended_at})
         await _refresh_contradictions(connection, stood["evse_id"])
         return session_id
 

@@ -17,6 +17,16 @@ class Command(StrEnum):
     EXPIRE = "expire"
 
 
+#: What `update` may bring, with the SQL types of the columns.
+KNOWN: Final = (
+    ("connected_at", "timestamptz"),
+    ("energy_started_at", "timestamptz"),
+    ("energy_ended_at", "timestamptz"),
+    ("disconnected_at", "timestamptz"),
+    ("energy_kwh", "numeric"),
+    ("evse_id", "text"),
+)
+
 #: A session that expired was not ended: its operator may still report how it ended.
 SESSION_WORKFLOW: Final = Workflow(
     noun="session",
@@ -32,10 +42,13 @@ SESSION_WORKFLOW: Final = Workflow(
     ),
     parts=((OPERATOR, "operator_role_id"), (PROVIDER, "provider_role_id")),
     sides=("operator_role_id", "provider_role_id"),
-    assignments="""
+    given=(*KNOWN, ("ended_at", "timestamptz")),
+    assignments=f"""
+        {", ".join(f"{name} = coalesce(step.{name}, subject.{name})" for name, _ in KNOWN)},
         updated_at = step.at,
-        contradictions = case when step.to_state = 'ACTIVE' then subject.contradictions else '{}' end,
+        contradictions = case when step.to_state = 'ACTIVE' then subject.contradictions else '{{}}' end,
         ended_by = case step.command when 'end' then step.reason when 'expire' then 'EXPIRED' else subject.ended_by end,
-        ended_at = case when step.command in ('end', 'expire') then step.at else subject.ended_at end
+        ended_at = case step.command
+            when 'end' then step.ended_at when 'expire' then step.at else subject.ended_at end
     """,
 )

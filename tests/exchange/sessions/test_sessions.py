@@ -18,11 +18,13 @@ from app.exchange.workflow import find_tampered
 from app.ingest.charge_points.updates import remove_charge_points
 from app.ingest.status.expiry import sweep
 from app.ingest.status.updates import update_status
+from app.live.log.rows import read_position
 from app.records.status import EvseStatus
 from app.records.token import Token
-from app.vocabulary import MajorStatus, Role, SessionEnd, TokenType
+from app.vocabulary import LogKind, MajorStatus, Role, SessionEnd, TokenType
 from tests.exchange.authorisation.world import World, item, make_world, owner_of
 from tests.exchange.world import Member, add_evse, held_back, look, owner, refused, utc_now
+from tests.live.log_world import ids, read_since
 from tests.waiting import until_locked_out
 
 EVSE = "DE8ACE1"
@@ -93,6 +95,15 @@ async def test_write_nothing_for_what_is_known(world: World):
     for _ in range(2):
         await update(world, session_id, connected_at=at)
     assert len(await look(world.database, "select from workflow_history where subject = 'session'")) == 2
+
+
+async def test_log_each_change_once(world: World):
+    session_id = await begin(world)
+    start = await read_position(world.database)
+    await update(world, session_id, connected_at=utc_now(), energy_kwh=Decimal(3))
+    await end(world, session_id, at=utc_now())
+    rows = [row for row in await read_since(world.database, start) if row.kind == LogKind.SESSION]
+    assert ids(rows) == [str(session_id)] * 2
 
 
 @pytest.mark.parametrize("first", INSTANTS)
