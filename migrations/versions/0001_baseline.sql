@@ -126,7 +126,7 @@ CREATE INDEX viewer_scope_ended_idx ON viewer_scope (role_id, ended) WHERE ended
 CREATE UNIQUE INDEX viewer_scope_present_key ON viewer_scope (role_id, kind, subject) WHERE ended is null;
 
 create unlogged table viewer_scope_due (
-    role_id INTEGER NOT NULL,
+    role_ids INTEGER[] NOT NULL,
     wide BOOLEAN NOT NULL
 );
 

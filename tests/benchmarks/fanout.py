@@ -22,6 +22,8 @@ import httpx
 
 from app.db import cluster
 from app.db.cluster import DATABASE
+from app.live.log.wake_up import Bus
+from app.settings import Settings
 from tests.benchmarks.fanout_hub import Committing, Pushing, importing, make_world
 from tests.benchmarks.fanout_questions import AREAS, HUBS, STRAWBERRYS, SUBSCRIBERS, variables_of
 from tests.benchmarks.fanout_receivers import DEADLINE_S, Heard, area_of, following
@@ -176,9 +178,10 @@ async def _measure_hub(dsn: str, key: str, server: Server) -> tuple[Reached, Lat
     async with AsyncExitStack() as stack:
         connection = await asyncpg.connect(dsn)
         stack.push_async_callback(connection.close)
+        bus = await stack.enter_async_context(Bus.open(dsn, Settings()))
         client = await stack.enter_async_context(_client(server))
         heard = await stack.enter_async_context(following(server.port, _asks_hub, begins=True))
-        reached = await _measure(server, heard, Committing(connection), AT_ONCE)
+        reached = await _measure(server, heard, Committing(connection, bus.announce), AT_ONCE)
         pushing = Pushing(client, key)
         with_commit = await _paced(heard, pushing, lambda number: number < PACED_CHANGES, since_due=True)
         return reached, with_commit, await _measure_beside_import(dsn, heard, pushing)

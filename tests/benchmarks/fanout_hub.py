@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import asyncpg
@@ -51,10 +51,14 @@ async def make_world(dsn: str) -> str:
 
 
 class Committing:
-    """Changes statuses in the hub's database, one transaction for each call; gives the time of its commit."""
+    """Changes statuses in the hub's database, one transaction for each call; gives the time of its commit.
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    `announce`: what a hub's process does after each commit.
+    """
+
+    def __init__(self, connection: asyncpg.Connection, announce: Callable[[], None]) -> None:
         self.connection = connection
+        self.announce = announce
         self.number = 0
 
     async def __call__(self, count: int) -> float:
@@ -70,6 +74,7 @@ class Committing:
                 "insert into change (kind, entity_id, was_available) select 'EVSE_STATUS', unnest($1::text[]), false",
                 ids,
             )
+        self.announce()
         return time.perf_counter()
 
 

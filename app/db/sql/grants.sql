@@ -12,7 +12,8 @@ grant select, insert, delete on log_mark to {runtime_role};
 revoke all on function authenticate(bytea), make_partition(regclass, integer, integer),
     drop_partition(regclass, integer, timestamptz), wal_position(), timeline_left_at(bigint), renew_log(),
     bring_viewer_scope(integer[]), lock_viewer_scope(), dependent_roles(integer[]), contractors_of(integer[]),
-    settle_viewer_scope(), contract_moves_scope(), role_moves_scope(), partner_moves_scope(), operator_moves_scope(),
+    settle_viewer_scope(), note_viewer_scope(integer[], boolean), contracts_moved(), contracts_updated(), roles_moved(), roles_updated(),
+    partners_updated(), operators_inserted(), operators_updated(),
     refresh_viewer_scope(timestamptz), forget_viewer_scope(timestamptz) from public;
 grant execute on function authenticate(bytea), make_partition(regclass, integer, integer),
     drop_partition(regclass, integer, timestamptz), wal_position(), timeline_left_at(bigint), renew_log(),

@@ -11,14 +11,13 @@ with path (role_id, kind, subject, valid_until) as (
     from contract_in_force join operator on operator.role_id = to_role_id
     union all
     -- An NSP sees the operators of the EVSPs it has contracts with.
-    select with_provider.from_role_id, 'OPERATOR', operator.no,
-        least(with_provider.valid_until, with_operator.valid_until)
-    from contract_in_force as with_provider
-    join partner_role as viewer on viewer.id = with_provider.from_role_id
-        and viewer.role = 'NSP' and viewer.revoked_at is null
+    select viewer.id, 'OPERATOR', operator.no, least(with_provider.valid_until, with_operator.valid_until)
+    from partner_role as viewer
+    join contract_in_force as with_provider on with_provider.from_role_id = viewer.id
     join partner_role as provider on provider.id = with_provider.to_role_id and provider.role = 'EVSP'
     join contract_in_force as with_operator on with_operator.from_role_id = provider.id
     join operator on operator.role_id = with_operator.to_role_id
+    where viewer.role = 'NSP' and viewer.revoked_at is null
     union all
     select id, role, id, null from partner_role where role in ('PSO', 'EVSP') and revoked_at is null
     union all
@@ -32,8 +31,10 @@ from path group by role_id, kind, subject;
 
 -- Bring the rows of some roles (null: of all) to what is in force, and log which roles' rows changed. The caller holds the
 -- lock: of two transactions that change different contracts of one chain the second must see what the first did.
+-- Joins run as the view writes them: what the planner knows of contracts is out of date in the transaction that makes
+-- thousands of them, and then it walks all for each role.
 create or replace function bring_viewer_scope(role_ids integer[]) returns void
-language plpgsql security definer set search_path = public
+language plpgsql security definer set search_path = public set join_collapse_limit = 1
 as $$
 declare
     present bigint := pg_current_xact_id()::text::bigint;
@@ -119,9 +120,9 @@ declare
     touched integer[];
     widely integer[];
 begin
-    with settled as (delete from viewer_scope_due returning role_id, wide)
+    with settled as (delete from viewer_scope_due returning role_ids, wide)
     select array_agg(distinct role_id), coalesce(array_agg(distinct role_id) filter (where wide), '{}')
-    into touched, widely from settled;
+    into touched, widely from settled cross join unnest(role_ids) as role_id;
     if touched is not null then
         perform lock_viewer_scope();
         touched := touched || contractors_of(widely);
@@ -135,66 +136,115 @@ drop trigger if exists settle on viewer_scope_due;
 create constraint trigger settle after insert on viewer_scope_due
     deferrable initially deferred for each row execute function settle_viewer_scope();
 
-create or replace function contract_moves_scope() returns trigger
+-- A statement leaves one row, however many rows it changed: every row left is one more event when the transaction ends.
+create or replace function note_viewer_scope(role_ids integer[], wide boolean) returns void
+language sql security definer set search_path = public
+as $$ insert into viewer_scope_due select role_ids, wide where role_ids <> '{}' $$;
+
+create or replace function contracts_moved() returns trigger
+language plpgsql security definer set search_path = public
+as $$
+begin
+    perform note_viewer_scope(array(
+        select distinct unnest(array[first_role_id, second_role_id]) from moved where status = 'ACTIVE' or tg_op = 'DELETE'
+    ), false);
+    return null;
+end
+$$;
+
+create or replace function contracts_updated() returns trigger
+language plpgsql security definer set search_path = public
+as $$
+begin
+    perform note_viewer_scope(array(
+        select distinct unnest(array[fresh.first_role_id, fresh.second_role_id])
+        from stale join fresh using (id)
+        where (stale.status, stale.valid_from, stale.valid_until)
+            is distinct from (fresh.status, fresh.valid_from, fresh.valid_until)
+    ), false);
+    return null;
+end
+$$;
+
+create or replace function roles_moved() returns trigger
+language plpgsql security definer set search_path = public
+as $$
+begin
+    perform note_viewer_scope(array(select id from moved), true);
+    return null;
+end
+$$;
+
+create or replace function roles_updated() returns trigger
+language plpgsql security definer set search_path = public
+as $$
+begin
+    perform note_viewer_scope(array(
+        select id from stale join fresh using (id)
+        where (stale.role, stale.party_id, stale.revoked_at)
+            is distinct from (fresh.role, fresh.party_id, fresh.revoked_at)
+    ), true);
+    return null;
+end
+$$;
+
+create or replace function partners_updated() returns trigger
+language plpgsql security definer set search_path = public
+as $$
+begin
+    perform note_viewer_scope(array(
+        select partner_role.id
+        from stale join fresh using (id) join partner_role on partner_role.partner_id = fresh.id
+        where stale.suspended_at is distinct from fresh.suspended_at
+    ), true);
+    return null;
+end
+$$;
+
+create or replace function operators_inserted() returns trigger
+language plpgsql security definer set search_path = public
+as $$
+begin
+    perform note_viewer_scope(array(select 0 where exists (select from moved where open)), false);
+    perform note_viewer_scope(array(select role_id from moved where role_id is not null), true);
+    return null;
+end
+$$;
+
+create or replace function operators_updated() returns trigger
 language plpgsql security definer set search_path = public
 as $$
 declare
-    moved contract := coalesce(new, old);
+    claimed integer[] := array(
+        select unnest(array[0, stale.role_id, fresh.role_id])
+        from stale join fresh using (no)
+        where (stale.role_id, stale.open, stale.suspended)
+            is distinct from (fresh.role_id, fresh.open, fresh.suspended)
+    );
 begin
-    insert into viewer_scope_due values (moved.first_role_id, false), (moved.second_role_id, false);
-    return null;
-end
-$$;
-
-create or replace function role_moves_scope() returns trigger
-language plpgsql security definer set search_path = public
-as $$
-begin
-    insert into viewer_scope_due values ((coalesce(new, old)).id, true);
-    return null;
-end
-$$;
-
-create or replace function partner_moves_scope() returns trigger
-language plpgsql security definer set search_path = public
-as $$
-begin
-    insert into viewer_scope_due select id, true from partner_role where partner_id = new.id;
-    return null;
-end
-$$;
-
-create or replace function operator_moves_scope() returns trigger
-language plpgsql security definer set search_path = public
-as $$
-begin
-    insert into viewer_scope_due select 0, false union all
-    select role_id, true from (values (old.role_id), (new.role_id)) as claimed (role_id) where role_id is not null;
+    perform note_viewer_scope(array(select distinct role_id from unnest(claimed) as role_id where role_id is not null), true);
     return null;
 end
 $$;
 
 create or replace trigger move_scope_inserted after insert on contract
-    for each row when (new.status = 'ACTIVE') execute function contract_moves_scope();
-create or replace trigger move_scope_updated after update on contract for each row
-    when ((old.status, old.valid_from, old.valid_until) is distinct from (new.status, new.valid_from, new.valid_until))
-    execute function contract_moves_scope();
+    referencing new table as moved for each statement execute function contracts_moved();
+create or replace trigger move_scope_updated after update on contract
+    referencing old table as stale new table as fresh for each statement execute function contracts_updated();
 create or replace trigger move_scope_deleted after delete on contract
-    for each row execute function contract_moves_scope();
+    referencing old table as moved for each statement execute function contracts_moved();
 create or replace trigger move_scope_inserted after insert on partner_role
-    for each row execute function role_moves_scope();
-create or replace trigger move_scope_updated after update on partner_role for each row
-    when ((old.role, old.party_id, old.revoked_at) is distinct from (new.role, new.party_id, new.revoked_at))
-    execute function role_moves_scope();
+    referencing new table as moved for each statement execute function roles_moved();
+create or replace trigger move_scope_updated after update on partner_role
+    referencing old table as stale new table as fresh for each statement execute function roles_updated();
 create or replace trigger move_scope_deleted after delete on partner_role
-    for each row execute function role_moves_scope();
-create or replace trigger move_scope_updated after update of suspended_at on partner
-    for each row when (old.suspended_at is distinct from new.suspended_at) execute function partner_moves_scope();
+    referencing old table as moved for each statement execute function roles_moved();
+create or replace trigger move_scope_updated after update on partner
+    referencing old table as stale new table as fresh for each statement execute function partners_updated();
 create or replace trigger move_scope_inserted after insert on operator
-    for each row when (new.open or new.role_id is not null) execute function operator_moves_scope();
-create or replace trigger move_scope_updated after update on operator for each row
-    when ((old.role_id, old.open, old.suspended) is distinct from (new.role_id, new.open, new.suspended))
-    execute function operator_moves_scope();
+    referencing new table as moved for each statement execute function operators_inserted();
+create or replace trigger move_scope_updated after update on operator
+    referencing old table as stale new table as fresh for each statement execute function operators_updated();
 
 -- Contracts begin and end by the clock. Refresh the scopes of those that did so since an instant; null: refresh all.
 create or replace function refresh_viewer_scope(since timestamptz) returns void

@@ -1,17 +1,17 @@
 -- Contracts in force, seen from each of their two sides. A suspended partner has none.
 create or replace view contract_in_force as
-select side.from_role_id, side.to_role_id, valid_until
-from contract
-cross join lateral (values
-    (first_role_id, second_role_id),
-    (second_role_id, first_role_id)
-) as side (from_role_id, to_role_id)
+select from_role_id, to_role_id, valid_until
+from (
+    -- Not a lateral list of both sides: this way an index finds the contracts of a role, from either side.
+    select first_role_id as from_role_id, second_role_id as to_role_id, contract.* from contract
+    union all
+    select second_role_id, first_role_id, contract.* from contract
+) as side
 where status = 'ACTIVE'
 and (valid_from is null or valid_from <= now())
 and (valid_until is null or valid_until > now())
 and not exists (
-    select from partner
-    where partner.id in (contract.first_partner_id, contract.second_partner_id) and suspended_at is not null
+    select from partner where partner.id in (first_partner_id, second_partner_id) and suspended_at is not null
 );
 
 -- What a role may see now of one kind: its rows of `viewer_scope` and those of everybody (role 0).

@@ -5,6 +5,7 @@ snapshot shows and whose `ended` it does not.
 """
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Table, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.db.tables.base import Instant, metadata
 
@@ -39,7 +40,7 @@ viewer_scope = Table(
 viewer_scope_due = Table(
     "viewer_scope_due",
     metadata,
-    Column("role_id", Integer, nullable=False),
+    Column("role_ids", ARRAY(Integer), nullable=False),
     Column("wide", Boolean, nullable=False),
     prefixes=["unlogged"],
 )

@@ -68,7 +68,9 @@ class AuthorisationFilter:
     def has(self, state: AuthorisationState, scope: ViewerScope) -> bool:
         return state.in_force and state.provider_role_id in scope.providers
 
-    def had(self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         former = before.former
         if former is not None:
             held = former.existed and not scope.providers.isdisjoint(former.role_ids)

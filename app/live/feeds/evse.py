@@ -128,11 +128,13 @@ class EvseFilter:
             and self._is_about(state)
         )
 
-    def had(self, id_: str, before: Before, state: EvseState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: EvseState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         if self.evse_ids is not None and id_ not in self.evse_ids:
             return Had.NO
         if before.former is None:
-            return self._had_unchanged(before, state, scope)
+            return self._had_unchanged(before, state, scope, has)
         if not any(self._reaches(place, scope) for place in before.former.places):
             return Had.NO
         if self.available_now and before.was_available == WAS_NOT:
@@ -140,8 +142,8 @@ class EvseFilter:
         is_sure = not self.tests and not self.available_now
         return Had.SURELY if is_sure else Had.MAYBE
 
-    def _had_unchanged(self, before: Before, state: EvseState | None, scope: ViewerScope) -> Had:
-        if state is None or not (scope.sees_evse_of(state.operator_no) and self._is_about(state)):
+    def _had_unchanged(self, before: Before, state: EvseState | None, scope: ViewerScope, has: bool | None) -> Had:
+        if state is None or not (has or (scope.sees_evse_of(state.operator_no) and self._is_about(state))):
             return Had.NO
         if not self.available_now:
             return Had.SURELY

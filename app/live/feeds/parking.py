@@ -87,7 +87,9 @@ class SpotFilter:
     def has(self, state: SpotState, scope: ViewerScope) -> bool:
         return self._is_seen(state.parking_id, state.places, scope) and self._reaches(state.places, scope)
 
-    def had(self, id_: str, before: Before, state: SpotState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: SpotState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         if before.former is not None:
             is_there, places = before.former.existed, before.former.places
         else:

@@ -61,7 +61,9 @@ class SidesFilter:
     def has(self, state: SidesState, scope: ViewerScope) -> bool:
         return self._is_side(state.role_ids, scope)
 
-    def had(self, id_: str, before: Before, state: SidesState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: SidesState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         former = before.former
         held = former is not None and former.existed and self._is_side(former.role_ids, scope)
         return Had.SURELY if held else Had.NO

@@ -365,14 +365,19 @@ class Fanout:
     async def _put(self, touched: Sequence[Touched], states: Mapping[EntityKey, Any], round_: _Round) -> None:
         """Decide for every entity which live subscribers are sent what."""
         paused_at = monotonic()
+        # By subscriber: hashing a viewer for each of its changes would cost more than what is decided.
+        scopes: dict[Subscriber, tuple[ViewerScope, ViewerScope]] = {}
         for each in touched:
             state = states.get(key_of(each))
             for subscriber in self._subscribers_near(each, state):
                 if not subscriber.is_live:
                     continue
-                viewer, wanted = subscriber.query.wanted.viewer, subscriber.query.wanted.of_feed(each.feed)
+                wanted = subscriber.query.wanted.of_feed(each.feed)
                 assert wanted is not None
-                before, scope = self.scopes.get(viewer, NOTHING), round_.scopes.get(viewer, NOTHING)
+                if subscriber not in scopes:
+                    viewer = subscriber.query.wanted.viewer
+                    scopes[subscriber] = self.scopes.get(viewer, NOTHING), round_.scopes.get(viewer, NOTHING)
+                before, scope = scopes[subscriber]
                 changes = changes_of(each, state, wanted, scope, before)
                 if changes:
                     subscriber.see(scope)

@@ -68,8 +68,11 @@ class FeedFilter(Protocol):
         """Return whether an entity is seen and wanted as it is now."""
         ...
 
-    def had(self, id_: str, before: Before, state: Any, scope: ViewerScope) -> Had:
-        """Return whether it was seen and wanted before. `state`: as it is now; None: it is not there."""
+    def had(self, id_: str, before: Before, state: Any, scope: ViewerScope, has: bool | None = None) -> Had:
+        """Return whether it was seen and wanted before.
+
+        `state`: as it is now; None: it is not there. `has`: what `has` says of that in this scope, if known.
+        """
         ...
 
 
@@ -128,7 +131,10 @@ class SubscriptionFilter:
     feeds: tuple[FeedFilter, ...]
 
     def of_feed(self, feed: Feed) -> FeedFilter | None:
-        return next((each for each in self.feeds if each.feed is feed), None)
+        for each in self.feeds:
+            if each.feed is feed:
+                return each
+        return None
 
     @property
     def by_kind(self) -> Mapping[str, Feed]:

@@ -51,6 +51,7 @@ class Touched:
     was_available: set[bool | None] = field(default_factory=set[bool | None])
     role_ids: tuple[int, ...] = ()
     _changes: dict[tuple[Kind, ChangeAction], Change] = field(default_factory=dict[tuple[Kind, ChangeAction], Change])
+    _before: Before | None = None
 
     def add(self, row: LogRow) -> None:
         """Add a row. Of several the one with the lowest id says how the entity was: see app.live.log.rows."""
@@ -71,13 +72,16 @@ class Touched:
 
     @property
     def before(self) -> Before:
-        return Before(self.former, frozenset(self.was_available))
+        """Return how it was: once, when all its rows are there, for all subscribers."""
+        if self._before is None:
+            self._before = Before(self.former, frozenset(self.was_available))
+        return self._before
 
     def exactly(self, formers: Mapping[tuple[str, str], Former]) -> "Touched":
         """Use how the entity was where that was read."""
         former = formers.get((self.feed.name, self.id))
         if former is not None:
-            self.former = former
+            self.former, self._before = former, None
         return self
 
     def changed_at(self, kind: Kind) -> datetime | None:
@@ -112,18 +116,20 @@ def changes_of(
     touched: Touched, state: Any, wanted: FeedFilter, scope: ViewerScope, scope_before: ViewerScope
 ) -> Sequence[Change]:
     """Decide what a subscriber is sent that sees `scope`, and saw `scope_before` at the snapshot it comes from."""
-    if scope == scope_before and not touched.has_rows:
+    same = scope is scope_before or scope == scope_before
+    if same and not touched.has_rows:
         return ()  # it came into view of other subscribers, or left it
     if touched.has_rows and wanted.roles is not None and wanted.roles.isdisjoint(touched.role_ids):
         return ()  # what changed is another role's to read
     kinds = wanted.kinds
-    if state is not None and wanted.has(state, scope):
-        had = wanted.had(touched.id, touched.before, state, scope_before) is Had.SURELY
+    has = state is not None and wanted.has(state, scope)
+    had = wanted.had(touched.id, touched.before, state, scope_before, has if same else None)
+    if has:
         return [
             touched.change(kind, ChangeAction.UPSERTED, state)
             for kind in kinds
-            if touched.changed_at(kind) is not None or (not had and kind is kinds[0])
+            if touched.changed_at(kind) is not None or (had is not Had.SURELY and kind is kinds[0])
         ]
-    if wanted.had(touched.id, touched.before, state, scope_before) is Had.NO:
+    if had is Had.NO:
         return ()
     return [touched.change(kind, ChangeAction.REMOVED, None) for kind in kinds]

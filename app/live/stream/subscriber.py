@@ -126,9 +126,9 @@ class Subscriber:
         """Keep a change for the sink, in place of the one that it supersedes."""
         if self.overflowed or not self.is_open:
             return
-        pending = self.pending
-        pending.pop(change.key, None)
-        pending[change.key] = change
+        pending, key = self.pending, change.key
+        pending.pop(key, None)
+        pending[key] = change
         if len(pending) > MOST_PENDING:
             pending.clear()
             self.overflowed = True
