@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from app.db.engine import Connection, Database
 from app.ids import separated_party_id
 from app.ingest.nouns import PARKING_SPOTS
 from app.ingest.parking.tables import AT_ONCE, NAMED_SPOTS, columns_of, make_and_lock, merge_spots, unpublish
+from app.records.base import rounded
 from app.records.parking_spot import ParkingSpot
 from app.uploads.batches import batches
 from app.uploads.checks import Refusal
@@ -102,9 +102,9 @@ def row_of(spot: ParkingSpot) -> dict[str, Any]:
     at = spot.position
     content: dict[str, Any] = {
         "parking_id": spot.parking_id,
-        "longitude": None if at is None else _degrees(at.longitude),
-        "latitude": None if at is None else _degrees(at.latitude),
-        "restrictions": _restrictions(spot.restrictions),
+        "longitude": None if at is None else rounded(at.longitude),
+        "latitude": None if at is None else rounded(at.latitude),
+        "restrictions": mask_of(spot.restrictions, Restriction),
         "floor_level": spot.floor_level,
         "number": spot.number,
     }
@@ -125,13 +125,3 @@ async def begin(connection: Connection, owner: Owner, now: datetime) -> None:
     if not await connection.fetch(_HOLDS, owner.role_id, owner.party_id):
         party_id = separated_party_id(owner.party_id)
         raise NotItsOperator(f"the role that acts here does not hold parking spot operator {party_id}")
-
-
-def _degrees(value: float) -> float:
-    """Round as the hub compares positions; adding zero makes -0.0 and 0.0 the same."""
-    return round(float(value), 6) + 0.0
-
-
-@lru_cache(maxsize=10_000)
-def _restrictions(words: tuple[Restriction, ...]) -> int:
-    return mask_of(words, Restriction)
