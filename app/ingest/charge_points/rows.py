@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
-import orjson
 import tzfpy
 from asyncpg import Range
 
 from app.ingest.charge_points import usability
 from app.records.base import rounded
 from app.records.charge_point import ChargePoint, EvseParkingSpot
-from app.uploads.content import without_defaults
+from app.uploads.content import content_hash
 from app.vocabulary import AuthMethod, Restriction, connector_mask, mask_of
 
 #: What EVSEs of one location agree on, as columns of `evse` and `location` alike.
@@ -98,14 +96,8 @@ def place_of(content: dict[str, Any]) -> Place:
 
 
 def hash_of(content: dict[str, Any]) -> bytes:
-    """Hash a row's content, alike in every process: the same charge point sent again has the same hash.
-
-    Shape: 16 bytes of BLAKE2b over the layout's version and the content as JSON with sorted keys, so that moving a
-    column changes nothing, and neither does a column that is absent or has its default.
-    """
-    said = without_defaults(content)
-    content_json = orjson.dumps(said, default=_bounds, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
-    return blake2b(bytes([LAYOUT]) + content_json, digest_size=16).digest()
+    """Return the hash by which a charge point that is sent again is found unchanged."""
+    return content_hash(content, LAYOUT, _bounds)
 
 
 @lru_cache(maxsize=10_000)

@@ -2,10 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Final
-
-import orjson
 
 from app.db.engine import Connection, Database
 from app.ids import separated_party_id
@@ -15,7 +12,7 @@ from app.records.base import rounded
 from app.records.parking_spot import ParkingSpot
 from app.uploads.batches import batches
 from app.uploads.checks import Refusal
-from app.uploads.content import without_defaults
+from app.uploads.content import content_hash
 from app.uploads.items import NotItsOperator, Owner, Report, by_index, read_ids, sort_out
 from app.uploads.locks import PARKING_OPERATOR, holding, parking_operator_number, share
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
@@ -108,8 +105,7 @@ def row_of(spot: ParkingSpot) -> dict[str, Any]:
         "floor_level": spot.floor_level,
         "number": spot.number,
     }
-    said = orjson.dumps(without_defaults(content), option=orjson.OPT_SORT_KEYS)
-    return {**content, "content_hash": blake2b(bytes([LAYOUT]) + said, digest_size=16).digest()}
+    return {**content, "content_hash": content_hash(content, LAYOUT)}
 
 
 _HOLDS: Final = """
