@@ -37,12 +37,6 @@ WRITES_WAIT_S = 30.0
 WRONG_ORDER = "index returned tuples in wrong order"
 
 
-class StatementTimeout(HubError):
-    """The database took longer than it may."""
-
-    code = "TIMEOUT"
-
-
 class Busy(HubError):
     """Another upload of the same party takes longer than a minute."""
 
