@@ -24,6 +24,7 @@ from app.live.stream import subscriber as bounds
 from app.live.stream.fanout import Fanout, TooManySubscriptions
 from app.records.charge_point import EvseParkingSpot
 from app.vocabulary import Role
+from schema.build import schema
 from schema.errors import shown
 from schema.subscription import FEEDS, ChangeSource
 from tests.exchange.world import enrol
@@ -38,6 +39,7 @@ from tests.live.streams import (
     Collecting,
     Moving,
     ask,
+    context_of,
     running,
     subscribe,
     until,
@@ -453,6 +455,8 @@ async def test_refuses_a_cursor_of_another_log(world: Moving):
         with pytest.raises(HubError) as refused:
             await subscribe(source, None, SUBSCRIPTION, Collecting(), {"cursor": cursor})
     assert refused.value.code == "CURSOR_EXPIRED"
+    answer = await schema.execute(QUERY, {"cursor": cursor}, context_value=context_of(world.database, None))
+    assert [shown(error)["extensions"]["code"] for error in answer.errors or ()] == ["CURSOR_EXPIRED"]
 
 
 async def test_takes_no_more_than_it_can(world: Moving):
