@@ -74,6 +74,7 @@ from tests.ingest.world import (
     waiting_behind,
 )
 from tests.length import rounds
+from tests.waiting import until_locked_out
 
 
 @pytest.fixture
@@ -762,10 +763,10 @@ async def test_waits_for_whoever_writes_the_same_operator(world: World) -> None:
         remove_charge_points(world.database, ["DE8ACE1"], world.german, TUESDAY),
     ):
         before = await evse_ids(world.database)
-        async with waiting_behind(world.database, world.german.operator_no):
+        async with waiting_behind(world.database, world.german.operator_no) as watcher:
             task = asyncio.create_task(work)
             other = await upload(world, charge_point("FRA23E1"), owner=world.french)
-            await asyncio.sleep(0.3)
+            await until_locked_out(watcher, task=task)
             assert not task.done()
             assert other.accepted + other.unchanged == 1
         await task
@@ -776,9 +777,10 @@ async def test_locks_the_partner_before_the_operator(world: World) -> None:
     """As suspending a partner does; the other way round the two could wait for each other."""
     owner = world.german
     async with world.database.writes.acquire() as connection, connection.transaction():
+        await connection.execute("set local role none")  # which may see the waits of other sessions
         await connection.execute("select from partner where id = $1 for update", owner.partner_id)
         task = asyncio.create_task(upload(world, charge_point("DE8ACE1")))
-        await asyncio.sleep(0.3)
+        await until_locked_out(connection, task=task)
         assert not task.done()
         await connection.execute("select from operator where no = $1 for update nowait", owner.operator_no)
     assert counts(await task) == (1, 0, 0, [])

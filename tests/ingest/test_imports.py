@@ -399,9 +399,9 @@ async def test_waits_for_whoever_writes_the_same_operator(database: Database) ->
     [row] = await database.fetch("select no from operator where party_id = 'NLX01'")
     for items in ([*points(1, 2), *others], others):  # the first writes, the second removes
         before = await evse_ids(database)
-        async with waiting_behind(database, row["no"]):
+        async with waiting_behind(database, row["no"]) as watcher:
             task = asyncio.create_task(take(database, items, TUESDAY))
-            await asyncio.sleep(0.3)
+            await until_locked_out(watcher, task=task)
             assert not task.done()
             assert await evse_ids(database) == before
         await task
