@@ -1,4 +1,4 @@
-"""A subscription that ends while its pages are read ends their statements too, and holds up no other."""
+"""A subscription that ends while its pages are read cancels their statements, and delays no other subscription."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ where datname = current_database() and application_name = 'ochub' and state = 'a
 
 @asynccontextmanager
 async def locked(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Keep readers of EVSEs waiting. Yield a connection that may ask how many wait."""
+    """Block readers of EVSEs. Yield a connection that may count them."""
     async with owner(database_url) as holder, owner(database_url) as watcher, holder.transaction():
         await holder.execute("lock table evse in access exclusive mode")
         yield watcher
@@ -115,7 +115,7 @@ def lengths(outlet: Collecting) -> list[int]:
 async def test_would_read_on_if_it_were_not_cancelled(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """The broken twin: a subscriber that forgets its reading."""
+    """The broken twin: a subscriber that does not cancel its reading."""
 
     def forget(subscriber: Subscriber) -> None:
         subscriber.is_open = False

@@ -1,4 +1,4 @@
-"""One process keeps the log for all, another takes over, and what it does may be done twice."""
+"""One process leads, another takes over, and its duties may be done twice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,7 +55,7 @@ async def test_is_one_of_several_and_another_when_that_is_gone(database_url: str
         await eventually(lambda: did("first"))
         async with leading(database_url, duty("second")):
             assert len(await connection.fetch(HOLDER)) == 1
-            # Its connection is cut: whoever asks next has it.
+            # Its connection is cut: the next process that asks for the lock leads.
             before = await eventually(lambda: connection.fetchval(HOLDER))
             await connection.execute("select pg_terminate_backend($1)", before)
             await eventually(lambda: _other(connection, before))
@@ -84,7 +84,7 @@ async def test_goes_on_after_a_duty_that_failed(database_url: str):
 
 
 async def test_wakes_readers_of_other_processes_after_its_own_commits(database_url: str):
-    """A mark, say, or a status that expired: readers need not wait for their next look."""
+    """A mark or an expired status reaches readers before their next poll."""
 
     async def write(database: Database, now: datetime) -> None:
         await mark(database, now)
@@ -169,7 +169,7 @@ async def test_marks_how_far_the_log_was(database: Database, database_url: str):
 
 
 async def test_begins_a_log_anew_whose_numbers_are_another_clusters(database: Database, database_url: str):
-    """A restored dump: numbers and scopes of transactions that have yet to come here."""
+    """A restored dump: it has numbers and scopes of transactions that this server has not reached."""
     async with owner(database_url) as connection:
         await connection.execute(
             "insert into change (transaction, kind, entity_id)"

@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing comes twice, whatever the order of commits, whose connection is cut, whatever crashes."""
+"""No change is lost or read twice, whatever the order of commits, and whichever connections or servers fail."""
 
 import asyncio
 import os
@@ -80,7 +80,7 @@ async def write_through(dsn: str, dice: random.Random, times: int, bus: Bus) -> 
 
 @asynccontextmanager
 async def open_transaction(dsn: str, sql: str) -> AsyncIterator[None]:
-    """Keep a transaction that has written open during the block, and commit it."""
+    """Keep a transaction with a write open during the block, then commit it."""
     async with owner(dsn) as connection, connection.transaction():
         await connection.execute(sql)
         yield
@@ -173,7 +173,7 @@ class ReaderThatIsWoken(Reader):
 
 
 class ReaderByXmax(Reader):
-    """A broken twin: it forgets which transactions below `xmax` had not ended."""
+    """A broken twin: it ignores which transactions below `xmax` had not ended."""
 
     def at(self, position: Position) -> Cursor:
         return Cursor(replace(position, snapshot=Snapshot(position.snapshot.xmax)))
@@ -200,7 +200,7 @@ async def running(readers: Sequence[Reader]) -> AsyncIterator[None]:
 
 
 async def caught_up(readers: Sequence[Reader]) -> None:
-    """Wait until each reader has begun a look, and found nothing, after now."""
+    """Wait until each reader has begun a read after now, and found nothing."""
     seen = [reader.idle for reader in readers]
     pairs = list(zip(readers, seen, strict=True))
     await until(lambda: all(reader.idle >= before + 2 for reader, before in pairs), "all readers are up to date")
@@ -283,7 +283,7 @@ def home() -> Iterator[Path]:
 
 
 def crash(cluster: Cluster, how: signal.Signals) -> None:
-    """End a server at once: what it has not written by now is lost."""
+    """Kill a server: data that it has not written by now is lost."""
     os.kill(int((cluster.home / "data" / "postmaster.pid").read_text().split()[0]), how)
 
 

@@ -1,4 +1,4 @@
-"""The bus wakes, by way of the database or of a real NATS server, and comes back when either was away."""
+"""The bus wakes other processes, through the database or a NATS server, and reconnects when either was away."""
 
 import asyncio
 import shutil
