@@ -235,7 +235,7 @@ async def _put(connection: Connection, batch: _Batch, source: str, now: datetime
     locations = await evse_tables.find_locations(
         connection, {placement.location for placement in moving.values()}, free, source
     )
-    # No record of the register's own holds a location: they move along.
+    # The register's own EVSEs decide no location's place: they move with it.
     mismatches = find_mismatches(moving, {}, staying_places(locations))
     places = {placement.location: placement.place for evse_id, placement in moving.items() if evse_id not in mismatches}
     moved = {key: places[key] for key, stored in locations.items() if key in places and places[key] != stored.place}
@@ -250,7 +250,7 @@ def _held(
     roles: Mapping[int, int | None],
     source: str,
 ) -> dict[str, Reason]:
-    """Refuse what belongs to a partner, or came from somewhere else."""
+    """Refuse EVSEs of partners and of other sources."""
     held: dict[str, Reason] = {}
     for evse_id, item in wanted.items():
         stored = before.get(evse_id)

@@ -449,7 +449,7 @@ async def test_refuses_an_evse_at_odds_with_those_that_stay(world: World) -> Non
     assert counts(report) == (0, 0, 0, ["LOCATION_MISMATCH", "LOCATION_MISMATCH"])
     assert [each.path for each in report.refused] == ["chargePoints[0].position", "chargePoints[1].address"]
     assert report.refused[0].message == (
-        "location L1: it stands at Münsterplatz 1, 89073 Ulm, DEU at 48.398012, 9.991543 (DE*8AC*E1),"
+        "location L1: it is at Münsterplatz 1, 89073 Ulm, DEU at 48.398012, 9.991543 (DE*8AC*E1),"
         " this item says Münsterplatz 1, 89073 Ulm, DEU at 48.398012, 9.991544;"
         " EVSEs of one location agree on address and coordinates, so move all of them in one upload"
     )

@@ -111,7 +111,7 @@ class _Agreement:
 
 def describe_mismatch(placement: Placement, agreed: AgreedPlace) -> str:
     """Describe a mismatch in a sentence: the place required, an EVSE that has it, and the place of the item."""
-    others = "most EVSEs of this upload put it at" if agreed.by_majority else "it stands at"
+    others = "most EVSEs of this upload put it at" if agreed.by_majority else "it is at"
     return (
         f"location {placement.location.location_id}: {others} {describe_place(agreed.place)}"
         f" ({separated_evse_id(agreed.evse_id)}), this item says {describe_place(placement.place)};"
