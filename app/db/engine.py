@@ -6,7 +6,7 @@ better goes wrong both ways (the nearest EVSEs 70 times slower, boxes 500 times)
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,6 +35,8 @@ WRITES_WAIT_S = 30.0
 #: PostGIS takes a place for nearer than its index said, by the last bit: at exactly 0 degrees and at the antimeridian,
 #: which is -180 and 180. The same statement finds and then sorts, where it may not walk the index in order.
 WRONG_ORDER = "index returned tuples in wrong order"
+#: What the statements have that may walk an index in this order.
+BY_DISTANCE = "<->"
 
 
 class Busy(HubError):
@@ -90,6 +92,20 @@ class Reading:
 
     async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:
         """Run one reading statement in the transaction, as `Database.fetch`."""
+        if BY_DISTANCE not in sql:
+            return await self._fetch(sql, args, planned)
+        try:
+            async with self._connection.transaction():  # a savepoint, to which a failure goes back
+                return await self._fetch(sql, args, planned)
+        except InternalServerError as error:
+            if WRONG_ORDER not in str(error):
+                raise
+        await self._connection.execute("set local enable_indexscan = off")
+        rows = await self._fetch(sql, args, planned=True)
+        await self._connection.execute("set local enable_indexscan = on")
+        return rows
+
+    async def _fetch(self, sql: str, args: Sequence[Any], planned: bool) -> list[asyncpg.Record]:
         if not planned:
             return await self._connection.fetch(sql, *args)
         await self._connection.execute("set local plan_cache_mode = force_custom_plan")

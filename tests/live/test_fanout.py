@@ -464,6 +464,17 @@ async def test_refuses_a_cursor_of_another_log(world: Moving):
     assert [shown(error)["extensions"]["code"] for error in answer.errors or ()] == ["CURSOR_EXPIRED"]
 
 
+@pytest.mark.parametrize(("longitude", "latitude"), [(180.0, -16.8), (-180.0, -16.8), (1e-12, 0.0)])
+async def test_begins_with_the_list_where_the_index_errs(world: Moving, longitude: float, latitude: float):
+    """PostGIS may take a place for nearer than its index said, which fails a statement in a transaction of several."""
+    await world.put(FR, 1, 2, at=(longitude, latitude), parking_spots=())
+    await world.put(FR, 3, at=(-longitude, latitude), parking_spots=())
+    within = {"near": {"longitude": longitude, "latitude": latitude, "radiusM": 1000}}
+    async with running(world.database) as source:
+        client = await connected(source, Client(None, within))
+    assert client.ids("EVSE") == {f"FR*A23*E{number}" for number in (1, 2, 3)}
+
+
 async def test_takes_no_more_than_it_can(world: Moving):
     source = ChangeSource(CORE, Fanout(world.database, FEEDS, shown, most=2))
     for _ in range(2):
