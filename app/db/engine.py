@@ -143,8 +143,11 @@ class _Connection:
             raise Overloaded(message, "ask again in a moment") from None
         return self._connection
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self._pool.release(self._connection)
+        if isinstance(error, asyncpg.InterfaceError) and _is_cancelled():
+            # The end of a transaction failed, since its connection was cut; else the cancellation would be lost.
+            raise asyncio.CancelledError from error
 
 
 class Database:
@@ -259,6 +262,11 @@ class Database:
         """
         async with _Connection(self.sessions, PATIENCE_S) as connection:
             yield Session(self, connection, partner, role)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _nothing() -> None:
