@@ -25,6 +25,8 @@ COMMANDS = {
     "partner": "app.cli.partners:partner",
     "key": "app.cli.partners:key",
     "contract": "app.cli.partners:contract",
+    "person": "app.cli.person:person",
+    "verify": "app.cli.verify:verify",
 }
 
 

@@ -689,6 +689,8 @@ CREATE INDEX authorisation_answer_authorisation_id_idx ON authorisation_answer (
 
 CREATE INDEX authorisation_answer_contract_id_idx ON authorisation_answer (contract_id) WHERE contract_id is not null;
 
+CREATE INDEX authorisation_answer_session_id_idx ON authorisation_answer (session_id) WHERE session_id is not null;
+
 CREATE UNIQUE INDEX authorisation_answer_request_key ON authorisation_answer (operator_role_id, request_id);
 
 create table change_default partition of change default;

@@ -1,43 +1,25 @@
 """The commands on partners, keys and contracts, run as the clearing house operator runs them."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from click.testing import CliRunner
 
-from app.cli import Commands
 from app.cli.partners import contract, key, partner
+from app.cli.person import person
+from app.cli.verify import verify
 from app.errors import BadInput
 from app.vocabulary import Role
+from tests.cli.running import Run, answer, complaint
 from tests.exchange.world import authenticated, enrol, nsp, operator, provider
 
 pytestmark = pytest.mark.process
 
-Run = Callable[..., Awaitable[subprocess.CompletedProcess[str]]]
-
-COMMANDS = [command for group in (partner, key, contract) for command in group.commands.values()]
-
-
-#: The group of all commands, without the signal handlers of the process that the installed command is.
-ALL_COMMANDS = Commands("ochub")
-
-
-@pytest.fixture
-def ochub(database_url: str) -> Run:
-    """Run `ochub` on the test's own database, within this process and in a thread: a command has its own event loop."""
-
-    def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        result = CliRunner().invoke(ALL_COMMANDS, words, env={"DATABASE_URL": database_url}, obj={})
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
-
-    return lambda *words: asyncio.to_thread(run, words)
+COMMANDS = [command for group in (partner, key, contract, person) for command in group.commands.values()]
 
 
 @pytest.fixture
@@ -55,16 +37,6 @@ def installed(database_url: str) -> Run:
         )
 
     return lambda *words: asyncio.to_thread(run, words)
-
-
-def answer(run: subprocess.CompletedProcess[str]) -> Any:
-    assert (run.returncode, run.stderr) == (0, "")
-    return json.loads(run.stdout)
-
-
-def complaint(run: subprocess.CompletedProcess[str]) -> list[str]:
-    assert (run.returncode, run.stdout) == (1, "")
-    return run.stderr.splitlines()
 
 
 async def test_registers_a_partner_and_prints_keys_that_work(database, installed):
@@ -175,7 +147,7 @@ def test_refuses_a_date_that_cannot_be_read(command, option, text):
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", [*COMMANDS, verify], ids=lambda command: command.name)
 def test_explains_every_command_with_an_example_and_offers_json(command):
     assert "Example:" in (command.help or "")
     assert "--json" in {option for parameter in command.params for option in parameter.opts}

@@ -12,6 +12,7 @@ import pytest
 from app.auth import Caller
 from app.db.engine import Database
 from app.exchange.actor import CONSOLE, read_as
+from app.exchange.authorisation.erasure import erase_personal_data
 from app.exchange.authorisation.requests import request_authorisation
 from app.exchange.authorisation.retention import log_expired
 from app.exchange.contracts import end_contract, resume_contract, set_contract, suspend_contract
@@ -167,6 +168,26 @@ async def test_resumes_from_a_cursor_over_the_end_of_a_contract(database, world:
         await third.connect(source)
         await hold([third], set())
         assert sorted(third.received[2:]) == [("REMOVED", "A1"), ("REMOVED", "A2")]
+
+
+async def test_takes_erased_tokens_away_without_naming_them(database, world: World):
+    await world.update(item("A1"), item("A2", contract="DE8AAC00000002"))
+    contract = await set_contract(database, CONSOLE, world.provider.party, world.stranger.party, utc_now())
+    session = await authorise(world)
+    followers, [third] = of(world.operator, world.provider), of(world.stranger)
+    sessions = Follower(world.operator.caller, "sessionChanges")
+    async with following(database, *followers, third, sessions) as source:
+        await hold([*followers, third], {"A1", "A2"})
+        await until(lambda: not third.has_more and str(session) in sessions.look())
+        third.cut()
+        await end_contract(database, CONSOLE, contract, utc_now())
+        await erase_personal_data(database, CONSOLE, "DE8AAC00000001", utc_now())
+        await hold(followers, {"A2"})
+        assert all(each.received[-1] == ("REMOVED", "") for each in followers)
+        await until(lambda: sessions.look()[str(session)]["contractId"] == "")
+        await third.connect(source)
+        await hold([third], set())
+        assert sorted(third.received[2:]) == [("REMOVED", ""), ("REMOVED", "A2")]
 
 
 async def test_shows_tokens_to_no_administrator_nsp_and_caller_without_a_key(database, world: World):

@@ -81,15 +81,15 @@ $$;
 
 -- The tokens that are named when authorisations are taken away again, also after a contract ended: to those who could read
 -- the provider's tokens since the oldest cursor that is still good. What changed after they could is named by its hash, which
--- they know from what they hold.
+-- they know from what they hold. Where the driver's data were erased, the token is empty.
 create or replace function removed_tokens(ids uuid[])
 returns table (id uuid, token_type text, token_sub_type text, representation text, instance text)
 language sql stable security definer set search_path = public rows 1000
 as $$
     select a.id, a.token_type, a.token_sub_type,
-        case when reader.until >= a.updated_at then a.representation
+        case when reader.until >= a.updated_at or a.instance = '' then a.representation
             when length(a.token_key) = 42 then 'SHA_160' else 'SHA_256' end,
-        case when reader.until >= a.updated_at then a.instance else substr(a.token_key, 3) end
+        case when reader.until >= a.updated_at or a.instance = '' then a.instance else substr(a.token_key, 3) end
     from authorisation as a
     cross join lateral (
         select max(coalesce(ended_at, 'infinity')) as until from viewer_scope as scope

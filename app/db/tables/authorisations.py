@@ -47,7 +47,7 @@ def token_checks() -> tuple[SchemaItem, ...]:
 
 #: `expired`: the leader has logged that it expired; authorisation itself compares `expires_at`. `removed_at`: the
 #: provider removed it; the row names the token to those who follow changes, without contract and printed number, until
-#: it is deleted.
+#: it is deleted. Once the driver's data were erased, `instance` is empty and `token_key` is none of a token.
 authorisation = Table(
     "authorisation",
     metadata,

@@ -115,5 +115,6 @@ authorisation_answer = Table(
     Index("authorisation_answer_request_key", "operator_role_id", "request_id", unique=True),
     Index(None, "at"),
     Index(None, "authorisation_id", postgresql_where=text("authorisation_id is not null")),
+    Index(None, "session_id", postgresql_where=text("session_id is not null")),
     Index(None, "contract_id", postgresql_where=text("contract_id is not null")),
 )

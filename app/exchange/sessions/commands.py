@@ -95,7 +95,9 @@ async def begin_session(
     session_id = await connection.fetchval(
         f"insert into session ({', '.join(row)}, status) values ({places}, 'ACTIVE') returning id", *row.values()
     )
-    move = Move(session_id, Command.BEGIN, content_hash=_hash(row))
+    # Without what may be erased: the history is append-only, and a hash confirms a guess.
+    lasting = {name: value for name, value in row.items() if name not in ("contract_id", *token)}
+    move = Move(session_id, Command.BEGIN, content_hash=_hash(lasting))
     await record_created(connection, SESSION_WORKFLOW, [move], actor, now)
     await _refresh_contradictions(connection, evse_id)
     return session_id

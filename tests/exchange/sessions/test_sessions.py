@@ -89,6 +89,16 @@ async def test_know_more_in_any_order_of_arrival(world: World):
     assert [each["command"] for each in history] == ["begin", "update", "update", "update"]
 
 
+async def test_write_nothing_personal_into_the_history(world: World):
+    await world.update(item("02", contract="DE8AAC00000002"))
+    now = utc_now()
+    for instance in ("01", "02"):
+        token = Token(instance=instance, type=TokenType.RFID)
+        await request_authorisation(world.database, world.operator.caller, token, None, None, now)
+    rows = await look(world.database, "select content_hash from workflow_history where subject = 'session'")
+    assert [each["content_hash"] for each in rows] == [rows[0]["content_hash"]] * 2
+
+
 async def test_write_nothing_for_what_is_known(world: World):
     session_id = await begin(world)
     at = utc_now()
