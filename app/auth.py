@@ -8,7 +8,7 @@ import secrets
 import string
 import time
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
@@ -85,10 +85,14 @@ def _checksum(body: str) -> str:
 
 @dataclass(slots=True)
 class Keys:
-    """A cache of verified keys. A key that another process revoked is refused at most `trusted_s` later."""
+    """A cache of verified keys. A key that another process revoked is refused at most `trusted_s` later.
+
+    `clock`: in seconds, never set back.
+    """
 
     database: Database
     trusted_s: float
+    clock: Callable[[], float] = time.monotonic
     _known: LRUCache[bytes, tuple[float, Caller]] = field(default_factory=lambda: LRUCache(CACHED_KEYS))
 
     async def verify(self, authorization: str | None) -> Caller | None:
@@ -112,7 +116,7 @@ class Keys:
         return looks_like_a_secret(secret) and hash_secret(secret) not in self._known
 
     async def _find(self, secret_hash: bytes) -> Caller:
-        now = time.monotonic()
+        now = self.clock()
         known = self._known.get(secret_hash)
         if known is not None and now < known[0]:
             return known[1]

@@ -6,7 +6,7 @@ Order matters: the position of a word is its bit in the masks of `app.db.tables`
 
 from collections.abc import Iterable
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 
 
 class MajorStatus(StrEnum):
@@ -232,7 +232,8 @@ class Contradiction(StrEnum):
 ROLES_WITH_PARTY_ID = frozenset({Role.EVSP, Role.EVSE_OPERATOR, Role.PSO})
 
 
-def mask_of(words: Iterable[StrEnum], vocabulary: type[StrEnum]) -> int:
+@lru_cache(10_000)
+def mask_of(words: tuple[StrEnum, ...], vocabulary: type[StrEnum]) -> int:
     """Return the bit mask of a set of words: bit n stands for the n-th word of the vocabulary."""
     order = _bits(vocabulary)
     return sum({1 << order[word] for word in words})

@@ -91,23 +91,19 @@ def _held(value: Any) -> Any:
 # ---------------------------------------------------------------- pages
 
 
-async def first_cursor(database: Database, arguments: Arguments, kept: timedelta, place: str) -> Cursor:
+async def first_cursor(database: Database, arguments: Arguments, place: str) -> Cursor:
     """Return the cursor from which `cursor` or `since` ask to go on; without either the present one, at `place`.
 
-    Raises: BadInput, CursorExpired.
+    Whether the log can still be read from `cursor`, its page decides. Raises: BadInput, CursorExpired.
     """
     cursor, since = arguments.get("cursor"), arguments.get("since")
     if cursor is not None and since is not None:
         raise BadInput("cursor and since are both given; possible: one of them, or none for what happens from now on")
     if cursor is not None:
-        found = decode_cursor(cursor)
-    elif since is not None:
-        found = Cursor(await position_since(database, since))
-    else:
-        return Cursor(await read_position(database), place=place)
-    async with database.reading() as reader:
-        await check_cursor(reader, found, await read_position(reader), kept)
-    return found
+        return decode_cursor(cursor)
+    if since is not None:
+        return Cursor(await position_since(database, since))
+    return Cursor(await read_position(database), place=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ class Following:
 
         Raises: BadInput, CursorExpired.
         """
-        return await first_cursor(self.database, self.arguments, self.kept, LIST if initial else "")
+        return await first_cursor(self.database, self.arguments, LIST if initial else "")
 
     async def _list_page(self, reader: Reading, cursor: Cursor, present: Position) -> Page:
         """Read a page of the list: EVSEs first, then spots, as far as they are wanted.

@@ -11,13 +11,12 @@ from graphql import GraphQLError, GraphQLSyntaxError
 
 from app import metrics
 from app.errors import HubError
-from app.http.refusals import log_unforeseen
+from app.http.refusals import TookTooLong, log_unforeseen
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 BAD_INPUT = "BAD_INPUT"
 INTERNAL = "SERVER"
-TIMEOUT = "TIMEOUT"
 
 #: Messages quote what was sent, which may be long.
 MAXIMUM_MESSAGE = 500
@@ -60,7 +59,7 @@ def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
         )
     if isinstance(cause, QueryCanceledError):
         hint = "ask for less: a smaller area, fewer filters, a smaller page"
-        return entry | {"message": "the database took longer than it may"} | _extensions(TIMEOUT, hint)
+        return entry | {"message": "the database took longer than it may"} | _extensions(TookTooLong.code, hint)
     if cause is not None:
         return entry | _unforeseen(cause)
     return entry | _extensions(PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else default_code)

@@ -254,7 +254,7 @@ class Following:
 
         Raises: BadInput, CursorExpired.
         """
-        cursor = await first_cursor(self.database, self.arguments, self.kept, self.place if initial else "")
+        cursor = await first_cursor(self.database, self.arguments, self.place if initial else "")
         is_in_list = cursor.place.startswith((LIST, SEARCH))
         if (is_in_list or self.listed.is_search) and not cursor.place.startswith(self.place):
             raise BadInput(

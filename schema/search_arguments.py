@@ -117,12 +117,12 @@ FILTERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "chargePointTypes": ("charge_point_types", lambda words: [word.value for word in words]),
     "minPowerKw": ("min_power_kw", float),
     "maxPowerKw": ("max_power_kw", float),
-    "authMethods": ("auth_methods", lambda words: mask_of(words, AuthMethod)),
+    "authMethods": ("auth_methods", lambda words: mask_of(tuple(words), AuthMethod)),
     "locationTypes": ("location_types", lambda words: [word.value for word in words]),
     "availableNow": ("available_now", bool),
     "usableAt": ("usable_at", lambda instant: instant),
     "providerId": ("provider_id", str),
-    "withoutRestrictions": ("without_restrictions", lambda words: mask_of(words, Restriction)),
+    "withoutRestrictions": ("without_restrictions", lambda words: mask_of(tuple(words), Restriction)),
 }
 
 

@@ -13,6 +13,7 @@ from app.live.feeds.authorisation_request import REQUESTS
 from app.live.feeds.evse import EVSES
 from app.live.feeds.parking import SPOTS
 from app.live.feeds.session import SESSIONS
+from app.live.log.rows import check_cursor, read_position
 from app.live.stream.fanout import Fanout
 from app.live.stream.sink import Sink
 from app.live.stream.sink import Subscription as Running
@@ -104,12 +105,16 @@ class ChangeSource:
         assert asked.field is not None
         assert asked.selected is not None
         query = await _following(context, asked.field, asked.node, asked.selected, asked.key)
-        initial = query.arguments["initial"]
-        if initial and query.arguments.get("cursor") is not None:
+        initial, is_resumed = query.arguments["initial"], query.arguments.get("cursor") is not None
+        if initial and is_resumed:
             raise BadInput(
                 "cursor and initial are both given; possible: one of them, or none for what happens from now on"
             )
-        return self.fanout.follow(query, sink, await query.start(initial))
+        cursor = await query.start(initial)
+        if is_resumed:
+            async with self.fanout.database.reading() as reader:
+                await check_cursor(reader, cursor, await read_position(reader), query.kept)
+        return self.fanout.follow(query, sink, cursor)
 
 
 async def _following(

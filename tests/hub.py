@@ -200,18 +200,18 @@ async def _listen(hub: Hub) -> None:
 
 
 @contextmanager
-def heartbeat(hub: Hub, clock: Callable[[], float] = time.perf_counter) -> Iterator[list[float]]:
+def heartbeat(hub: Hub) -> Iterator[list[float]]:
     """Beat every millisecond where the hub runs; gives a list that has, afterwards, the longest pause in seconds.
 
-    `clock` is read there: `time.thread_time` counts what the hub itself does, not what other processes do meanwhile.
+    In the time of that thread, which counts what the hub itself does, not what other processes do meanwhile.
     """
     stop = threading.Event()
 
     async def beat() -> float:
-        longest, last = 0.0, clock()
+        longest, last = 0.0, time.thread_time()
         while not stop.is_set():
             await asyncio.sleep(0.001)
-            now = clock()
+            now = time.thread_time()
             longest, last = max(longest, now - last), now
         return longest
 

@@ -387,12 +387,11 @@ class Running:
         self.url = url
         self.said = said
 
-    def stop(self, how: signal.Signals) -> tuple[int, str, float]:
-        """Stop it. Shape: exit code, what standard error held, seconds it took."""
-        begin = time.monotonic()
+    def stop(self, how: signal.Signals) -> tuple[int, str]:
+        """Stop it. Shape: exit code, what standard error held."""
         self.process.send_signal(how)
         _, errors = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, errors, time.monotonic() - begin
+        return self.process.returncode, errors
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -481,8 +480,7 @@ def test_runs_a_hub_that_a_newcomer_can_fill_and_ask(data_dir: Path) -> None:
         assert len(seen) == 5
         assert {edge["node"]["operator"]["name"] for edge in strangers} == {"Demo Town Charging"}
 
-        code, _, took_s = hub.stop(signal.SIGINT)
-        assert (code, took_s < 15) == (0, True)
+        assert hub.stop(signal.SIGINT)[0] == 0
         assert not _server_runs(data_dir)
 
     with _running(*up) as hub:
@@ -529,7 +527,7 @@ def test_serves_in_production_only_on_the_present_schema(bare_database_url: str)
         assert _ask(hub.url, "{ __typename }")["data"] == {"__typename": "Query"}
         page = httpx.get(f"{hub.url}/graphql", headers={"accept": "text/html"})
         assert "html" not in page.headers["content-type"]
-        code, errors, _ = hub.stop(signal.SIGTERM)
+        code, errors = hub.stop(signal.SIGTERM)
     assert (code, json.loads(errors.splitlines()[-1])["message"]) == (0, "stopped")
 
 
@@ -539,7 +537,7 @@ def test_logs_requests_with_their_ids_and_without_secrets(database_url: str) -> 
         headers = {"authorization": f"Bearer {secret}", "x-request-id": "from-outside"}
         httpx.post(f"{hub.url}/graphql", json={"query": "{ me { role } }"}, headers=headers)
         httpx.get(f"{hub.url}/{secret}?key={secret}", headers=headers)
-        _, errors, _ = hub.stop(signal.SIGTERM)
+        _, errors = hub.stop(signal.SIGTERM)
     requests = [line for line in map(json.loads, errors.splitlines()) if line["message"] == "request"]
     assert [line["request_id"] for line in requests] == ["from-outside", "from-outside"]
     assert requests[1]["path"] == "/ochub_***"

@@ -1,20 +1,31 @@
-"""For tests of what happens at once: go on when others wait for a lock.
+"""For tests of what happens at once: go on when something has happened, or when others wait for a lock.
 
 Only those of one's own database count; the others of the server belong to tests that run beside.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import asyncpg
 
 from app.db.engine import Connection
+
+T = TypeVar("T")
 
 PATIENCE_S = 60
 LOCKED_OUT = """
 select count(*) from pg_stat_activity
 where datname = current_database() and wait_event_type = 'Lock' and backend_type = 'client backend'
 """
+
+
+async def eventually(look: Callable[[], Awaitable[T]]) -> T:
+    """Look again and again until the answer is true, and return it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (answer := await look()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return answer
 
 
 async def until_locked_out(

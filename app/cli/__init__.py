@@ -15,7 +15,7 @@ from app.logs import masked
 
 INTERRUPTED = 130
 
-#: Where each command is; looked up by name, so that a command waits for the libraries of no other.
+#: Where each command is; imported by name, so that a command loads no libraries but its own.
 COMMANDS = {
     "up": "app.cli.run:up",
     "serve": "app.cli.run:serve",
@@ -42,7 +42,7 @@ class _Refused(click.ClickException):
 
 
 class Commands(click.Group):
-    """The outermost group: what goes wrong below ends here, in a sentence."""
+    """The outermost group, which reports every error of a command in a sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -58,7 +58,7 @@ class Commands(click.Group):
         except HubError as error:
             raise _Refused(error) from error
         except OSError as error:
-            # A file that cannot be read or written; what has no name is no matter of files.
+            # A file that cannot be read or written; errors without a file name have other causes.
             if error.filename is None:
                 raise
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
@@ -70,7 +70,7 @@ class Commands(click.Group):
 @click.version_option(package_name="ochub")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Run OCHub, the hub between the parties of EV charging, and look after it.
+    """Run and operate OCHub, the hub between the parties of EV charging.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def main(context: click.Context) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
-    sys.excepthook = _tell_unexpected
+    sys.excepthook = _print_unexpected
 
 
 @cache
@@ -94,16 +94,16 @@ def _load(name: str) -> click.Command:
     module, _, attribute = COMMANDS[name].partition(":")
     command: click.Command = getattr(import_module(module), attribute)
     if isinstance(command, click.Group):
-        # Its commands declare only what they do; every command takes the flags that name the database.
+        # Every command takes the flags that name the database.
         for each in command.commands.values():
             takes_settings(*DATABASE_SETTINGS)(each)
     return command
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    # As an exception it passes by everything that has something to stop or to close.
+    # An exception runs every cleanup on its way.
     raise SystemExit(128 + number)
 
 
-def _tell_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))

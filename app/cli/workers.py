@@ -23,9 +23,9 @@ from app.cli.connect import STOP_SIGNALS
 
 #: Seconds that a worker may take to stop; longer than it gives to running requests.
 PATIENCE_S = 15.0
-#: A worker that dies sooner than this after its start is replaced only then: something is wrong with all of them.
-BREATH_S = 1.0
-LOOK_EVERY_S = 0.25
+#: How long a dead worker's replacement waits: what ended it may end all of them.
+REPLACED_AFTER_S = 1.0
+POLLED_S = 0.25
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 log = structlog.get_logger("ochub")
@@ -35,17 +35,17 @@ class _Signals:
     """Counts the signals to stop."""
 
     def __init__(self) -> None:
-        self.heard = 0
+        self.count = 0
 
-    def hear(self, _number: int, _frame: FrameType | None) -> None:
-        self.heard += 1
+    def receive(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
 
     @contextlib.contextmanager
     def listening(self) -> Generator[None]:
         before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         wanted = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
         for number in wanted:
-            signal.signal(number, self.hear)
+            signal.signal(number, self.receive)
         try:
             yield
         finally:
@@ -59,7 +59,7 @@ def run_workers(count: int, work: Callable[..., None], *arguments: Any) -> None:
     with _shared_metrics(), signals.listening():
         workers = [_start(work, arguments) for _ in range(count)]
         try:
-            while signals.heard == 0:
+            while signals.count == 0:
                 workers = _replaced(workers, lambda: _start(work, arguments))
         finally:
             _stop(workers, signals)
@@ -67,7 +67,7 @@ def run_workers(count: int, work: Callable[..., None], *arguments: Any) -> None:
 
 
 def live_with_parent() -> None:
-    """Of a worker: leave signals from the terminal to the parent, and stop when that is gone."""
+    """Have a worker leave signals from the terminal to the parent, and stop when the parent has ended."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     parent = parent_process()
@@ -81,36 +81,36 @@ def live_with_parent() -> None:
 
 
 def _start(work: Callable[..., None], arguments: Sequence[Any]) -> BaseProcess:
-    # Spawned, not forked: threads and locks of the parent do not come along.
+    # Spawned, not forked: a fork would copy the parent's threads and locks.
     process = get_context("spawn").Process(target=work, args=tuple(arguments), name="ochub worker")
     process.start()
     return process
 
 
 def _replaced(workers: Sequence[BaseProcess], start: Callable[[], BaseProcess]) -> list[BaseProcess]:
-    """Wait a moment for workers that die; give all, with new ones in the places of those that did."""
-    dead = set(wait([worker.sentinel for worker in workers], LOOK_EVERY_S))
+    """Wait a moment for workers that end; return all, with new ones in place of those."""
+    dead = set(wait([worker.sentinel for worker in workers], POLLED_S))
     if not dead:
         return list(workers)
     for worker in workers:
         if worker.sentinel in dead:
             worker.join()
             log.warning("a worker died and is replaced", process=worker.pid, code=worker.exitcode)
-            _forget_metrics(worker)
-    time.sleep(BREATH_S)
+            _delete_metrics(worker)
+    time.sleep(REPLACED_AFTER_S)
     return [start() if worker.sentinel in dead else worker for worker in workers]
 
 
 def _stop(workers: Sequence[BaseProcess], signals: _Signals) -> None:
     for worker in workers:
         worker.terminate()
-    deadline, told = time.monotonic() + PATIENCE_S, 1
+    deadline, answered = time.monotonic() + PATIENCE_S, 1
     while any(worker.is_alive() for worker in workers) and time.monotonic() < deadline:
-        if signals.heard > told:
-            told = signals.heard
+        if signals.count > answered:
+            answered = signals.count
             for worker in workers:
                 worker.terminate()
-        wait([worker.sentinel for worker in workers if worker.is_alive()], LOOK_EVERY_S)
+        wait([worker.sentinel for worker in workers if worker.is_alive()], POLLED_S)
     for worker in workers:
         worker.kill()
         worker.join()
@@ -118,7 +118,7 @@ def _stop(workers: Sequence[BaseProcess], signals: _Signals) -> None:
 
 @contextlib.contextmanager
 def _shared_metrics() -> Generator[None]:
-    """Have the workers count in files, so that each of them can return the metrics of all."""
+    """Store the workers' metrics in files, so that each of them can return the metrics of all."""
     with TemporaryDirectory(prefix="ochub-metrics-") as directory:
         os.environ[METRICS_DIRECTORY] = directory
         try:
@@ -127,7 +127,7 @@ def _shared_metrics() -> Generator[None]:
             del os.environ[METRICS_DIRECTORY]
 
 
-def _forget_metrics(worker: BaseProcess) -> None:
-    """Take away what a dead worker had open; what it has counted stays."""
+def _delete_metrics(worker: BaseProcess) -> None:
+    """Delete the gauges of what a dead worker had open; its counters stay."""
     for path in Path(os.environ[METRICS_DIRECTORY]).glob(f"gauge_live*_{worker.pid}.db"):
         path.unlink()

@@ -6,7 +6,7 @@ better goes wrong both ways (the nearest EVSEs 70 times slower, boxes 500 times)
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,12 +35,8 @@ WRITES_WAIT_S = 30.0
 #: PostGIS takes a place for nearer than its index said, by the last bit: at exactly 0 degrees and at the antimeridian,
 #: which is -180 and 180. The same statement finds and then sorts, where it may not walk the index in order.
 WRONG_ORDER = "index returned tuples in wrong order"
-
-
-class StatementTimeout(HubError):
-    """The database took longer than it may."""
-
-    code = "TIMEOUT"
+#: What the statements have that may walk an index in this order.
+BY_DISTANCE = "<->"
 
 
 class Busy(HubError):
@@ -96,6 +92,20 @@ class Reading:
 
     async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:
         """Run one reading statement in the transaction, as `Database.fetch`."""
+        if BY_DISTANCE not in sql:
+            return await self._fetch(sql, args, planned)
+        try:
+            async with self._connection.transaction():  # a savepoint, to which a failure goes back
+                return await self._fetch(sql, args, planned)
+        except InternalServerError as error:
+            if WRONG_ORDER not in str(error):
+                raise
+        await self._connection.execute("set local enable_indexscan = off")
+        rows = await self._fetch(sql, args, planned=True)
+        await self._connection.execute("set local enable_indexscan = on")
+        return rows
+
+    async def _fetch(self, sql: str, args: Sequence[Any], planned: bool) -> list[asyncpg.Record]:
         if not planned:
             return await self._connection.fetch(sql, *args)
         await self._connection.execute("set local plan_cache_mode = force_custom_plan")
@@ -133,8 +143,11 @@ class _Connection:
             raise Overloaded(message, "ask again in a moment") from None
         return self._connection
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self._pool.release(self._connection)
+        if isinstance(error, asyncpg.InterfaceError) and _is_cancelled():
+            # The end of a transaction failed, since its connection was cut; else the cancellation would be lost.
+            raise asyncio.CancelledError from error
 
 
 class Database:
@@ -249,6 +262,11 @@ class Database:
         """
         async with _Connection(self.sessions, PATIENCE_S) as connection:
             yield Session(self, connection, partner, role)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _nothing() -> None:

@@ -111,7 +111,6 @@ class Contract:
     second: HeldRole
     proposed_by_role_id: int
     status: Status
-    suspended_by_role_id: int | None
     valid_from: datetime | None
     valid_until: datetime | None
     updated_at: datetime
@@ -328,8 +327,8 @@ async def _audit(
 # Reading -------------------------------------------------------------------------------------------------------------
 
 CONTRACT = """
-select contract.id, contract.proposed_by_role_id, contract.status, contract.suspended_by_role_id,
-    contract.valid_from, contract.valid_until, contract.updated_at,
+select contract.id, contract.proposed_by_role_id, contract.status, contract.valid_from, contract.valid_until,
+    contract.updated_at,
     first_role.id, first_role.partner_id, first_partner.name, first_role.role, first_role.party_id,
     second_role.id, second_role.partner_id, second_partner.name, second_role.role, second_role.party_id
 from contract
@@ -341,14 +340,13 @@ join partner as second_partner on second_partner.id = second_partner_id
 
 
 def _contract(row: asyncpg.Record) -> Contract:
-    id_, proposed_by, status, suspended_by, valid_from, valid_until, updated_at, *sides = row
+    id_, proposed_by, status, valid_from, valid_until, updated_at, *sides = row
     return Contract(
         id_,
         held_role(*sides[:5]),
         held_role(*sides[5:]),
         proposed_by,
         Status(status),
-        suspended_by,
         valid_from,
         valid_until,
         updated_at,

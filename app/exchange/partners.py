@@ -203,9 +203,7 @@ async def _register(
     twice = next((role for role, count in Counter(roles).items() if count > 1), None)
     if twice is not None:
         raise BadInput(f"{twice} is named twice")
-    partner_id: UUID = await connection.fetchval(
-        "insert into partner (name, created_at) values ($1, $2) returning id", name, now
-    )
+    partner_id: UUID = await connection.fetchval("insert into partner (name) values ($1) returning id", name)
     partner = await _lock_partner(connection, partner_id)
     held = [await _grant(connection, partner, role, open_) for role in roles]
     details = {"name": name, "roles": [_details(role, open_) for role in roles]}

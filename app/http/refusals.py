@@ -26,6 +26,12 @@ class BadRequest(HubError):
         self.allow = allow
 
 
+class TookTooLong(HubError):
+    """The answer took longer than the time limit of the database or of the endpoint."""
+
+    code = "TIMEOUT"
+
+
 class TooManyOpen(HubError):
     """A caller has as many sockets or subscriptions open as it may."""
 
@@ -48,7 +54,7 @@ def status_of(error: HubError) -> int | None:
             return 401
         case RateLimited() | TooManyOpen():
             return 429
-        case Overloaded():
+        case Overloaded() | TookTooLong():
             return 503
         case _:
             return None

@@ -17,14 +17,7 @@ from app.http.admission import Admission, Admitted
 from app.http.answers import Answer, send_answer
 from app.http.disconnects import ClientLeft, WhileConnected
 from app.http.negotiation import JSON, check_body_type, check_method
-from app.http.refusals import headers_of, log_unforeseen, status_of
-
-
-class TookTooLong(HubError):
-    """The answer was not ready within the endpoint's time."""
-
-    code = "TIMEOUT"
-
+from app.http.refusals import TookTooLong, headers_of, log_unforeseen, status_of
 
 Respond = Callable[[Scope, Admitted], Awaitable[Answer]]
 
@@ -86,7 +79,5 @@ def _status_of_cause(error: HubError) -> int:
             return 403
         case NotFound():
             return 404
-        case TookTooLong():
-            return 503
         case _:
             return 400

@@ -1,13 +1,13 @@
 """Import a register: a published file of charge points, for operators that no partner holds.
 
-What came from a register is replaced by its next file. It goes in batches, each a short transaction that leaves the
-tables consistent, so a crash half way is repaired by the next import. Rules:
+Records of a register are replaced by its next file. It is written in batches, each a short transaction that leaves the
+tables consistent, so an import that crashed is completed by the next one. Rules:
 
-- EVSEs that operators uploaded, and those of other registers, are never touched; their locations stand.
-- Within the register the newer file is right: a location that moved takes along those of its EVSEs that come later.
+- EVSEs that operators uploaded, and those of other registers, are never changed; their locations stay.
+- Within a register the newer file counts: a location that moved moves with its EVSEs, also those of later batches.
 - EVSEs of the register that the file does not name are removed at the end. One that it names but whose row is refused
   keeps its previous record, as with uploads: absence removes, damage does not.
-- Of whom nothing is left, and the file knows nothing, the register is no longer named as the source.
+- An operator that is not in the file, and has no EVSE of the register left, no longer has the register as its source.
 - Once a partner holds a party id, the EVSEs under it are the partner's, those from the register too.
 """
 
@@ -49,12 +49,13 @@ T = TypeVar("T")
 #: Rows per transaction: a few tenths of a second, in which the operators' own uploads wait.
 BATCH: Final = 500
 
-#: So many rows in, the planner looks at tables that may have been empty: until then it takes an id for one of 200.
-FIRST_LOOK: Final = 5_000
+#: After so many rows the statistics of tables that may have been empty are updated: until then the planner assumes
+#: 200 different ids.
+FIRST_ANALYZED: Final = 5_000
 
 
 class Survey(Protocol):
-    """What a first look at a register's file tells."""
+    """The results of a first pass over a register's file."""
 
     @property
     def operators(self) -> Mapping[str, str]:
@@ -96,7 +97,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Some items of a file, prepared. `rows`: how many were read up to here; `named`: the EVSEs they speak of."""
+    """Some items of a file, prepared. `rows`: the number of rows read so far; `named`: the EVSEs that they name."""
 
     rows: int
     wanted: dict[str, Item]
@@ -137,8 +138,8 @@ async def import_register(
                 refused = await _take_in(database, batch, register.source, now, tally)
                 report.writelines(msgspec.json.encode(each) + b"\n" for each in refused)
                 absent -= batch.named
-                if batch.rows >= FIRST_LOOK > batch.rows - BATCH:
-                    await _take_stock(database)
+                if batch.rows >= FIRST_ANALYZED > batch.rows - BATCH:
+                    await _analyze(database)
                 if progress is not None:
                     progress(tally.rows)
     if not confirm_removals and len(absent) * 2 > stood:
@@ -146,16 +147,16 @@ async def import_register(
     removed = await _remove(database, register.source, absent, now)
     names = list(survey.operators)
     await database.write(lambda connection: connection.execute(_NO_LONGER_NAME, register.source, names))
-    await _take_stock(database)
+    await _analyze(database)
     return ImportReport(
         tally.rows, tally.accepted, tally.unchanged, removed, dict(tally.refused), dict(register.warnings)
     )
 
 
-async def _take_stock(database: Database) -> None:
-    """Have the planner count what is there now: by itself it would after a minute, or never if the server stops before.
+async def _analyze(database: Database) -> None:
+    """Update the planner's statistics: the server would after a minute, or never if it stops before.
 
-    That is for the tables' owner: who imports under another login leaves it to the server.
+    Only the tables' owner may; an import under another login leaves it to the server.
     """
     for table in ("evse", "evse_status", "location"):
         sql = f"set local role none; analyze {table}"
@@ -175,7 +176,7 @@ async def _take_in(database: Database, batch: _Batch, source: str, now: datetime
 
 
 def open_report(path: Path | None) -> BinaryIO:
-    """Open the file of refusals; without a path nowhere."""
+    """Open the file of refusals; without a path they are discarded."""
     return Path(os.devnull if path is None else path).open("wb")
 
 
@@ -234,7 +235,7 @@ async def _put(connection: Connection, batch: _Batch, source: str, now: datetime
     locations = await evse_tables.find_locations(
         connection, {placement.location for placement in moving.values()}, free, source
     )
-    # No record of the register's own holds a location: they move along.
+    # The register's own EVSEs decide no location's place: they move with it.
     mismatches = find_mismatches(moving, {}, staying_places(locations))
     places = {placement.location: placement.place for evse_id, placement in moving.items() if evse_id not in mismatches}
     moved = {key: places[key] for key, stored in locations.items() if key in places and places[key] != stored.place}
@@ -249,7 +250,7 @@ def _held(
     roles: Mapping[int, int | None],
     source: str,
 ) -> dict[str, Reason]:
-    """Refuse what belongs to a partner, or came from somewhere else."""
+    """Refuse EVSEs of partners and of other sources."""
     held: dict[str, Reason] = {}
     for evse_id, item in wanted.items():
         stored = before.get(evse_id)
@@ -304,7 +305,7 @@ and (operator.source is not distinct from excluded.source
     ))
 """
 
-#: Source and licence stay named as long as the file knows the operator, or something of the register stands.
+#: Source and licence stay as long as the file has the operator, or an EVSE of the register is left.
 _NO_LONGER_NAME: Final = """
 update operator set source = null, licence = null
 where source = $1 and (role_id is not null or party_id <> all($2::text[]))
@@ -313,7 +314,7 @@ and not exists (select from evse where evse.operator_no = operator.no and evse.s
 
 
 async def _know_operators(connection: Connection, register: Register, names: Mapping[str, str]) -> dict[str, int]:
-    """Make the operators of a register, or call them as it does; return their numbers by party id."""
+    """Create the operators of a register, or rename them as it does; return their numbers by party id."""
     await connection.execute(_KNOW_OPERATORS, list(names), list(names.values()), register.source, register.licence)
     rows = await connection.fetch("select party_id, no from operator where party_id = any($1)", list(names))
     return {row["party_id"]: row["no"] for row in rows}
@@ -333,7 +334,7 @@ def _refusal(index: int, evse_id: str, reason: Reason) -> Refusal:
 
 
 def _duplicate(evse_id: str, first: int) -> Reason:
-    message = f"{separated_evse_id(evse_id)} stands in this file already; rows[{first}], the first one, counts"
+    message = f"{separated_evse_id(evse_id)} is in this file already; rows[{first}], the first one, counts"
     return Reason(".evseId", RefusalCode.DUPLICATE, message)
 
 
@@ -350,6 +351,6 @@ def _held_by_register(evse_id: str, source: str | None) -> Reason:
 
 def _too_many(source: str, absent: int, stood: int) -> TooManyRemovals:
     return TooManyRemovals(
-        f"{absent} of {stood} EVSEs that stood from {source} are not in this file, more than half; none was removed",
+        f"{absent} of {stood} EVSEs from {source} are not in this file, more than half; none was removed",
         "check that it is the right file; to remove them import it again and confirm the removals",
     )

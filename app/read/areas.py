@@ -62,7 +62,6 @@ WEST_END: Value = literal_column("-180::float8")
 EAST_END: Value = literal_column("180::float8")
 SOUTH_END: Value = literal_column("-90::float8")
 NORTH_END: Value = literal_column("90::float8")
-TURN: Value = literal_column("360")
 
 ROOT = Arguments()
 

@@ -38,10 +38,10 @@ FILTERS: Mapping[str, Callable[[FromClause, Arguments], ColumnElement[bool]]] = 
 }
 
 
-#: The same filters, except those that time or contracts decide, over an EVSE in memory: for subscriptions.
+#: The same filters, except those by id and those that time or contracts decide, over an EVSE in memory: for
+#: subscriptions.
 #: Lists are sets here; the filter by operator is by party id, which is stored beside the EVSE.
 TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "evse_ids": lambda e, ids: e.evse_id in ids,
     "location_ids": lambda e, ids: e.location_id in ids,
     "operator_ids": lambda e, ids: e.party_id in ids,
     "connectors": lambda e, mask: e.connector_mask & mask != 0,

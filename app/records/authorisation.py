@@ -5,7 +5,6 @@ Source: OCHP 1.4, roaming authorisation.
 """
 
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -13,9 +12,8 @@ from msgspec import Meta
 
 from app.ids import InvalidId, normalise_contract_id
 from app.records.base import Record
-from app.records.charge_point_input import MOST_REFUSALS
 from app.records.token import Token, token_flaw
-from app.uploads.checks import VISIBLE, Flaw, Instant, Refusal, RefusalCode, flaws, is_object
+from app.uploads.checks import VISIBLE, Flaw, Instant, Refusal, RefusalCode, is_object, refusals, shape_flaws
 from app.vocabulary import TokenType
 
 T = TypeVar("T", bound=Record)
@@ -49,16 +47,15 @@ REMOTE: Final = "remote tokens are not published; they come in CDRs only"
 
 def read_authorisation(raw: Any, index: int) -> Authorisation | list[Refusal]:
     """Check one item and return the authorisation, or every refusal (at least one). Never raises on a JSON value."""
-    sent = _decode(raw, AuthorisationInput)
+    sent, item = _decode(raw, AuthorisationInput), f"authorisations[{index}]"
     if sent is None:
-        found = [unquoted(each) for each in islice(flaws(raw, _SHAPE), MOST_REFUSALS)]
-        return _refusals(found or [Flaw("", RefusalCode.WRONG_TYPE, "expected an AuthorisationInput")], index)
+        return refusals(map(unquoted, shape_flaws(raw, _SHAPE)), item, index)
     wrong = [Flaw(f".token{each.path}", each.code, each.message) for each in flaws_of_published(sent.token)]
     contract_id = contract_id_of(sent.contract_id)
     if contract_id is None:
         wrong.append(Flaw(".contractId", RefusalCode.INVALID_ID, f"{_EXPECTED_CONTRACT}, a check digit must be right"))
     if wrong or contract_id is None:
-        return _refusals(wrong, index)
+        return refusals(wrong, item, index)
     return Authorisation(
         token=sent.token,
         contract_id=contract_id,
@@ -75,12 +72,11 @@ def key_of_refused(raw: Any) -> str | None:
 
 def read_token(raw: Any, index: int, argument: str = "tokens") -> Token | list[Refusal]:
     """Check one token of a list, as `read_authorisation`."""
-    sent = _decode(raw, Token)
+    sent, item = _decode(raw, Token), f"{argument}[{index}]"
     if sent is None:
-        found = [unquoted(each) for each in islice(flaws(raw, _TOKEN_SHAPE), MOST_REFUSALS)]
-        return _refusals(found or [Flaw("", RefusalCode.WRONG_TYPE, "expected a TokenInput")], index, argument)
+        return refusals(map(unquoted, shape_flaws(raw, _TOKEN_SHAPE)), item, index)
     wrong = token_flaw(sent)
-    return sent if wrong is None else _refusals([wrong], index, argument)
+    return sent if wrong is None else refusals([wrong], item, index)
 
 
 def contract_id_of(text: str) -> str | None:
@@ -129,10 +125,3 @@ def _without_nulls(raw: Any) -> Any:
     if not is_object(raw):
         return raw
     return {name: _without_nulls(value) for name, value in raw.items() if value is not None}
-
-
-def _refusals(wrong: list[Flaw], index: int, argument: str = "authorisations") -> list[Refusal]:
-    return [
-        Refusal(path=f"{argument}[{index}]{flaw.path}", index=index, code=flaw.code, message=flaw.message)
-        for flaw in wrong
-    ]

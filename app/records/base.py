@@ -15,3 +15,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"
 class Point(Record, frozen=True, kw_only=True):
     latitude: Latitude
     longitude: Longitude
+
+
+def rounded(degrees: float) -> float:
+    """Round degrees as positions are compared; adding zero makes -0.0 and 0.0 the same."""
+    return round(degrees, 6) + 0.0

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from itertools import islice, pairwise
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from app.ids import InvalidId, normalise_evse_id, normalise_parking_id, normalise_tariff_id, storable
-from app.records.base import Point
+from app.ids import InvalidId, normalise_evse_id, normalise_parking_id, normalise_tariff_id
+from app.records.base import Point, rounded
 from app.records.charge_point import (
     Address,
     ChargePoint,
@@ -39,6 +39,7 @@ from app.records.charge_point import (
     StoredAsSent,
 )
 from app.uploads.checks import (
+    MOST_REFUSALS,
     Alpha3,
     AtLeastOne,
     Flaw,
@@ -47,16 +48,15 @@ from app.uploads.checks import (
     Refusal,
     RefusalCode,
     Text255,
-    flaws,
     is_list,
     is_object,
+    refusals,
+    sent_id,
+    shape_flaws,
     show,
     too_long,
 )
 from app.vocabulary import AuthMethod, ChargePointStatus, ChargePointType, GeneralLocationType, Restriction
-
-MOST_REFUSALS: Final = 20
-"""Refusals reported per item."""
 
 #: PostgreSQL takes far more; what lies outside is a mistake.
 FIRST_YEAR, LAST_YEAR = 1990, 2199
@@ -123,23 +123,10 @@ def read_charge_point(
     `index` and `argument` make the paths: chargePoints[3].connectors[0].standard.
     """
     sent = _decode(raw)
-    found = flaws(raw, _SHAPE) if sent is None else _rules(sent, limits)
-    wrong = list(islice(found, MOST_REFUSALS))
+    wrong = shape_flaws(raw, _SHAPE) if sent is None else list(islice(_rules(sent, limits), MOST_REFUSALS))
     if sent is None or wrong:
-        return _refusals(wrong or [_UNKNOWN_FLAW], raw, index, argument)
+        return refusals(wrong, f"{argument}[{index}]", index, sent_id(raw, "evseId"))
     return _charge_point(sent)
-
-
-_UNKNOWN_FLAW = Flaw("", RefusalCode.WRONG_TYPE, "the item does not have the shape of ChargePointInput")
-
-
-def _refusals(wrong: list[Flaw], raw: Any, index: int, argument: str) -> list[Refusal]:
-    sent_id = raw.get("evseId") if is_object(raw) else None
-    evse_id = storable(sent_id, 64) if isinstance(sent_id, str) else None
-    return [
-        Refusal(path=f"{argument}[{index}]{flaw.path}", index=index, id=evse_id, code=flaw.code, message=flaw.message)
-        for flaw in wrong
-    ]
 
 
 def _decode(raw: Any) -> ChargePointInput | None:
@@ -297,7 +284,7 @@ def _charge_point(sent: ChargePointInput) -> ChargePoint:
         location_name=sent.location_name,
         location_name_language=sent.location_name_language,
         address=sent.address,
-        position=Point(latitude=_degrees(sent.position.latitude), longitude=_degrees(sent.position.longitude)),
+        position=Point(latitude=rounded(sent.position.latitude), longitude=rounded(sent.position.longitude)),
         related_locations=tuple(_related_location(each) for each in sent.related_locations),
         time_zone=sent.time_zone,
         opening_times=None if sent.opening_times is None else _opening_times(sent.opening_times),
@@ -317,18 +304,13 @@ def _charge_point(sent: ChargePointInput) -> ChargePoint:
     )
 
 
-def _degrees(value: float) -> float:
-    """Round as positions are compared; adding zero makes -0.0 and 0.0 the same."""
-    return round(value, 6) + 0.0
-
-
 def _set(words: tuple[Word, ...], vocabulary: Iterable[Word]) -> tuple[Word, ...]:
     """Return each value once, in the vocabulary's order, so that the order sent makes no difference."""
     return words if len(words) < 2 else tuple(word for word in vocabulary if word in words)
 
 
 def _related_location(sent: RelatedLocation) -> RelatedLocation:
-    latitude, longitude = _degrees(sent.latitude), _degrees(sent.longitude)
+    latitude, longitude = rounded(sent.latitude), rounded(sent.longitude)
     return RelatedLocation(latitude=latitude, longitude=longitude, name=sent.name, type=sent.type)
 
 

@@ -4,16 +4,24 @@ The limits are those of the spots in an operator's record. A spot has no EVSE of
 themselves. The hub's own: a position, where the PSO gives one, is the spot's; without one it is found at its EVSEs.
 """
 
-from itertools import islice
 from typing import Any
 
 import msgspec
 
-from app.ids import InvalidId, normalise_parking_id, storable
+from app.ids import InvalidId, normalise_parking_id
 from app.records.base import Point, Record
-from app.records.charge_point_input import MOST_REFUSALS
 from app.records.parking_spot import ParkingSpot
-from app.uploads.checks import Flaw, FloorLevel, Refusal, RefusalCode, SpotNumber, flaws, is_object
+from app.uploads.checks import (
+    Flaw,
+    FloorLevel,
+    Refusal,
+    RefusalCode,
+    SpotNumber,
+    is_object,
+    refusals,
+    sent_id,
+    shape_flaws,
+)
 from app.vocabulary import Restriction
 
 
@@ -33,16 +41,13 @@ _SHAPE = msgspec.inspect.type_info(ParkingSpotInput)
 def read_parking_spot(raw: Any, index: int) -> ParkingSpot | list[Refusal]:
     """Check one item and give the spot, or every refusal (at least one). Never raises on a JSON value."""
     sent = _decode(raw)
-    if sent is None:
-        wrong = list(islice(flaws(raw, _SHAPE), MOST_REFUSALS))
-        return _refusals(wrong or [_UNKNOWN_FLAW], raw, index)
     try:
-        return _parking_spot(sent)
+        if sent is not None:
+            return _parking_spot(sent)
+        wrong = shape_flaws(raw, _SHAPE)
     except InvalidId as error:
-        return _refusals([Flaw(".parkingId", RefusalCode.INVALID_ID, error.message)], raw, index)
-
-
-_UNKNOWN_FLAW = Flaw("", RefusalCode.WRONG_TYPE, "the item does not have the shape of ParkingSpotInput")
+        wrong = [Flaw(".parkingId", RefusalCode.INVALID_ID, error.message)]
+    return refusals(wrong, f"parkingSpots[{index}]", index, sent_id(raw, "parkingId"))
 
 
 def _parking_spot(sent: ParkingSpotInput) -> ParkingSpot:
@@ -62,14 +67,3 @@ def _decode(raw: Any) -> ParkingSpotInput | None:
         return msgspec.convert(present, ParkingSpotInput)
     except ValueError:  # msgspec.ValidationError, and UnicodeEncodeError for lone surrogates
         return None
-
-
-def _refusals(wrong: list[Flaw], raw: Any, index: int) -> list[Refusal]:
-    sent_id = raw.get("parkingId") if is_object(raw) else None
-    parking_id = storable(sent_id, 64) if isinstance(sent_id, str) else None
-    return [
-        Refusal(
-            path=f"parkingSpots[{index}]{flaw.path}", index=index, id=parking_id, code=flaw.code, message=flaw.message
-        )
-        for flaw in wrong
-    ]

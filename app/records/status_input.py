@@ -8,22 +8,20 @@ refused, and one that is dated more than five minutes from now.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from app.combined_status import ALLOWED_MINORS
-from app.ids import InvalidId, normalise_evse_id, normalise_parking_id, storable
+from app.ids import InvalidId, normalise_evse_id, normalise_parking_id
 from app.records.base import Record
 from app.records.status import EvseStatus, ParkingStatus
 from app.uploads.batches import batches
-from app.uploads.checks import Flaw, Instant, Refusal, RefusalCode, flaws, is_object
+from app.uploads.checks import Flaw, Instant, Refusal, RefusalCode, refusals, sent_id, shape_flaws
 from app.uploads.items import worth_keeping
 from app.uploads.yielding import yielding
 from app.vocabulary import MajorStatus, MinorStatus
 
-MOST_REFUSALS: Final = 20
 #: How many items are decoded between two chances to yield to the event loop: a few milliseconds if all are refused.
 AT_ONCE: Final = 100
 #: How far a sender's clock may be ahead.
@@ -99,13 +97,14 @@ async def _read_all(raw: Sequence[Any], hearing: Hearing, kind: _Kind[Sent, Word
 
 def _read(raw: Any, sent: Sent | None, index: int, hearing: Hearing, kind: _Kind[Sent, Word]) -> Word | list[Refusal]:
     try:
-        if sent is None:
-            raise _Flawed(*_shape_flaws(raw, kind))
-        return kind.read(sent, hearing)
+        if sent is not None:
+            return kind.read(sent, hearing)
+        wrong = shape_flaws(raw, kind.shape)
     except _Flawed as flawed:
-        return [_refusal(flaw, raw, index, kind) for flaw in flawed.args]
+        wrong = [flawed.flaw]
     except InvalidId as error:
-        return [_refusal(Flaw(f".{kind.id_field}", RefusalCode.INVALID_ID, error.message), raw, index, kind)]
+        wrong = [Flaw(f".{kind.id_field}", RefusalCode.INVALID_ID, error.message)]
+    return refusals(wrong, f"{kind.argument}[{index}]", index, sent_id(raw, kind.id_field))
 
 
 def _decode(raw: Sequence[Any], kind: _Kind[Sent, Any]) -> Sequence[Sent | None]:
@@ -123,14 +122,10 @@ def _decode_one(raw: Any, kind: _Kind[Sent, Any]) -> Sent | None:
 
 
 class _Flawed(Exception):
-    """An item that stays out; its arguments are the flaws."""
+    """An item that stays out."""
 
-    args: tuple[Flaw, ...]
-
-
-def _shape_flaws(raw: Any, kind: _Kind[Any, Any]) -> list[Flaw]:
-    wrong = list(islice(flaws(raw, kind.shape), MOST_REFUSALS))
-    return wrong or [Flaw("", RefusalCode.WRONG_TYPE, f"the item does not have the shape of {kind.input.__name__}")]
+    def __init__(self, flaw: Flaw) -> None:
+        self.flaw = flaw
 
 
 def _evse_status(sent: EvseStatusInput, hearing: Hearing) -> EvseStatus:
@@ -180,17 +175,6 @@ def at_flaw(at: datetime, now: datetime) -> Flaw | None:
 
 def _shown(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
-
-
-def _refusal(flaw: Flaw, raw: Any, index: int, kind: _Kind[Any, Any]) -> Refusal:
-    sent_id = raw.get(kind.id_field) if is_object(raw) else None
-    return Refusal(
-        path=f"{kind.argument}[{index}]{flaw.path}",
-        index=index,
-        id=storable(sent_id, 64) if isinstance(sent_id, str) else None,
-        code=flaw.code,
-        message=flaw.message,
-    )
 
 
 _EVSES: Final = _Kind(

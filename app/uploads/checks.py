@@ -7,10 +7,11 @@ Source: OCHP 1.4, charge point; the hub's own limits are marked *hub*.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Final, NamedTuple, TypeGuard, cast
 
 import msgspec
@@ -139,6 +140,9 @@ AtLeastOne = Meta(min_length=1)
 
 # ---------------------------------------------------------------- what broke a limit
 
+#: Refusals reported per item.
+MOST_REFUSALS: Final = 20
+
 
 class Flaw(NamedTuple):
     """What is wrong at a path below an item; `path` is empty or begins with a dot."""
@@ -169,6 +173,25 @@ def show(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         return "a number of more than 64 bits"
     return json.dumps(value)
+
+
+def refusals(wrong: Iterable[Flaw], item: str, index: int, id_: str | None = None) -> list[Refusal]:
+    """Return the refusals of one item, a flaw each. `item`: where it is, as chargePoints[3]."""
+    return [
+        Refusal(path=f"{item}{flaw.path}", index=index, id=id_, code=flaw.code, message=flaw.message) for flaw in wrong
+    ]
+
+
+def sent_id(raw: Any, field: str) -> str | None:
+    """Return the id of an item as it was sent; None where it has none that can be stored."""
+    sent = raw.get(field) if is_object(raw) else None
+    return storable(sent, 64) if isinstance(sent, str) else None
+
+
+def shape_flaws(raw: Any, shape: inspect.Type) -> list[Flaw]:
+    """Return why an item could not be decoded: at least one flaw, `MOST_REFUSALS` at most."""
+    unknown = Flaw("", RefusalCode.WRONG_TYPE, "the item does not have the shape of its input type")
+    return list(islice(flaws(raw, shape), MOST_REFUSALS)) or [unknown]
 
 
 def flaws(value: Any, type_: inspect.Type, path: str = "") -> Iterator[Flaw]:

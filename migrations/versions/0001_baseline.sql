@@ -83,7 +83,6 @@ create table partner (
     id UUID DEFAULT gen_random_uuid() NOT NULL,
     name TEXT NOT NULL,
     suspended_at TIMESTAMP WITH TIME ZONE,
-    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     last_upload_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT partner_pkey PRIMARY KEY (id),
     CONSTRAINT partner_name_check CHECK (length(trim(name)) between 1 and 200)

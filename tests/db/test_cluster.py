@@ -27,6 +27,7 @@ from app.db.cluster import Cluster, start
 from app.db.cluster_home import Account, ClusterUnusable, find_home
 from app.db.postgres import PostgresMissing, find_binaries
 from tests.databases import CLUSTERS
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.process
 
@@ -234,16 +235,20 @@ async def test_waits_for_the_last_process_of_a_killed_server(data_dir: Path) -> 
     hub = await asyncio.to_thread(use, data_dir)
     connection = await asyncpg.connect(hub.dsn)
     backend = connection.get_server_pid()
+    watcher = await asyncpg.connect(hub.dsn)
     busy = asyncio.create_task(connection.fetchval("select sum(sqrt(n)) from generate_series(1, 10000000) n"))
-    await asyncio.sleep(0.2)
-    os.kill(postmaster(hub), signal.SIGKILL)
-    await asyncio.sleep(0.2)
+    is_busy = "select state = 'active' from pg_stat_activity where pid = $1"
+    await eventually(lambda: watcher.fetchval(is_busy, backend))
+    os.kill(killed := postmaster(hub), signal.SIGKILL)
+    while killed in processes_in(hub.home / "data"):
+        pass
     assert backend in processes_in(hub.home / "data")
     with await asyncio.to_thread(use, data_dir) as cluster:
         assert backend not in processes_in(hub.home / "data")
         assert postmaster(cluster) in processes_in(hub.home / "data")
         await asyncio.gather(busy, return_exceptions=True)
-        connection.terminate()
+        for each in (connection, watcher):
+            each.terminate()
         await asyncio.to_thread(hub.stop)
 
 

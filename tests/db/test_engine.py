@@ -1,9 +1,12 @@
 """Readings and sessions."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
 from app.db.engine import Connection, Database
+from tests.exchange.world import owner
 
 
 @pytest.mark.parametrize("planned", [False, True])
@@ -26,3 +29,21 @@ async def test_announces_each_transaction_of_a_session(database: Database):
         assert announced == [0]
         await session.write(work)
     assert announced == [0, 1]
+
+
+async def test_ends_when_it_is_cancelled_although_its_connection_was_cut(database: Database, database_url: str) -> None:
+    """The end of the transaction fails then, and that error must not take the place of the cancellation."""
+    is_cut = asyncio.Event()
+
+    async def work(connection: Connection) -> None:
+        connection.add_termination_listener(lambda _: is_cut.set())
+        async with owner(database_url) as other:
+            pid = await connection.fetchval("select pg_backend_pid()")
+            await other.execute("select pg_terminate_backend($1)", pid)
+        await is_cut.wait()
+        writing.cancel()
+        await asyncio.Event().wait()
+
+    writing = asyncio.create_task(database.write(work))
+    with pytest.raises(asyncio.CancelledError):
+        await writing

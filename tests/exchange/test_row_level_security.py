@@ -5,7 +5,7 @@ import pytest
 
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import set_contract
-from tests.exchange.world import Member, nsp, operator, owner, utc_now
+from tests.exchange.world import Member, can_be_changed, nsp, operator, owner, utc_now
 
 PRIVATE = ("api_key", "contract", "audit_log", "refusal")
 OWN = {
@@ -118,21 +118,10 @@ async def test_does_not_remember_who_asked_before(database, members):
 AUDIT_CHANGES = ("update audit_log set action = 'nothing'", "delete from audit_log", "truncate audit_log")
 
 
-async def audit_can_be_changed(database, change: str) -> bool:
-    async def work(connection) -> None:
-        await connection.execute(change)
-
-    try:
-        await database.write(work, administrator=True)
-    except asyncpg.InsufficientPrivilegeError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("change", AUDIT_CHANGES)
 async def test_only_appends_to_the_audit_log(database, members, change):
     before = await database.fetch_private(None, True, "select * from audit_log order by id")
-    assert not await audit_can_be_changed(database, change)
+    assert not await can_be_changed(database, change)
     assert await database.fetch_private(None, True, "select * from audit_log order by id") == before
 
 
@@ -140,7 +129,7 @@ async def test_only_appends_to_the_audit_log(database, members, change):
 async def test_would_notice_an_audit_log_that_can_be_changed(database, database_url, members, change):
     async with owner(database_url) as connection:
         await connection.execute("grant update, delete, truncate on audit_log to ochub_runtime")
-    assert await audit_can_be_changed(database, change)
+    assert await can_be_changed(database, change)
 
 
 async def test_keeps_the_contracts_in_force_from_the_runtime_role(database, members):

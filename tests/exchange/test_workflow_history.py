@@ -21,7 +21,7 @@ from app.exchange.contracts import (
 from app.exchange.partners import revoke_role
 from app.exchange.workflow import Advanced, Move, advance, find_tampered, record_created
 from app.vocabulary import Role
-from tests.exchange.world import Member, enrol, held_back, look, nsp, operator, owner, provider, utc_now
+from tests.exchange.world import Member, can_be_changed, enrol, held_back, look, nsp, operator, owner, provider, utc_now
 from tests.waiting import until_locked_out
 
 HISTORY = "select command, from_state, to_state, actor_role_id, reason from workflow_history order by no"
@@ -173,17 +173,6 @@ CHANGES = (
     "delete from workflow_history",
     "truncate workflow_history",
 )
-
-
-async def can_be_changed(database, change: str) -> bool:
-    async def work(connection) -> None:
-        await connection.execute(change)
-
-    try:
-        await database.write(work, administrator=True)
-    except asyncpg.InsufficientPrivilegeError:
-        return False
-    return True
 
 
 async def test_is_only_appended_to(database, database_url):

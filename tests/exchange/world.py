@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from app.auth import Caller, Keys
-from app.db.engine import Database
+from app.db.engine import Connection, Database
 from app.errors import HubError
 from app.exchange.actor import CONSOLE
 from app.exchange.keys import IssuedKey
@@ -175,3 +175,16 @@ async def held_back(database_url: str, change: str, commands: Sequence[Coroutine
             running = asyncio.gather(*commands, return_exceptions=True)
             await until_locked_out(watcher, len(commands))
         return await running
+
+
+async def can_be_changed(database: Database, change: str) -> bool:
+    """Return whether the hub's own role may execute a statement."""
+
+    async def work(connection: Connection) -> None:
+        await connection.execute(change)
+
+    try:
+        await database.write(work, administrator=True)
+    except asyncpg.InsufficientPrivilegeError:
+        return False
+    return True

@@ -74,6 +74,8 @@ CLEAN = (
     "tests/hub.py",
     "tests/ingest",
     "tests/length.py",
+    "tests/live",
+    "tests/npm.py",
     "tests/queries",
     "tests/read",
     "tests/records",

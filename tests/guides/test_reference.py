@@ -35,7 +35,7 @@ def test_has_up_to_date_generated_parts(page: Page) -> None:
 
 def codes() -> set[str]:
     errors = import_module("schema.errors")
-    named = {errors.PARSE_FAILED, errors.VALIDATION_FAILED, errors.BAD_INPUT, errors.INTERNAL, errors.TIMEOUT}
+    named = {errors.PARSE_FAILED, errors.VALIDATION_FAILED, errors.BAD_INPUT, errors.INTERNAL}
     return named | set(OTHER_CODES) | {error.code for error in hub_errors()} | {code.value for code in RefusalCode}
 
 

@@ -74,6 +74,7 @@ from tests.ingest.world import (
     waiting_behind,
 )
 from tests.length import rounds
+from tests.waiting import until_locked_out
 
 
 @pytest.fixture
@@ -138,15 +139,15 @@ async def test_stores_a_charge_point_whole(world: World) -> None:
         "location_name": "Am Münster",
         "time_zone": "Europe/Berlin",
         "timestamp": MONDAY,
-        "restrictions": mask_of([Restriction.EV_ONLY, Restriction.CUSTOMERS], Restriction),
-        "auth_methods": mask_of([AuthMethod.PUBLIC, AuthMethod.OPERATOR_AUTH], AuthMethod),
+        "restrictions": mask_of((Restriction.EV_ONLY, Restriction.CUSTOMERS), Restriction),
+        "auth_methods": mask_of((AuthMethod.PUBLIC, AuthMethod.OPERATOR_AUTH), AuthMethod),
         "static_status": "OPERATIVE",
         "connector_mask": connector_mask((each.standard, each.format) for each in FULL.connectors),
         "connector_standards": ["IEC_62196_T2_COMBO", "DOMESTIC_F"],
         "connector_formats": ["CABLE", "SOCKET"],
         "connector_tariff_ids": ["DE8ACT1", None],
         "parking_ids": ["DE8ACP1", "DE8ACP2"],
-        "parking_restrictions": [mask_of([Restriction.DISABLED], Restriction), 0],
+        "parking_restrictions": [mask_of((Restriction.DISABLED,), Restriction), 0],
         "parking_floor_levels": ["-1", None],
         "parking_numbers": [None, "12"],
         "user_interface_languages": ["DEU", "FRA"],
@@ -448,7 +449,7 @@ async def test_refuses_an_evse_at_odds_with_those_that_stay(world: World) -> Non
     assert counts(report) == (0, 0, 0, ["LOCATION_MISMATCH", "LOCATION_MISMATCH"])
     assert [each.path for each in report.refused] == ["chargePoints[0].position", "chargePoints[1].address"]
     assert report.refused[0].message == (
-        "location L1: it stands at Münsterplatz 1, 89073 Ulm, DEU at 48.398012, 9.991543 (DE*8AC*E1),"
+        "location L1: it is at Münsterplatz 1, 89073 Ulm, DEU at 48.398012, 9.991543 (DE*8AC*E1),"
         " this item says Münsterplatz 1, 89073 Ulm, DEU at 48.398012, 9.991544;"
         " EVSEs of one location agree on address and coordinates, so move all of them in one upload"
     )
@@ -762,10 +763,10 @@ async def test_waits_for_whoever_writes_the_same_operator(world: World) -> None:
         remove_charge_points(world.database, ["DE8ACE1"], world.german, TUESDAY),
     ):
         before = await evse_ids(world.database)
-        async with waiting_behind(world.database, world.german.operator_no):
+        async with waiting_behind(world.database, world.german.operator_no) as watcher:
             task = asyncio.create_task(work)
             other = await upload(world, charge_point("FRA23E1"), owner=world.french)
-            await asyncio.sleep(0.3)
+            await until_locked_out(watcher, task=task)
             assert not task.done()
             assert other.accepted + other.unchanged == 1
         await task
@@ -776,9 +777,10 @@ async def test_locks_the_partner_before_the_operator(world: World) -> None:
     """As suspending a partner does; the other way round the two could wait for each other."""
     owner = world.german
     async with world.database.writes.acquire() as connection, connection.transaction():
+        await connection.execute("set local role none")  # which may see the waits of other sessions
         await connection.execute("select from partner where id = $1 for update", owner.partner_id)
         task = asyncio.create_task(upload(world, charge_point("DE8ACE1")))
-        await asyncio.sleep(0.3)
+        await until_locked_out(connection, task=task)
         assert not task.done()
         await connection.execute("select from operator where no = $1 for update nowait", owner.operator_no)
     assert counts(await task) == (1, 0, 0, [])

@@ -187,7 +187,7 @@ async def test_lets_the_planner_know_what_came(database: Database) -> None:
 async def test_lets_the_planner_know_early_that_tables_are_not_empty_any_more(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports, "FIRST_LOOK", 5)
+    monkeypatch.setattr(imports, "FIRST_ANALYZED", 5)
     with pytest.raises(OSError, match="the disk is gone"):
         await take(database, points(*range(20)), breaks_at=16)
     assert (await database.fetch("select reltuples from pg_class where oid = 'evse'::regclass"))[0][0] == 6
@@ -399,9 +399,9 @@ async def test_waits_for_whoever_writes_the_same_operator(database: Database) ->
     [row] = await database.fetch("select no from operator where party_id = 'NLX01'")
     for items in ([*points(1, 2), *others], others):  # the first writes, the second removes
         before = await evse_ids(database)
-        async with waiting_behind(database, row["no"]):
+        async with waiting_behind(database, row["no"]) as watcher:
             task = asyncio.create_task(take(database, items, TUESDAY))
-            await asyncio.sleep(0.3)
+            await until_locked_out(watcher, task=task)
             assert not task.done()
             assert await evse_ids(database) == before
         await task
@@ -414,7 +414,7 @@ async def test_waits_for_whoever_writes_the_same_operator(database: Database) ->
 async def test_removes_half_but_not_more_without_confirmation(database: Database) -> None:
     await take(database, points(1, 2, 3, 4))
     assert counts(await take(database, points(1, 2), TUESDAY))[3] == 2
-    with pytest.raises(TooManyRemovals, match="2 of 2 EVSEs that stood from register") as caught:
+    with pytest.raises(TooManyRemovals, match="2 of 2 EVSEs from register") as caught:
         await take(database, points(3, 4, 5), WEDNESDAY)
     assert caught.value.code == "CONFIRM_REMOVALS"
     assert await evse_ids(database) == [f"NLX01E{n}" for n in range(1, 6)]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -262,6 +263,10 @@ async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(
 
 async def deadlocks(database: Database) -> int:
     """Count deadlocks in this database: `write` would hide them by trying again."""
-    await asyncio.sleep(1.1)  # until the server's processes have reported their counts
+    for pool in (database.writes, database.sessions):
+        async with AsyncExitStack() as stack:
+            connections = [await stack.enter_async_context(pool.acquire()) for _ in range(pool.get_max_size())]
+            for connection in connections:  # each counts by itself, and reports now and then
+                await connection.execute("select pg_stat_force_next_flush()")
     [row] = await database.fetch("select deadlocks from pg_stat_database where datname = current_database()")
     return row["deadlocks"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.db.engine import Database
+from app.db.engine import Connection, Database
 from app.ingest.charge_points.updates import Owner
 from app.records.base import Point
 from app.records.charge_point import Address, ChargePoint, Connector, Ratings
@@ -68,11 +68,12 @@ async def make_owner(database: Database, party_id: str) -> Owner:
 
 
 @asynccontextmanager
-async def waiting_behind(database: Database, operator_no: int) -> AsyncIterator[None]:
-    """Be another writer of this operator's charge points during the block."""
+async def waiting_behind(database: Database, operator_no: int) -> AsyncIterator[Connection]:
+    """Be another writer of this operator's charge points during the block. Yield its connection."""
     async with database.writes.acquire() as connection, connection.transaction():
         await lock_operators(connection, [operator_no])
-        yield
+        await connection.execute("set local role none")  # which may see the waits of other sessions
+        yield connection
 
 
 async def evse_ids(database: Database) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,11 @@ from app.db.cluster_home import Account, find_home
 from app.db.postgres import find_binaries
 from tests.databases import CLUSTERS
 from tests.exchange.world import owner
+from tests.waiting import eventually
 
 REPLAYED = "select pg_last_wal_replay_lsn() >= $1::text::pg_lsn"
 END_OF_WAL = "select pg_current_wal_lsn()::text"
 NOT_RECEIVING = "select not exists (select from pg_stat_wal_receiver)"
-
-
-async def until(ask: Callable[[], Awaitable[object]]) -> None:
-    """Ask again and again until the answer is true."""
-    async with asyncio.timeout(60):
-        while not await ask():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -64,14 +58,14 @@ class Standby:
         """Wait until everything that the primary has written is replayed."""
         async with owner(primary.dsn) as writer, owner(self.dsn) as connection:
             end = await writer.fetchval(END_OF_WAL)
-            await until(lambda: connection.fetchval(REPLAYED, end))
+            await eventually(lambda: connection.fetchval(REPLAYED, end))
 
     async def cut_off(self) -> None:
         """Stop receiving from the primary."""
         async with owner(self.dsn) as connection:
             await connection.execute("alter system set primary_conninfo = ''")
             await connection.execute("select pg_reload_conf()")
-            await until(lambda: connection.fetchval(NOT_RECEIVING))
+            await eventually(lambda: connection.fetchval(NOT_RECEIVING))
 
     async def promote(self) -> None:
         assert await self.ask("select pg_promote()")

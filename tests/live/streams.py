@@ -1,4 +1,4 @@
-"""A fan-out without sockets: outlets that collect, clients that apply what they are told, and a world that moves."""
+"""A fan-out without sockets: sinks that collect pages, clients that apply them, and a world that changes at random."""
 
 import asyncio
 import random
@@ -58,7 +58,7 @@ def variables_of(operation: Any, given: dict[str, Any]) -> VariableValues:
 
 
 class Collecting:
-    """An outlet that keeps what comes. `ready` can be held false."""
+    """A sink that keeps its pages. `ready` can be set to false."""
 
     def __init__(self, ready: bool = True) -> None:
         self.ready = ready
@@ -66,7 +66,7 @@ class Collecting:
         self.errors: list[Any] | None = None
 
     def page(self, result: str) -> None:
-        assert self.ready, "a page came while the outlet was not ready"
+        assert self.ready, "a page came while the sink was not ready"
         self.pages.append(orjson.loads(result)["data"])
 
     def fail(self, errors: list[dict[str, Any]]) -> None:
@@ -102,7 +102,7 @@ async def subscribe(
 
 
 async def ask(database: Database, caller: Caller | None, query: str, variables: dict[str, Any] | None = None) -> Any:
-    """Execute a query and give its data, which must come without errors."""
+    """Execute a query and return its data; errors fail the test."""
     result = await schema.execute(query, variables or {}, context_value=context_of(database, caller))
     assert not result.errors, result.errors
     return orjson.loads(orjson.dumps(result.data))
@@ -129,7 +129,7 @@ QUERY = (
 
 @dataclass
 class Client:
-    """Somebody who follows an area: what it holds by kind and id, and the cursor it would resume from."""
+    """A client that follows an area: its copy of the entities by kind and id, and the cursor it would resume from."""
 
     caller: Caller | None
     within: Any = None
@@ -152,7 +152,7 @@ class Client:
         self.subscription = await subscribe(source, self.caller, SUBSCRIPTION, self.outlet, self.variables | more)
 
     def cut(self) -> None:
-        """Lose the connection; what was not looked at is lost with it."""
+        """Lose the connection, and with it the pages that were not applied."""
         assert self.subscription is not None
         self.subscription.close()
         self.subscription = self.outlet = None
@@ -199,7 +199,7 @@ query ($within: AreaInput, $filter: EvseFilter) {
 
 
 async def listed(database: Database, client: Client) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give what the lists show to a client: EVSEs and spots by id."""
+    """Return what the lists show to a client: EVSEs and spots by id."""
     matching = dict(client.matching or {})
     available = matching.pop("availableNow", None)
     asked = {"within": client.within, "filter": matching}
@@ -226,7 +226,7 @@ THERE = "select exists (select from evse where evse_id = $1)"
 
 @dataclass
 class Moving:
-    """Two operators, one seen by contract, the other by openness; a PSO; an NSP; and chance."""
+    """Two operators, one visible by contract, the other open to all; a PSO; an NSP; and a random generator."""
 
     database: Database
     chance: random.Random
@@ -256,7 +256,7 @@ class Moving:
         return self.now
 
     async def put(self, party: str, *numbers: int, at: tuple[float, float] | None = None, **changes: Any) -> None:
-        """Upload some EVSEs, each at its own location, with chance where nothing is said."""
+        """Upload some EVSEs, each at its own location, with random values for what is not given."""
         points = [self._charge_point(party, number, at, changes) for number in numbers]
         report = await update_charge_points(self.database, points, self.operators[party], self.later())
         assert not report.refused, report.refused
@@ -287,7 +287,7 @@ class Moving:
         await remove_parking_spots(self.database, [f"DEPRKP{number}"], self.pso, self.later())
 
     async def say(self, party: str, number: int, major: str) -> None:
-        """Set an EVSE's status as those do who take it in: with what it was in the log."""
+        """Set an EVSE's status as an upload does: the row of the log holds its availability before."""
 
         async def work(connection: Connection) -> None:
             id_ = f"{party}E{number}"
@@ -334,7 +334,7 @@ class Moving:
         await set_operator_open(self.database, CONSOLE, party, is_open, self.later())
 
     async def step(self) -> None:
-        """Let something happen."""
+        """Change something at random."""
         chance = self.chance
         party, number = chance.choice([DE, FR]), chance.randrange(12)
         await chance.choices(

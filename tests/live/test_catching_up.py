@@ -1,4 +1,4 @@
-"""A subscription that ends while its pages are read ends their statements too, and holds up no other."""
+"""A subscription that ends while its pages are read cancels their statements, and delays no other subscription."""
 
 import asyncio
 import random
@@ -14,9 +14,8 @@ from app.live.stream.catching_up import READERS
 from app.live.stream.subscriber import Subscriber
 from schema.changes import Following
 from tests.exchange.world import owner
-from tests.live.standby import until
-from tests.live.streams import FR, SUBSCRIPTION, Client, Collecting, Moving, running, subscribe
-from tests.live.streams import until as until_it_holds
+from tests.live.streams import FR, SUBSCRIPTION, Client, Collecting, Moving, running, subscribe, until
+from tests.waiting import eventually
 
 WAITING = """
 select count(*) = $1 from pg_stat_activity
@@ -26,7 +25,7 @@ where datname = current_database() and application_name = 'ochub' and state = 'a
 
 @asynccontextmanager
 async def locked(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Keep readers of EVSEs waiting. Yield a connection that may ask how many wait."""
+    """Block readers of EVSEs. Yield a connection that may count them."""
     async with owner(database_url) as holder, owner(database_url) as watcher, holder.transaction():
         await holder.execute("lock table evse in access exclusive mode")
         yield watcher
@@ -39,13 +38,13 @@ async def test_ends_the_reading_of_a_subscriber_that_left(database: Database, da
         async with locked(database_url) as watcher:
             outlets = [Collecting() for _ in range(READERS)]
             there = [await subscribe(source, None, SUBSCRIPTION, each, {"initial": True}) for each in outlets]
-            await until(lambda: watcher.fetchval(WAITING, READERS))
+            await eventually(lambda: watcher.fetchval(WAITING, READERS))
             for number, each in enumerate(there):
                 each.close()
-                await until(lambda number=number: watcher.fetchval(WAITING, READERS - 1 - number))
+                await eventually(lambda number=number: watcher.fetchval(WAITING, READERS - 1 - number))
         client = Client(None)
         await client.connect(source)
-        await until_it_holds(lambda: client.look() or client.ids("EVSE") == {"FR*A23*E1"}, "the readers go on")
+        await until(lambda: client.look() or client.ids("EVSE") == {"FR*A23*E1"}, "the readers go on")
         assert not any(outlet.pages or outlet.errors for outlet in outlets)
 
 
@@ -76,7 +75,7 @@ async def test_reads_a_page_once_for_a_sink_that_is_ready_again_meanwhile(
             await asyncio.sleep(0)
         go_on.set()
         [subscriber] = source.fanout._all
-        await until_it_holds(lambda: subscriber.is_live, "the stream")
+        await until(lambda: subscriber.is_live, "the stream")
         assert lengths(outlet) == [1]
 
 
@@ -101,10 +100,10 @@ async def test_goes_on_for_a_sink_that_was_not_ready_when_its_page_was_read(
             subscription = await subscribe(source, None, SUBSCRIPTION, outlet, {"initial": True})
             await read.wait()
             [subscriber] = source.fanout._all
-            await until_it_holds(lambda: subscriber.reading is None, "the end of the reading")
+            await until(lambda: subscriber.reading is None, "the end of the reading")
         outlet.ready = True
         subscription.resume()
-        await until_it_holds(lambda: subscriber.is_live, "the stream")
+        await until(lambda: subscriber.is_live, "the stream")
         assert lengths(outlet) == [1]
 
 
@@ -116,7 +115,7 @@ def lengths(outlet: Collecting) -> list[int]:
 async def test_would_read_on_if_it_were_not_cancelled(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """The broken twin: a subscriber that forgets its reading."""
+    """The broken twin: a subscriber that does not cancel its reading."""
 
     def forget(subscriber: Subscriber) -> None:
         subscriber.is_open = False
@@ -126,7 +125,7 @@ async def test_would_read_on_if_it_were_not_cancelled(
     await Moving.make(database, random.Random(1))
     async with running(database) as source, locked(database_url) as watcher:
         subscription = await subscribe(source, None, SUBSCRIPTION, Collecting(), {"initial": True})
-        await until(lambda: watcher.fetchval(WAITING, 1))
+        await eventually(lambda: watcher.fetchval(WAITING, 1))
         subscription.close()
         for _ in range(20):
             assert await watcher.fetchval(WAITING, 1)

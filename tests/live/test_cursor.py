@@ -1,4 +1,4 @@
-"""A cursor gives back what it was made from, and nothing else passes for one."""
+"""A cursor decodes to what it was made from, and nothing else is accepted as one."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def test_refuses_what_never_was_one(text: str):
 
 @given(cursors, st.data())
 def test_refuses_or_reads_what_was_cut_off_or_altered(cursor: Cursor, data: st.DataObject):
-    """Never anything but a cursor or a refusal, whatever the bytes."""
+    """Whatever the bytes, the result is a cursor or a refusal."""
     text = encode_cursor(cursor)
     raw = bytearray(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     if data.draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""What runs out is announced, once, and written into the history."""
+"""A status that expires is published once, and written into the history."""
 
 import asyncio
 from datetime import datetime, timedelta

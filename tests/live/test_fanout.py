@@ -1,4 +1,4 @@
-"""What reaches subscribers, how often it is made, and what does not: bounds, sight, refusals."""
+"""Which changes are delivered to which subscribers, how often they are rendered, and the limits and refusals."""
 
 import asyncio
 import random
@@ -24,6 +24,7 @@ from app.live.stream import subscriber as bounds
 from app.live.stream.fanout import Fanout, TooManySubscriptions
 from app.records.charge_point import EvseParkingSpot
 from app.vocabulary import Role
+from schema.build import schema
 from schema.errors import shown
 from schema.subscription import FEEDS, ChangeSource
 from tests.exchange.world import enrol
@@ -38,6 +39,7 @@ from tests.live.streams import (
     Collecting,
     Moving,
     ask,
+    context_of,
     running,
     subscribe,
     until,
@@ -50,7 +52,7 @@ async def world(database: Database) -> Moving:
 
 
 class Texts(Collecting):
-    """An outlet that keeps texts."""
+    """A sink that keeps the text of its pages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +77,7 @@ async def caught_up(client: Client) -> None:
 
 
 async def hears(client: Client, *told: tuple[str, str, str]) -> None:
-    """Wait until a client was told this, in whatever order."""
+    """Wait until a client has received these changes, in any order."""
 
     def heard() -> bool:
         client.look()
@@ -96,7 +98,7 @@ async def test_tells_what_is_new_what_changed_and_what_is_gone(world: Moving):
 
 
 async def test_says_nothing_of_what_was_never_seen(world: Moving):
-    """Neither live nor to who was away, also of what came and went while it was out of sight."""
+    """Neither live nor after a reconnection; nor changes of an entity while it was not visible."""
     await world.put(DE, 1)
     stranger, nsp, away = Client(None), Client(world.nsp.caller), Client(world.nsp.caller)
     async with running(world.database) as source:
@@ -144,7 +146,7 @@ async def test_shows_what_a_contract_brings_and_takes_it_away_again(world: Movin
 
 @pytest.mark.parametrize("ready", [False, True])
 async def test_bounds_what_waits_for_one_outlet(world: Moving, monkeypatch: pytest.MonkeyPatch, ready: bool):
-    """Who does not read is sent to its cursor; who does, and got too much at once, is fed from the log."""
+    """A client that does not read must resume from its cursor; one that reads too slowly catches up from the log."""
     monkeypatch.setattr(bounds, "MOST_PENDING", 10)
     async with running(world.database) as source:
         client, other = [await connected(source, Client(world.nsp.caller)) for _ in range(2)]
@@ -167,7 +169,7 @@ async def test_bounds_what_waits_for_one_outlet(world: Moving, monkeypatch: pyte
 async def test_reads_from_the_log_what_was_too_much_as_a_subscriber_joined(
     world: Moving, monkeypatch: pytest.MonkeyPatch
 ):
-    """Else it would be live, and sent nothing any more."""
+    """Otherwise it would be live and receive nothing more."""
     monkeypatch.setattr(bounds, "MOST_PENDING", 10)
     fanout = Fanout(world.database, FEEDS, shown)
     client = Client(world.nsp.caller, kinds=["EVSE"])
@@ -221,7 +223,7 @@ async def test_keeps_the_newest_while_an_outlet_is_not_ready(world: Moving):
 
 @pytest.mark.parametrize("iterations", range(5))
 async def test_stops_although_it_is_woken_at_the_same_moment(world: Moving, iterations: int):
-    """At whatever iteration of the event loop after the wake-up it is cancelled."""
+    """It is cancelled in one of the iterations of the event loop after the wake-up."""
     fanout = Fanout(world.database, FEEDS, shown)
     task = asyncio.create_task(fanout.run())
     await until(lambda: fanout._wake._waiters, "waiting")
@@ -250,7 +252,7 @@ class Cut:
 
 @pytest.mark.parametrize("at", range(1, 7))
 async def test_goes_on_after_a_round_that_failed(world: Moving, monkeypatch: pytest.MonkeyPatch, at: int):
-    """With a subscriber that was live and one that was joining: at whatever statement the round lost its connection."""
+    """With one live and one joining subscriber, whichever statement of the round loses its connection."""
     monkeypatch.setattr(fanouts, "AFTER_ERROR_S", 0.01)
     fanout = Fanout(world.database, FEEDS, shown)
     source = ChangeSource(CORE, fanout)
@@ -287,7 +289,7 @@ async def test_makes_a_text_once_for_all_who_ask_the_same(world: Moving):
         outlets = [Texts() for _ in range(20)]
         for outlet in outlets:
             await subscribe(source, world.nsp.caller, "subscription { changes { cursor changes { id } } }", outlet)
-        # Those that still catch up are sent pages of their own.
+        # Subscribers that are catching up receive pages of their own.
         await until(lambda: len(source.fanout._all) == 20 and all(each.is_live for each in source.fanout._all), "all")
         assert len(source.fanout._groups) == 1
         await world.put(DE, 1)
@@ -322,7 +324,7 @@ async def test_keeps_nobody_waiting_for_who_follows_everything(world: Moving, mo
 
 
 async def test_brings_who_resumes_forward_where_nothing_concerns_him(world: Moving, monkeypatch: pytest.MonkeyPatch):
-    """Else he would begin at his old cursor again whenever he is cut before the log is read to its end."""
+    """Otherwise a subscriber that is cut before it has read the log to its end would start again at its old cursor."""
     monkeypatch.setattr(pages, "CHUNK", 2)
     monkeypatch.setattr(pages, "MOST_LOOKED", 4)
     client = Client(world.nsp.caller, within={"near": {"latitude": -50.0, "longitude": -50.0, "radiusM": 1_000}})
@@ -354,15 +356,20 @@ async def test_says_how_old_the_changes_are_that_it_tells_of(world: Moving):
     async with running(world.database) as source:
         await connected(source, Client(world.nsp.caller))
         async with world.database.writes.acquire() as connection, connection.transaction():
-            await connection.execute("insert into change (kind, entity_id) values ('EVSE', 'DE8ACE1')")
-            await connection.execute("select pg_sleep(0.5)")
+            await connection.execute(
+                "insert into change (kind, entity_id, at) values ('EVSE', 'DE8ACE1', now() - interval '1 hour')"
+            )
+            for _ in range(2):
+                before = source.fanout.cursor
+                source.fanout._wake.set()
+                await until(lambda before=before: source.fanout.cursor != before, "a round")
             assert not looked()
         await until(looked, "a change")
-    assert highest >= 0.5
+    assert highest >= 3600
 
 
 async def test_renews_the_cursor_of_who_is_told_nothing(world: Moving, monkeypatch: pytest.MonkeyPatch):
-    """Else it would expire with the rows behind it; and what it has passed over is not told again."""
+    """Otherwise it would expire with the rows after it; the changes it has passed are not delivered again."""
     monkeypatch.setattr(fanouts, "CURSORS_RENEWED_S", 0.1)
     async with running(world.database) as source:
         client = await connected(source, Client(world.nsp.caller, kinds=["PARKING_STATUS"]))
@@ -386,7 +393,7 @@ async def test_renews_the_cursor_of_who_is_told_nothing(world: Moving, monkeypat
 
 
 async def test_shows_each_what_it_may_see_inside_a_spot(world: Moving):
-    """What everybody may see who sees the row is shared; what not everybody may see is not."""
+    """Text is shared by all subscribers that may see all of it, and by no others."""
     query = "subscription { changes(kinds: [PARKING_SPOT]) { changes { id parkingSpot { evses { evseId } } } } }"
     async with running(world.database) as source:
         nsp, stranger = Collecting(), Collecting()
@@ -453,6 +460,19 @@ async def test_refuses_a_cursor_of_another_log(world: Moving):
         with pytest.raises(HubError) as refused:
             await subscribe(source, None, SUBSCRIPTION, Collecting(), {"cursor": cursor})
     assert refused.value.code == "CURSOR_EXPIRED"
+    answer = await schema.execute(QUERY, {"cursor": cursor}, context_value=context_of(world.database, None))
+    assert [shown(error)["extensions"]["code"] for error in answer.errors or ()] == ["CURSOR_EXPIRED"]
+
+
+@pytest.mark.parametrize(("longitude", "latitude"), [(180.0, -16.8), (-180.0, -16.8), (1e-12, 0.0)])
+async def test_begins_with_the_list_where_the_index_errs(world: Moving, longitude: float, latitude: float):
+    """PostGIS may take a place for nearer than its index said, which fails a statement in a transaction of several."""
+    await world.put(FR, 1, 2, at=(longitude, latitude), parking_spots=())
+    await world.put(FR, 3, at=(-longitude, latitude), parking_spots=())
+    within = {"near": {"longitude": longitude, "latitude": latitude, "radiusM": 1000}}
+    async with running(world.database) as source:
+        client = await connected(source, Client(None, within))
+    assert client.ids("EVSE") == {f"FR*A23*E{number}" for number in (1, 2, 3)}
 
 
 async def test_takes_no_more_than_it_can(world: Moving):

@@ -1,4 +1,4 @@
-"""What is decided in memory is what the lists decide in SQL: areas, filters, and who may have to hear of a place."""
+"""Areas and filters decide in memory as the lists do in SQL; and which subscribers a place may concern."""
 
 import random
 from typing import Any
@@ -109,7 +109,7 @@ def some_area(chance: random.Random) -> Any:
 
 
 def coerced(given: dict[str, Any]) -> dict[str, Any]:
-    """Give arguments as graphql-core gives them to the hub."""
+    """Return arguments as graphql-core passes them to the hub."""
 
     assert CORE.query_type is not None
     arguments = CORE.query_type.fields["changes"].args
@@ -135,7 +135,7 @@ async def test_agrees_with_the_lists(database: Database, seed: int):
     assert len(sizes) > 10
 
 
-# ---------------------------------------------------------------- who is looked at
+# ---------------------------------------------------------------- which subscribers are matched
 
 LONGITUDES, LATITUDES = st.floats(-180, 180), st.floats(-90, 90)
 NEARS = st.builds(Near, LONGITUDES, LATITUDES, st.floats(1, 20_000_000)).map(Circle)

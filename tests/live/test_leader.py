@@ -1,4 +1,4 @@
-"""One process keeps the log for all, another takes over, and what it does may be done twice."""
+"""One process leads, another takes over, and its duties may be done twice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +16,7 @@ from app.live.log.wake_up import Bus
 from app.settings import Settings
 from tests.exchange.world import owner
 from tests.live.log_world import ids, read_since
+from tests.waiting import eventually
 
 INSERT = "insert into change (kind, entity_id) values ('EVSE', $1)"
 HOLDER = """
@@ -38,15 +39,6 @@ async def leading(dsn: str, *duties: Any) -> AsyncIterator[Bus]:
                 await task
 
 
-async def until(look: Callable[[], Awaitable[Any]], patience_s: float = 60) -> Any:
-    """Look again and again; give the first answer that is not false."""
-    async with asyncio.timeout(patience_s):
-        while True:
-            if answer := await look():
-                return answer
-            await asyncio.sleep(0.02)
-
-
 async def test_is_one_of_several_and_another_when_that_is_gone(database_url: str):
     done: list[str] = []
 
@@ -60,13 +52,13 @@ async def test_is_one_of_several_and_another_when_that_is_gone(database_url: str
         return name in done
 
     async with owner(database_url) as connection, leading(database_url, duty("first")):
-        await until(lambda: did("first"))
+        await eventually(lambda: did("first"))
         async with leading(database_url, duty("second")):
             assert len(await connection.fetch(HOLDER)) == 1
-            # Its connection is cut: whoever asks next has it.
-            before = await until(lambda: connection.fetchval(HOLDER))
+            # Its connection is cut: the next process that asks for the lock leads.
+            before = await eventually(lambda: connection.fetchval(HOLDER))
             await connection.execute("select pg_terminate_backend($1)", before)
-            await until(lambda: _other(connection, before))
+            await eventually(lambda: _other(connection, before))
             assert len(await connection.fetch(HOLDER)) == 1
     assert done
 
@@ -88,11 +80,11 @@ async def test_goes_on_after_a_duty_that_failed(database_url: str):
         return len(done) > 1
 
     async with leading(database_url, fail, count):
-        await until(enough)
+        await eventually(enough)
 
 
 async def test_wakes_readers_of_other_processes_after_its_own_commits(database_url: str):
-    """A mark, say, or a status that expired: readers need not wait for their next look."""
+    """A mark or an expired status reaches readers before their next poll."""
 
     async def write(database: Database, now: datetime) -> None:
         await mark(database, now)
@@ -177,7 +169,7 @@ async def test_marks_how_far_the_log_was(database: Database, database_url: str):
 
 
 async def test_begins_a_log_anew_whose_numbers_are_another_clusters(database: Database, database_url: str):
-    """A restored dump: numbers and scopes of transactions that have yet to come here."""
+    """A restored dump: it has numbers and scopes of transactions that this server has not reached."""
     async with owner(database_url) as connection:
         await connection.execute(
             "insert into change (transaction, kind, entity_id)"
@@ -188,7 +180,7 @@ async def test_begins_a_log_anew_whose_numbers_are_another_clusters(database: Da
         await connection.execute("update log_state set floor = floor + 1000000, written_by = 'another'")
         before = await read_position(database)
         async with leading(database_url):
-            await until(lambda: connection.fetchval("select written_by <> 'another' from log_state"))
+            await eventually(lambda: connection.fetchval("select written_by <> 'another' from log_state"))
         start = await read_position(database)
         assert start.epoch != before.epoch
         await connection.execute(INSERT, "OURS")

@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing comes twice, whatever the order of commits, whose connection is cut, whatever crashes."""
+"""No change is lost or read twice, whatever the order of commits, and whichever connections or servers fail."""
 
 import asyncio
 import os
@@ -27,6 +27,7 @@ from tests.exchange.world import add_evse, add_register_operator, owner
 from tests.length import rounds
 from tests.live.log_world import ALL_KINDS, ids, read_since
 from tests.live.streams import until
+from tests.waiting import eventually
 
 WRITERS, EVSES = 8, 12
 #: Rows of one transaction that stays open all the time.
@@ -79,7 +80,7 @@ async def write_through(dsn: str, dice: random.Random, times: int, bus: Bus) -> 
 
 @asynccontextmanager
 async def open_transaction(dsn: str, sql: str) -> AsyncIterator[None]:
-    """Keep a transaction that has written open during the block, and commit it."""
+    """Keep a transaction with a write open during the block, then commit it."""
     async with owner(dsn) as connection, connection.transaction():
         await connection.execute(sql)
         yield
@@ -172,7 +173,7 @@ class ReaderThatIsWoken(Reader):
 
 
 class ReaderByXmax(Reader):
-    """A broken twin: it forgets which transactions below `xmax` had not ended."""
+    """A broken twin: it ignores which transactions below `xmax` had not ended."""
 
     def at(self, position: Position) -> Cursor:
         return Cursor(replace(position, snapshot=Snapshot(position.snapshot.xmax)))
@@ -199,7 +200,7 @@ async def running(readers: Sequence[Reader]) -> AsyncIterator[None]:
 
 
 async def caught_up(readers: Sequence[Reader]) -> None:
-    """Wait until each reader has begun a look, and found nothing, after now."""
+    """Wait until each reader has begun a read after now, and found nothing."""
     seen = [reader.idle for reader in readers]
     pairs = list(zip(readers, seen, strict=True))
     await until(lambda: all(reader.idle >= before + 2 for reader, before in pairs), "all readers are up to date")
@@ -249,7 +250,8 @@ async def test_loses_nothing_where_naive_readers_do(database: Database, database
             ]
             writing = asyncio.gather(*writers)
             for _ in range(3):
-                await asyncio.sleep(0.3)
+                enough = len(good[0].read) + 40
+                await until(lambda enough=enough: len(good[0].read) >= enough, "more rows are read")
                 await connection.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
                     " where application_name = 'ochub bus' and datname = current_database()"
@@ -281,7 +283,7 @@ def home() -> Iterator[Path]:
 
 
 def crash(cluster: Cluster, how: signal.Signals) -> None:
-    """End a server at once: what it has not written by now is lost."""
+    """Kill a server: data that it has not written by now is lost."""
     os.kill(int((cluster.home / "data" / "postmaster.pid").read_text().split()[0]), how)
 
 
@@ -345,14 +347,16 @@ async def test_stands_behind_rows_because_numbers_come_again_after_a_crash(home:
     raise AssertionError("no number came again: this proves nothing")
 
 
+WRITER_SLEEPS = "select wait_event = 'WalWriterMain' from pg_stat_activity where backend_type = 'walwriter'"
+
+
 async def crash_beyond_the_disk(server: Cluster, home: Path, entity_id: str) -> bool:
     """Crash after transactions that left nothing behind, then log a change, which a reader from before must find.
 
     Return whether the change has a number below the server's next one from before.
     """
     async with owner(server.dsn) as connection:
-        await roll_back(connection, 1)  # wakes the process that writes, so that it sleeps anew
-        await connection.execute("select pg_sleep(0.3)")
+        await eventually(lambda: connection.fetchval(WRITER_SLEEPS))
         await roll_back(connection, 20)
         next_number = await connection.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
         position = Position.of(await connection.fetchval("select log_position()"))

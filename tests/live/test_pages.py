@@ -1,4 +1,4 @@
-"""Pages of changes end somewhere, complete each other, and say no more than a viewer may know."""
+"""Pages of changes are bounded, complete together, and show no more than a viewer may see."""
 
 import random
 from typing import Any
@@ -58,7 +58,7 @@ def shown(page: Page) -> set[tuple[str, str]]:
 
 
 async def test_reads_what_came_into_view_through_the_area(world: Moving):
-    """However many EVSEs the operator has elsewhere."""
+    """This holds however many EVSEs the operator has elsewhere."""
     await world.contract(DE)
     await world.put(DE, *range(3), at=HERE, parking_spots=())
     await world.put(DE, *range(3, 300), at=FAR, parking_spots=())
@@ -137,7 +137,7 @@ async def test_comes_to_the_same_whatever_the_size_of_a_page(world: Moving):
         assert {id_: node for (kind, id_), node in client.held.items() if kind == "EVSE"} == evses, first
 
 
-# ---------------------------------------------------------------- what a viewer never saw, or sees no longer
+# ---------------------------------------------------------------- what was never visible to a viewer, or no longer is
 
 
 async def make_then_change_in_an_earlier_transaction(world: Moving, database_url: str, number: int) -> None:
@@ -182,7 +182,7 @@ async def test_never_speaks_of_what_came_and_changed_out_of_view(
 async def test_would_speak_of_it_going_by_the_first_row_in_the_order_of_the_log(
     world: Moving, database_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """The broken twin: how an entity was, by the row that a page comes upon first."""
+    """The broken twin: it takes an entity's former state from the first row that a page reads."""
 
     async def none(*_: Any) -> dict[Any, Any]:
         return {}
@@ -228,7 +228,7 @@ WITHOUT = LIST.replace("cursor nodes", "nodes")
 
 
 async def test_follows_a_list_from_its_first_page_on(world: Moving):
-    """What changed on page 1 while a later page was read comes afterwards."""
+    """Changes of page 1 while a later page is read are delivered afterwards."""
     await world.put(FR, *range(8), at=HERE, parking_spots=())
     first = (await ask(world.database, world.nsp.caller, LIST))["evses"]
     page, listed_ids = first, [node["evseId"] for node in first["nodes"]]

@@ -46,7 +46,7 @@ async def test_reads_rows_in_the_order_of_transactions_whatever_the_page(databas
 
 
 async def test_does_not_wait_for_a_transaction_that_stays_open(database: Database, database_url: str):
-    """Its own rows come when it commits, and only they."""
+    """Only its own rows are delayed, until it commits."""
     start = await read_position(database)
     async with owner(database_url) as slow, owner(database_url) as quick:
         async with slow.transaction():
@@ -82,14 +82,14 @@ async def test_never_reads_what_was_rolled_back(database: Database, database_url
 
 
 async def test_does_not_visit_rows_of_transactions_in_progress(database: Database, database_url: str):
-    """There may be a million of them at the end of the index. Their number shows in the blocks that a look takes."""
+    """There may be a million of them at the end of the index; a read that visited them would touch many blocks."""
     start = await read_position(database)
     explain = "explain (analyze, buffers, format json) select log_position()"
     async with owner(database_url) as slow, owner(database_url) as connection:
         await write(connection, "BEFORE")
 
         async def blocks() -> int:
-            await connection.execute(explain)  # plans, catalogs and the like are known from here on
+            await connection.execute(explain)  # plans and catalogs are cached from here on
             plan = orjson.loads(await connection.fetchval(explain))[0]["Plan"]
             return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
 
@@ -150,7 +150,7 @@ def test_finds_the_gaps_between_two_snapshots(data: st.DataObject):
     assert covered == [number for number in range(31) if target.sees(number) and not base.sees(number)]
 
 
-# ---------------------------------------------------------------- cursors that are not good any more
+# ---------------------------------------------------------------- cursors that have expired
 
 
 async def test_expires_with_age_and_ahead_of_the_log(database: Database):

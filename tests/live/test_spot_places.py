@@ -1,4 +1,4 @@
-"""A spot that is seen through one operator, and stands where another one's EVSE is: what those are told who follow."""
+"""A spot that is visible through one operator and stands at another's EVSE: which changes its followers receive."""
 
 import random
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ def near(longitude: float, latitude: float) -> dict[str, Any]:
 
 @pytest.fixture
 async def world(database: Database) -> Moving:
-    """The first operator, seen by contract, links the spot there; the second, open to everybody, here."""
+    """The first operator, visible by contract, links the spot there; the second, open to all, here."""
     world = await Moving.make(database, random.Random(1))
     await world.put(DE, 1, at=THERE, parking_spots=LINK)
     await world.put(FR, 1, at=HERE, parking_spots=LINK)
@@ -34,7 +34,7 @@ async def world(database: Database) -> Moving:
 
 
 class Followers:
-    """Somebody who follows a region around each place, and everything; live or by asking again."""
+    """A caller that follows a region around each place, and everything; live or by queries."""
 
     def __init__(self, world: Moving, source: ChangeSource | None, caller: Caller | None) -> None:
         self.world, self.source = world, source
@@ -45,7 +45,7 @@ class Followers:
 
     @property
     def held(self) -> tuple[bool, bool, Any]:
-        """Whether it is held here and there, and where it is as far as is known."""
+        """Return whether it is held here and there, and its known position."""
         return P1 in self.here.held, P1 in self.there.held, self.place
 
     @property
@@ -67,7 +67,7 @@ class Followers:
             each.held = {("PARKING_SPOT", id_): node for id_, node in spots.items()}
 
     async def hear(self, here: bool, there: bool, place: Any) -> None:
-        """Wait until this is what is held."""
+        """Wait until the followers hold this."""
         if self.source is None:
             for each in self.all:
                 await each.ask_on(self.world.database)
@@ -89,7 +89,7 @@ async def source(request: pytest.FixtureRequest, world: Moving) -> AsyncIterator
 
 
 async def following(world: Moving, source: ChangeSource | None, caller: Caller | None) -> Followers:
-    """Have somebody follow who holds what the lists show now."""
+    """Start followers that hold what the lists show now."""
     followers = Followers(world, source, caller)
     await followers.begin()
     return followers
@@ -126,7 +126,7 @@ async def test_takes_a_spot_back_where_an_operator_links_it_no_more(world: Movin
 
 
 async def test_takes_a_place_away_with_the_operator_whose_it_is(world: Moving, source: ChangeSource | None):
-    """The spot is still seen, through the other."""
+    """The spot is still visible, through the other."""
     nsp = await following(world, source, world.nsp.caller)
     await world.contract(DE)
     await nsp.hear(here=True, there=False, place=None)

@@ -1,4 +1,4 @@
-"""Cursors of a standby lose nothing, and neither do cursors after a fail-over; those that would are refused."""
+"""No cursor loses a change, on a standby or after a fail-over; cursors that would are refused."""
 
 import asyncio
 import random
@@ -47,7 +47,7 @@ async def opened(stack: AsyncExitStack, dsn: str) -> Database:
 
 
 async def refusal(database: Database, position: Position) -> str | None:
-    """Return why a cursor of a position is refused; None: it is good."""
+    """Return why a cursor of a position is refused; None: it is valid."""
     async with database.reading() as reader:
         try:
             await check_cursor(reader, Cursor(position), await read_position(reader), WEEK)
@@ -60,7 +60,7 @@ async def refusal(database: Database, position: Position) -> str | None:
 
 
 async def test_loses_nothing_behind_a_cursor_of_a_standby(primary: Primary, seed: int):
-    """A standby does not know which transactions are in progress; what it showed may come again."""
+    """A standby does not know which transactions are in progress; changes that it showed may be delivered again."""
     dice = random.Random(seed)
     async with running_standby(primary) as standby, AsyncExitStack() as stack:
         there, here = await opened(stack, primary.dsn), await opened(stack, standby.dsn)
@@ -136,7 +136,7 @@ async def test_resumes_after_a_fail_over_unless_the_new_server_may_lack_commits(
 
 
 async def the_history_decides(standby: Standby, here: Database, replayed: Position, beyond: Position) -> None:
-    """The file of the present timeline says where the earlier one was left; without it no earlier cursor is good."""
+    """The present timeline's file says where the earlier one ended; without it no earlier cursor is valid."""
     file = standby.data / "pg_wal" / "00000002.history"
     text = file.read_text()
     timeline, place, reason = text.splitlines()[0].split("\t")
@@ -160,7 +160,7 @@ async def the_history_decides(standby: Standby, here: Database, replayed: Positi
 
 @pytest.mark.parametrize("lacks_commits", [False, True])
 async def test_streams_on_after_a_fail_over_unless_commits_may_be_missing(primary: Primary, lacks_commits: bool):
-    """The fan-out stands somewhere too. Where it was ahead of the new server all subscribers take a new state."""
+    """The fan-out has a position too. If that is ahead of the new server, all subscribers read a new state."""
     with switch(primary.directory) as address:
         address.turn_to(primary.dsn)
         async with running_standby(primary) as standby, AsyncExitStack() as stack:

@@ -1,7 +1,7 @@
-"""Whatever is said, linked and runs out, in whatever order and by how many at once: rows, log and history are right.
+"""Rows, log and history are right, whatever is published and linked or expires, in any order and concurrently.
 
 Readers compute what they see from rows; the rule in `app.combined_status` is the second opinion. The law of the
-log: what was told last of an EVSE is what it was at its last log row; once the sweeper ran, that is what it is.
+log: the status delivered last for an EVSE is that at its last log row; once the sweeper ran, it is the present one.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ async def world(database: Database) -> StatusWorld:
 
 @dataclass
 class Follower:
-    """Somebody who knows only what the log told: the state of an entity at its last log row."""
+    """A reader of the log only: the state of each entity at its last log row."""
 
     database: Database
     position: int = 0
@@ -69,7 +69,7 @@ class Follower:
             before, after = self.told.get(id_), shown.get(id_)
             was_available = id_ in EVSES and before is not None and before.major == "AVAILABLE"
             if was_available and after is not None and after.major != "AVAILABLE":
-                assert id_ in left, f"{id_} is not available any more, and who only follows available EVSEs is not told"
+                assert id_ in left, f"{id_}: clients that follow available EVSEs do not learn that it no longer is"
             if after is not None:
                 self.told[id_] = after
         self.position = max((row["id"] for row in found), default=self.position)
@@ -87,7 +87,7 @@ def _same(told: Shown | None, state: Shown) -> bool:
 
 
 def ahead() -> datetime:
-    """Give an instant that is not past before a test ends: links are looked at by the database's own clock."""
+    """Return an instant that is not past before a test ends: links are checked by the database's own clock."""
     return datetime.now(UTC) + timedelta(minutes=30)
 
 
@@ -103,7 +103,7 @@ async def start_over(database_url: str) -> None:
 async def take(world: StatusWorld, step: Any, now: datetime) -> None:
     match step:
         case ("link", evse_id, spots):
-            # Links are looked at by the database's own clock, which is behind the test's: what expired by the test's is
+            # Links are checked by the database's own clock, which is behind the test's: what expired by the test's is
             # published first, as it would be if there were one clock.
             await sweep(world.database, now)
             await world.link(evse_id, *sorted(spots))
@@ -147,7 +147,7 @@ async def test_rows_log_and_history_agree_with_the_rule(world: StatusWorld, data
 async def _assert_history_ends_with_what_stands(database: Database, now: datetime) -> None:
     for id_, row in (await rows(database, "evse_status")).items():
         kept = await history(database, id_)
-        # What ran out before it was heard of is closed by its successor only.
+        # A status that expired before it was received is closed by its successor only.
         stands = row["expires_at"] is not None and (row["expires_at"] > now or row["updated_at"] >= row["expires_at"])
         expected = (row["major"], row["minor"]) if stands else ("UNKNOWN", None)
         assert (kept[-1][1:] if kept else ("UNKNOWN", None)) == expected, (id_, kept, row)
@@ -165,7 +165,7 @@ $$
 
 @pytest.mark.parametrize("broken", [False, True])
 async def test_a_spot_that_is_taken_while_it_is_linked_blocks(world: StatusWorld, database_url: str, broken: bool):
-    """The twin that does not wait for whoever writes the spot sees neither the other's link nor its word."""
+    """The twin that does not wait for the writer of the spot sees neither the other's link nor its status."""
     owner = await asyncpg.connect(database_url)
     if broken:
         await owner.execute(_LINKS_WITHOUT_WAITING)

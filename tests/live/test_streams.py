@@ -1,4 +1,4 @@
-"""Whoever applies what it is told holds what the lists show it, whatever happens and however often it is cut off."""
+"""A client that applies every change holds what the lists show it, whatever happens and however often it is cut off."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The bus wakes, by way of the database or of a real NATS server, and comes back when either was away."""
+"""The bus wakes other processes, through the database or a NATS server, and reconnects when either was away."""
 
 import asyncio
 import shutil
@@ -66,7 +66,7 @@ def nats_server(program: str, port: int) -> Iterator[None]:
 
 
 async def wakes(sender: Bus, listener: Bus) -> bool:
-    """Say whether a wake-up arrives in the end."""
+    """Return whether a wake-up arrives in the end."""
     for _ in range(60):
         sender.announce()
         if await listener.wait(0.5):
@@ -74,16 +74,27 @@ async def wakes(sender: Bus, listener: Bus) -> bool:
     return False
 
 
-async def drained(bus: Bus) -> None:
-    """Wait until it has heard all: connecting wakes as well."""
-    while await bus.wait(2.5):
-        pass
+async def connected(*buses: Bus) -> None:
+    """Wait until they are connected, and take the wake-up that this brings."""
+    async with asyncio.timeout(60):
+        for bus in buses:
+            while not bus.connected:
+                await bus.wait(0.1)
+            await bus.wait(0)
+
+
+async def disconnected(*buses: Bus) -> None:
+    """Wait until they have noticed that their connections ended."""
+    async with asyncio.timeout(60):
+        for bus in buses:
+            while bus.connected:
+                await bus.wait(0.1)
 
 
 async def test_wakes_other_processes_and_its_own(database_url: str):
     settings = Settings()
     async with Bus.open(database_url, settings) as one, Bus.open(database_url, settings) as other:
-        await asyncio.gather(drained(one), drained(other))
+        await connected(one, other)
         assert await wakes(one, other)
         assert await one.wait(30)
 
@@ -142,8 +153,8 @@ async def test_wakes_its_own_reader_without_a_connection():
 
 async def test_says_when_nobody_woke(database_url: str):
     async with Bus.open(database_url, Settings()) as bus:
-        await drained(bus)
-        assert not await bus.wait(0.05)
+        await connected(bus)
+        assert not await bus.wait(0)
 
 
 async def test_comes_back_when_its_connection_was_cut(database_url: str):
@@ -154,7 +165,8 @@ async def test_comes_back_when_its_connection_was_cut(database_url: str):
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where application_name = 'ochub bus' and datname = current_database()"
             )
-        await asyncio.gather(drained(one), drained(other))
+        await disconnected(one, other)
+        await connected(one, other)
         assert await wakes(one, other)
 
 
@@ -163,7 +175,7 @@ async def test_wakes_while_it_asks_whether_its_connection_is_there(database_url:
     heard: list[object] = []
     async with owner(database_url) as connection, Bus.open(database_url, Settings()) as bus:
         await connection.add_listener(CHANNEL, lambda *notified: heard.append(notified[-1]))
-        await once_connected(bus)
+        await connected(bus)
         async with asyncio.timeout(60):
             while len(heard) < 20:
                 bus.announce()
@@ -176,15 +188,9 @@ async def test_wakes_through_nats_and_comes_back_with_it():
     async with Bus.open("unused", settings) as one, Bus.open("unused", settings) as other:
         for _ in range(2):
             with nats_server(program, port):
-                await asyncio.gather(once_connected(one), once_connected(other))
-                await asyncio.gather(drained(one), drained(other))
+                await connected(one, other)
                 assert await wakes(one, other)
-
-
-async def once_connected(bus: Bus) -> None:
-    async with asyncio.timeout(60):
-        while not bus.connected:
-            await bus.wait(0.1)
+            await disconnected(one, other)
 
 
 @pytest.mark.parametrize("url", ["nats://127.0.0.1:1", "nonsense"])

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from app.records.charge_point import ChargePoint, RegularHours
 from app.records.charge_point_input import (
-    MOST_REFUSALS,
     OPERATOR_LIMITS,
     REGISTER_LIMITS,
     ChargePointInput,
     Limits,
     read_charge_point,
 )
-from app.uploads.checks import MEANINGS, Refusal, RefusalCode
+from app.uploads.checks import MEANINGS, MOST_REFUSALS, Refusal, RefusalCode
 from app.vocabulary import AuthMethod, ConnectorStandard, Restriction
 from tests.length import rounds
 

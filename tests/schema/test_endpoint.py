@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,10 +23,9 @@ NEAR_ULM = {"near": {"latitude": 48.398, "longitude": 9.9915, "radiusM": 5000}, 
 
 #: A busy machine adds to what is measured and never takes away: the best of several tries counts.
 TRIES = 6
-#: Where other workers share the cores the bounds only tell a stall from none.
-SHARED = 5 if "PYTEST_XDIST_WORKER" in os.environ else 1
-REFUSED_WITHIN_S = SHARED * 0.1
-STALLED_AT_MOST_S = SHARED * 0.05
+#: Of the processor's time, which other processes do not add to.
+REFUSED_WITHIN_S = 0.1
+STALLED_AT_MOST_S = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +53,14 @@ def quiet(hub: Hub) -> Iterator[Hub]:
 
 
 def least(hub: Hub, ask: Any) -> tuple[httpx.Response, float, float]:
-    """Request until it is fast enough; return a response, and the least time of a response and of a wait meanwhile."""
+    """Request until it is cheap enough; return a response, and the least that it and one step of the loop cost."""
     answers: list[httpx.Response] = []
     took_s = stalled_s = float("inf")
     while len(answers) < TRIES and (took_s >= REFUSED_WITHIN_S or stalled_s >= STALLED_AT_MOST_S):
         with heartbeat(hub) as pauses:
-            began = time.perf_counter()
+            began = time.process_time()
             answers.append(ask(len(answers)))
-            took_s = min(took_s, time.perf_counter() - began)
+            took_s = min(took_s, time.process_time() - began)
         stalled_s = min(stalled_s, pauses[0])
     return answers[-1], took_s, stalled_s
 
@@ -99,17 +97,19 @@ def test_refuses_an_evil_body_at_once(quiet: Hub, name: str) -> None:
 def test_lets_nobody_wait_for_all_that_another_sent(hub: Hub, world: World) -> None:
     """Parsing new documents takes turns by client, not in the order in which they came."""
     done: list[str] = []
+    begun = asyncio.Event()
 
     async def ask(client: httpx.AsyncClient, caller: str, number: int) -> None:
         text = "{me{" + "partner{id name} " * 240 + f"}}}} # {number} {time.time()}"
         await client.post("/graphql", json={"query": text}, headers=world.authorization(caller))
         done.append(caller)
+        begun.set()
 
     async def both() -> None:
         async with httpx.AsyncClient(base_url=hub.url, timeout=60) as client, asyncio.TaskGroup() as tasks:
             for number in range(20):
                 tasks.create_task(ask(client, "wegweiser", number))
-            await asyncio.sleep(0.1)
+            await begun.wait()
             tasks.create_task(ask(client, "sonnenstrom", 0))
 
     asyncio.run(both())
@@ -126,7 +126,9 @@ def test_describes_the_schema_without_keeping_others_waiting(quiet: Hub, world: 
 
 def test_would_notice_a_stall(quiet: Hub) -> None:
     async def stall() -> None:
-        time.sleep(2 * STALLED_AT_MOST_S)  # noqa: ASYNC251
+        ends = time.thread_time() + 2 * STALLED_AT_MOST_S
+        while time.thread_time() < ends:
+            pass
 
     _, _, stalled_s = least(quiet, lambda _: quiet.run(stall()))
     assert stalled_s > STALLED_AT_MOST_S
@@ -321,8 +323,7 @@ def test_refuses_who_asks_too_often_and_says_when_to_come_back(world: World) -> 
         response = spend_all(hub)
         assert (response.status_code, code_of(response)) == (429, "RATE_LIMITED")
         assert int(response.headers["retry-after"]) == response.json()["errors"][0]["extensions"]["retryAfterS"] == 1
-        time.sleep(1.1)
-        assert hub.post(HELLO).status_code == 200
+        hub.until(lambda: hub.post(HELLO).status_code == 200)
         # Others are not concerned.
         assert hub.post(HELLO, headers=world.authorization("wegweiser")).status_code == 200
 

@@ -2,7 +2,6 @@
 
 import gc
 import math
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,7 +42,7 @@ def stall_s(hub: Hub, body: bytes, headers: dict[str, str]) -> float:
     gc.collect()
     gc.freeze()
     try:
-        with heartbeat(hub, time.thread_time) as pauses:
+        with heartbeat(hub) as pauses:
             response = hub.client.post("/graphql", headers={**JSON, **headers}, content=body)
     finally:
         gc.unfreeze()

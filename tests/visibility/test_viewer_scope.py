@@ -131,7 +131,7 @@ class World:
     async def time(self) -> None:
         """Begin or end all contracts by the clock; that starts no trigger, but the leader's refresh finds it.
 
-        The clock locks no rows, so nobody may wait for one that it holds.
+        The clock locks no rows, so no transaction may wait for one that it holds.
         """
         column = self.dice.choice(["valid_from", "valid_until"])
         edge = "now() - interval '1 minute'" if column == "valid_from" else "greatest(valid_from, now()) "

@@ -1,7 +1,7 @@
 """How many sockets, subscriptions and messages there may be, whom they cost, and when they end by the hub's will."""
 
-import asyncio
 import json
+import threading
 from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from app.auth import STILL_GOOD
 from app.db import engine
 from app.db.cluster import Cluster
 from app.db.engine import Database
+from app.http.open_streams import OpenStreams
 from app.settings import Settings
 from app.vocabulary import Role
 from tests.exchange.world import enrol
@@ -314,7 +315,17 @@ def test_ends_everything_when_it_stops_so_that_clients_come_back(world: World) -
         hub.until(lambda: not hub.loop.is_running())
 
 
-async def test_finishes_mutations_of_sockets_when_it_stops(database_url: str, database: Database) -> None:
+async def test_finishes_mutations_of_sockets_when_it_stops(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain, draining, unfinished = OpenStreams.drain, threading.Event(), []
+
+    async def watched(streams: OpenStreams, timeout_s: float) -> None:
+        draining.set()
+        await drain(streams, timeout_s)
+        unfinished.extend(streams._finishing)
+
+    monkeypatch.setattr(OpenStreams, "drain", watched)
     [admin] = await enrol(database, "Clearing house", (Role.ADMINISTRATOR, None))
     register = 'registerPartner(name: "{0}", roles: [{{role: NSP}}]) {{ name }}'
     both = "mutation { a: " + register.format("First") + " b: " + register.format("Second") + " }"
@@ -329,9 +340,9 @@ async def test_finishes_mutations_of_sockets_when_it_stops(database_url: str, da
             await until_locked_out(other)
             hub.server.should_exit = True
             assert client.end()[0] == 1012
-            hub.until(lambda: not hub.server.server_state.tasks)
-            await asyncio.sleep(0.5)  # the pools are being closed, if nothing is waited for
+            hub.until(draining.is_set)
         hub.until(lambda: not hub.loop.is_running())
         written = await other.fetch("select name from partner where name in ('First', 'Second') order by name")
         await other.close()
     assert [row["name"] for row in written] == ["First", "Second"]
+    assert unfinished == []

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
@@ -29,7 +28,6 @@ partner = Table(
     Column("id", UUID, primary_key=True, server_default=NEW_ID),
     Column("name", Text, nullable=False),
     Column("suspended_at", Instant),
-    Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("last_upload_at", Instant),
     CheckConstraint("length(trim(name)) between 1 and 200", name="name"),
 )

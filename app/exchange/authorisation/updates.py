@@ -3,10 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Final
-
-import orjson
 
 from app.db.engine import Connection, Database
 from app.exchange.authorisation.tables import NAMED, columns_of, merge, remove
@@ -15,7 +12,7 @@ from app.records.authorisation import Authorisation, key_of_refused, read_author
 from app.records.token import Token, columns_of_token, keys_of
 from app.uploads.batches import batches
 from app.uploads.checks import Refusal, RefusalCode
-from app.uploads.content import without_defaults
+from app.uploads.content import content_hash
 from app.uploads.items import NotItsOperator, Owner, Report, by_index, worth_keeping
 from app.uploads.locks import PROVIDER, share
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
@@ -146,8 +143,7 @@ def row_of(item: Authorisation) -> dict[str, Any]:
         "printed_number": item.printed_number,
         "expires_at": item.expires_at,
     }
-    said = orjson.dumps(without_defaults(content), option=orjson.OPT_SORT_KEYS)
-    return {**content, "content_hash": blake2b(bytes([LAYOUT]) + said, digest_size=16).digest()}
+    return {**content, "content_hash": content_hash(content, LAYOUT)}
 
 
 _HOLDS: Final = """

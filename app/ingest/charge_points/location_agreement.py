@@ -1,8 +1,7 @@
 """The EVSEs of one location agree on its address and position: which items of an upload may go in.
 
-Judged on the state after the upload. EVSEs whose place the upload leaves as it is decide; where there are none, the
-most frequent word of the upload wins. A refused item leaves its EVSE where it was, so one refusal may bring about
-others.
+The state after the upload counts. EVSEs whose place the upload does not change decide; where there are none, the most
+frequent place in the upload wins. A refused item leaves its EVSE where it was, so one refusal may cause others.
 """
 
 from collections import Counter
@@ -20,7 +19,7 @@ class LocationKey(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Where an EVSE is: its location, and what it says of it."""
+    """Where an EVSE is: its location, with the address and position that it gives."""
 
     location: LocationKey
     place: Place
@@ -28,7 +27,7 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AgreedPlace:
-    """What a location's EVSEs must say, and one that says it: one that stays, or else the first of the majority."""
+    """The place that a location's EVSEs must have, and an EVSE that has it: one that stays, or the majority's first."""
 
     place: Place
     evse_id: str
@@ -43,7 +42,7 @@ def find_mismatches(
     """Return the EVSEs that must be refused, each with the place that contradicts it.
 
     `wanted`: where the upload puts its EVSEs, in its order. `before`: where those of them that exist are now.
-    `staying`: the places of its locations by EVSEs that the upload does not name.
+    `staying`: the places of its locations according to EVSEs that are not in the upload.
 
     Locations with an EVSE that stays are settled first, with every refusal that follows; then the locations without
     such EVSEs, one after the other. The refused set only grows, and a location is settled at most twice, so the work
@@ -60,7 +59,7 @@ def find_mismatches(
 
 
 class _Agreement:
-    """The state of one decision: what is held by EVSEs that stay, what is still open, what is refused."""
+    """The state of one decision: locations whose place is decided, items that are still possible, refused items."""
 
     def __init__(
         self,
@@ -78,7 +77,7 @@ class _Agreement:
                 self.held.setdefault(placement.location, AgreedPlace(placement.place, evse_id))
 
     def settle(self, location: LocationKey) -> None:
-        """Refuse the items that contradict a held location, and every item that must be refused in consequence."""
+        """Refuse the items that contradict a held location, and every item that must be refused as a result."""
         pending = [location]
         while pending:
             each = pending.pop()
@@ -112,7 +111,7 @@ class _Agreement:
 
 def describe_mismatch(placement: Placement, agreed: AgreedPlace) -> str:
     """Describe a mismatch in a sentence: the place required, an EVSE that has it, and the place of the item."""
-    others = "most EVSEs of this upload put it at" if agreed.by_majority else "it stands at"
+    others = "most EVSEs of this upload put it at" if agreed.by_majority else "it is at"
     return (
         f"location {placement.location.location_id}: {others} {describe_place(agreed.place)}"
         f" ({separated_evse_id(agreed.evse_id)}), this item says {describe_place(placement.place)};"

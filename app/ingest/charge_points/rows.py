@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
-import orjson
 import tzfpy
 from asyncpg import Range
 
 from app.ingest.charge_points import usability
+from app.records.base import rounded
 from app.records.charge_point import ChargePoint, EvseParkingSpot
-from app.uploads.content import without_defaults
+from app.uploads.content import content_hash
 from app.vocabulary import AuthMethod, Restriction, connector_mask, mask_of
 
 #: What EVSEs of one location agree on, as columns of `evse` and `location` alike.
@@ -38,7 +37,7 @@ def content_of(charge_point: ChargePoint, source: str | None) -> dict[str, Any]:
     """
     at, address, ratings = charge_point.position, charge_point.address, charge_point.ratings
     connectors, spots = charge_point.connectors, charge_point.parking_spots
-    longitude, latitude = _degrees(at.longitude), _degrees(at.latitude)
+    longitude, latitude = rounded(at.longitude), rounded(at.latitude)
     return {
         "evse_id": charge_point.evse_id,
         "evse_id_as_sent": charge_point.evse_id_as_sent,
@@ -60,8 +59,8 @@ def content_of(charge_point: ChargePoint, source: str | None) -> dict[str, Any]:
         "static_status": None if charge_point.status is None else charge_point.status.value,
         "status_schedule": _document(charge_point.status_schedule),
         **_usability(charge_point, time_zone_at(longitude, latitude)),
-        "restrictions": _restrictions(charge_point.restrictions),
-        "auth_methods": _auth_methods(charge_point.auth_methods),
+        "restrictions": mask_of(charge_point.restrictions, Restriction),
+        "auth_methods": mask_of(charge_point.auth_methods, AuthMethod),
         "charge_point_type": charge_point.charge_point_type.value,
         "connector_mask": connector_mask((each.standard, each.format) for each in connectors),
         "connector_standards": [each.standard.value for each in connectors],
@@ -97,14 +96,8 @@ def place_of(content: dict[str, Any]) -> Place:
 
 
 def hash_of(content: dict[str, Any]) -> bytes:
-    """Hash a row's content, alike in every process: the same charge point sent again has the same hash.
-
-    Shape: 16 bytes of BLAKE2b over the layout's version and the content as JSON with sorted keys, so that moving a
-    column changes nothing, and neither does a column that is absent or has its default.
-    """
-    said = without_defaults(content)
-    content_json = orjson.dumps(said, default=_bounds, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
-    return blake2b(bytes([LAYOUT]) + content_json, digest_size=16).digest()
+    """Return the hash by which a charge point that is sent again is found unchanged."""
+    return content_hash(content, LAYOUT, _bounds)
 
 
 @lru_cache(maxsize=10_000)
@@ -116,11 +109,6 @@ def time_zone_at(longitude: float, latitude: float) -> str | None:
 
 def _bounds(range_: "Range[Any]") -> list[Any]:
     return [range_.lower, range_.upper]
-
-
-def _degrees(value: float) -> float:
-    """Round as the hub compares positions; adding zero makes -0.0 and 0.0 the same."""
-    return round(float(value), 6) + 0.0
 
 
 def _number(value: float | None) -> float | None:
@@ -136,20 +124,10 @@ def _document(record: Any) -> str:
     return encode_json(record).decode()
 
 
-@lru_cache(maxsize=10_000)
-def _restrictions(words: tuple[Restriction, ...]) -> int:
-    return mask_of(words, Restriction)
-
-
-@lru_cache(maxsize=10_000)
-def _auth_methods(words: tuple[AuthMethod, ...]) -> int:
-    return mask_of(words, AuthMethod)
-
-
 def _spots(spots: Sequence[EvseParkingSpot]) -> dict[str, Any]:
     return {
         "parking_ids": [spot.parking_id for spot in spots],
-        "parking_restrictions": [_restrictions(spot.restrictions) for spot in spots],
+        "parking_restrictions": [mask_of(spot.restrictions, Restriction) for spot in spots],
         "parking_floor_levels": [spot.floor_level for spot in spots],
         "parking_numbers": [spot.number for spot in spots],
     }

@@ -2,20 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, Final
-
-import orjson
 
 from app.db.engine import Connection, Database
 from app.ids import separated_party_id
 from app.ingest.nouns import PARKING_SPOTS
 from app.ingest.parking.tables import AT_ONCE, NAMED_SPOTS, columns_of, make_and_lock, merge_spots, unpublish
+from app.records.base import rounded
 from app.records.parking_spot import ParkingSpot
 from app.uploads.batches import batches
 from app.uploads.checks import Refusal
-from app.uploads.content import without_defaults
+from app.uploads.content import content_hash
 from app.uploads.items import NotItsOperator, Owner, Report, by_index, read_ids, sort_out
 from app.uploads.locks import PARKING_OPERATOR, holding, parking_operator_number, share
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals, note_upload
@@ -102,14 +99,13 @@ def row_of(spot: ParkingSpot) -> dict[str, Any]:
     at = spot.position
     content: dict[str, Any] = {
         "parking_id": spot.parking_id,
-        "longitude": None if at is None else _degrees(at.longitude),
-        "latitude": None if at is None else _degrees(at.latitude),
-        "restrictions": _restrictions(spot.restrictions),
+        "longitude": None if at is None else rounded(at.longitude),
+        "latitude": None if at is None else rounded(at.latitude),
+        "restrictions": mask_of(spot.restrictions, Restriction),
         "floor_level": spot.floor_level,
         "number": spot.number,
     }
-    said = orjson.dumps(without_defaults(content), option=orjson.OPT_SORT_KEYS)
-    return {**content, "content_hash": blake2b(bytes([LAYOUT]) + said, digest_size=16).digest()}
+    return {**content, "content_hash": content_hash(content, LAYOUT)}
 
 
 _HOLDS: Final = """
@@ -125,13 +121,3 @@ async def begin(connection: Connection, owner: Owner, now: datetime) -> None:
     if not await connection.fetch(_HOLDS, owner.role_id, owner.party_id):
         party_id = separated_party_id(owner.party_id)
         raise NotItsOperator(f"the role that acts here does not hold parking spot operator {party_id}")
-
-
-def _degrees(value: float) -> float:
-    """Round as the hub compares positions; adding zero makes -0.0 and 0.0 the same."""
-    return round(float(value), 6) + 0.0
-
-
-@lru_cache(maxsize=10_000)
-def _restrictions(words: tuple[Restriction, ...]) -> int:
-    return mask_of(words, Restriction)

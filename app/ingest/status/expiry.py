@@ -1,8 +1,8 @@
-"""What runs out is a change too: the sweeper announces it, and writes it into the history.
+"""The expiry of a status is a change too: the sweeper publishes it, and writes it into the history.
 
-Readers need no sweeper: they compare `expires_at` with their own now. It is for those who wait for changes. A row's
-`due` names its entry in `status_expiry`; an entry that no row names is out of date and vanishes. Words are renewed more
-often than they run out, so a renewed one keeps its entry, which is looked at early and entered again.
+Readers need no sweeper: they compare `expires_at` with their own clock. It serves those who follow changes. A row's
+`due` refers to its entry in `status_expiry`; an entry that no row refers to is out of date and is deleted. Statuses are
+renewed more often than they expire, so a renewed one keeps its entry, which is read early and inserted again.
 """
 
 from datetime import datetime
@@ -15,35 +15,35 @@ CHUNK: Final = 1_000
 
 
 async def sweep(database: Database, now: datetime, chunk: int = CHUNK) -> int:
-    """Announce every status that ran out by now, oldest first; give how many. Several may sweep at once."""
+    """Publish every status that has expired, oldest first; return their number. Sweeps may run concurrently."""
     total = 0
     while True:
-        taken, announced = await database.write(lambda connection: _sweep_chunk(connection, now, chunk))
-        total += announced
+        taken, published = await database.write(lambda connection: _sweep_chunk(connection, now, chunk))
+        total += published
         if taken < chunk:
             return total
 
 
 async def _sweep_chunk(connection: Connection, now: datetime, chunk: int) -> tuple[int, int]:
-    """Look at so many entries; give how many there were, and how many statuses had run out. One short transaction."""
+    """Read so many entries in one short transaction; return their number, and that of the expired statuses."""
     entries = await connection.fetch(_TAKE, now, chunk)
     spots = {row["entity_id"] for row in entries if row["kind"] == "PARKING_STATUS"}
     evses = {row["entity_id"] for row in entries if row["kind"] == "EVSE_STATUS"}
-    announced = 0
+    published = 0
     if spots:
         await connection.execute(_LOCK_SPOTS, list(spots))
     if entries:
         await connection.execute(_LOCK_EVSES, list(evses), list(spots))
     if spots:
-        announced += len(free := await connection.fetchval(_END_SPOTS, now, list(spots)) or ())
+        published += len(free := await connection.fetchval(_END_SPOTS, now, list(spots)) or ())
         await connection.execute(_UNBLOCK, free, now)
     if evses:
         row = await connection.fetchrow(_END_EVSES, now, list(evses))
         assert row is not None
-        announced += row["announced"]
+        published += row["published"]
         if row["contradicting"]:
             await connection.execute(REFRESH_CONTRADICTIONS, row["contradicting"])
-    return len(entries), announced
+    return len(entries), published
 
 
 #: Each sweeper skips the entries that another one holds.
@@ -67,7 +67,7 @@ where evse_id = any($1::text[] || array(select evse_id from evse_parking_spot wh
 order by evse_id for no key update
 """
 
-#: Rows whose `due` is past had their entries among those that were taken; the others' are still to come.
+#: The entries of rows whose `due` is past were among those taken; those of other rows are still to come.
 _END_SPOTS: Final = """
 with met as materialized (
     select parking_id, expires_at, expires_at <= $1 as over from parking_status
@@ -88,7 +88,7 @@ _UNBLOCK: Final = """
 select refresh_blocked(array(select distinct evse_id from evse_parking_spot where parking_id = any($1::text[])), $2)
 """
 
-#: `was_available` disregards the spots: whether they were taken before, and logged as taken, is not known any more.
+#: `was_available` disregards the spots: whether they were occupied before, and logged as that, is no longer known.
 _END_EVSES: Final = """
 with met as materialized (
     select evse_id, major, expires_at, has_session, expires_at <= $1 as over from evse_status
@@ -99,11 +99,11 @@ with met as materialized (
 ), entered as (
     insert into status_expiry (due, kind, entity_id)
     select expires_at, 'EVSE_STATUS', evse_id from met where not over on conflict do nothing
-), remembered as (
+), recorded as (
     insert into status_history (evse_id, at, major) select evse_id, expires_at, 'UNKNOWN' from met where over
 ), logged as (
     insert into change (kind, entity_id, was_available)
     select 'EVSE_STATUS', evse_id, major = 'AVAILABLE' from met where over order by expires_at
 )
-select count(*) as announced, array_agg(evse_id) filter (where has_session) as contradicting from met where over
+select count(*) as published, array_agg(evse_id) filter (where has_session) as contradicting from met where over
 """

@@ -17,7 +17,6 @@ class SpotState(NamedTuple):
     """A parking spot as it is now. `places`: of the EVSEs that link it, and its own if its PSO said where it is."""
 
     parking_id: str
-    party_id: str
     places: tuple[Place, ...]
 
     @property
@@ -26,7 +25,7 @@ class SpotState(NamedTuple):
 
 
 _SPOT: Final = """
-select parking_id, party_id, operator_nos, link_longitudes, link_latitudes, longitude, latitude from parking_spot
+select parking_id, operator_nos, link_longitudes, link_latitudes, longitude, latitude from parking_spot
 """
 _SEEN_THROUGH: Final = "(operator_nos && $1::int[] or party_id = any($2::text[]))"
 
@@ -41,11 +40,11 @@ _IN_BOXES: Final = f"""
 
 
 def _state(row: Any) -> SpotState:
-    parking_id, party_id, operator_nos, longitudes, latitudes, longitude, latitude = row
+    parking_id, operator_nos, longitudes, latitudes, longitude, latitude = row
     places = tuple(map(Place, operator_nos, longitudes, latitudes))
     if longitude is not None:
         places = (*places, Place(EVERYBODY, longitude, latitude))
-    return SpotState(parking_id, party_id, places)
+    return SpotState(parking_id, places)
 
 
 def _concerns(difference: Difference) -> Difference:
