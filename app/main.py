@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry import Schema
@@ -28,6 +27,7 @@ from app.exchange.sessions.commands import expire_sessions
 from app.guides.site import guide_routes
 from app.http.admission import Admission
 from app.http.open_streams import OpenStreams
+from app.http.origins import Origins
 from app.http.uvicorn_limits import GRACE_S
 from app.ingest.charge_points import lists as charge_point_lists
 from app.ingest.parking import lists as parking_spot_lists
@@ -35,6 +35,7 @@ from app.ingest.status.expiry import sweep
 from app.live.log.leader import CLEARING_EVERY_S, Duty, Every, lead
 from app.live.log.wake_up import Bus
 from app.live.stream.fanout import Fanout
+from app.setting_checks import listed
 from app.settings import Settings
 from app.uploads.housekeeping import run_housekeeping
 from schema import build
@@ -53,7 +54,6 @@ SESSIONS_EXPIRE_EVERY_S = 60
 LISTS = (charge_point_lists.STAGED, parking_spot_lists.STAGED, authorisation_lists.STAGED)
 LOOKED_EVERY_S = 1.0
 GRAPHQL = "/graphql"
-PREFLIGHT_KEPT_S = 86_400
 
 
 class Profile(StrEnum):
@@ -108,8 +108,10 @@ def create_app(
         if source is None:
             endpoint.source = ChangeSource(endpoint.core, fanout)
         hub.streams = OpenStreams(keys, settings)
-        hub.graphql = _with_cors(GraphQLRoute(endpoint, hub.streams), settings)
-        hub.sockets = SocketRoute(endpoint, hub.streams)
+        graphql = GraphQLRoute(endpoint, hub.streams)
+        origins = Origins(graphql, settings.cors_origins, loopback=profile is Profile.DEVELOPMENT)
+        hub.graphql = origins
+        hub.sockets = SocketRoute(endpoint, hub.streams, origins.may_open)
         hub.router.routes.append(Route(GRAPHQL, hub.graphql, methods=None))
         try:
             async with (
@@ -197,24 +199,10 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
             await task
 
 
-def _with_cors(graphql: ASGIApp, settings: Settings) -> ASGIApp:
-    """Admit pages of the configured origins. No cookies are involved: every client sends its own key."""
-    origins = _listed(settings.cors_origins)
-    if not origins:
-        return graphql
-    exposed = ["Retry-After", "X-Request-Id"]
-    allowed = ["Authorization", "Content-Type", "X-Request-Id"]
-    return CORSMiddleware(graphql, origins, ["POST"], allowed, expose_headers=exposed, max_age=PREFLIGHT_KEPT_S)
-
-
 def _behind_proxies(application: ASGIApp, settings: Settings) -> ASGIApp:
     """Trust the client addresses that the configured proxies forward, and no others."""
-    proxies = _listed(settings.trusted_proxies)
+    proxies = listed(settings.trusted_proxies)
     return cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, application), proxies)) if proxies else application
-
-
-def _listed(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 async def healthz() -> Response:

@@ -11,10 +11,11 @@ from graphql.execution.values import get_argument_values
 
 from app.auth import Caller
 from app.db.engine import Database, Reading
+from app.db.seal import UnknownLog, with_known_log
 from app.errors import BadInput
 from app.live.feeds.evse import EVSES, EvseFilter, EvseState
 from app.live.feeds.parking import SPOTS, SpotFilter
-from app.live.log.cursor import Cursor, Position, decode_cursor, encode_cursor
+from app.live.log.cursor import Cursor, CursorExpired, Position, decode_cursor, encode_cursor
 from app.live.log.rows import check_cursor, position_since, read_position
 from app.live.stream.feed import FeedFilter, Kind, SubscriptionFilter
 from app.live.stream.matching import Change
@@ -100,7 +101,10 @@ async def first_cursor(database: Database, arguments: Arguments, place: str) -> 
     if cursor is not None and since is not None:
         raise BadInput("cursor and since are both given; possible: one of them, or none for what happens from now on")
     if cursor is not None:
-        return decode_cursor(cursor)
+        try:
+            return await with_known_log(database, lambda: decode_cursor(cursor))
+        except UnknownLog:
+            raise CursorExpired("it is from another log, which was restored, copied or replaced since") from None
     if since is not None:
         return Cursor(await position_since(database, since))
     return Cursor(await read_position(database), place=place)

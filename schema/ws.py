@@ -9,6 +9,7 @@ waits for another. When the socket closes all operations are cancelled, but for 
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from app.db.engine import Overloaded
 from app.errors import Unauthenticated
 from app.http.admission import address_of
 from app.http.open_streams import FORBIDDEN, OpenStreams
+from app.http.origins import refusal
 from app.http.refusals import TooManyOpen
 from app.http.send_queue import SendQueue
 from app.live.stream.sink import Subscription
@@ -54,14 +56,19 @@ log = structlog.get_logger(__name__)
 
 
 class SocketRoute:
-    """/graphql for WebSockets."""
+    """/graphql for WebSockets. `may_open`: whether a handshake comes from where sockets may be opened."""
 
-    def __init__(self, endpoint: Endpoint, streams: OpenStreams) -> None:
+    def __init__(self, endpoint: Endpoint, streams: OpenStreams, may_open: Callable[[Scope], bool]) -> None:
         self.endpoint = endpoint
         self.streams = streams
+        self.may_open = may_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # the handshake
+        if not self.may_open(scope):
+            await send({"type": "websocket.accept"})
+            await _close(send, FORBIDDEN, refusal(_header(scope, b"origin") or ""))
+            return
         if PROTOCOL not in scope["subprotocols"]:
             await send({"type": "websocket.accept"})
             await _close(send, BAD_PROTOCOL, f"this subprotocol is not possible; possible: {PROTOCOL}")

@@ -18,7 +18,7 @@ from app.db.engine import Database
 from app.db.migrate import SCRIPTS, migrate, newest_revision
 from app.errors import HubError
 from app.logs import configure_logs, masked
-from app.settings import Settings, variable_of
+from app.settings import Settings, unknown_variables, variable_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,7 +61,12 @@ def takes_settings(*names: str) -> Callable[[F], F]:
 
 
 def current_settings() -> Settings:
-    """Read the settings of the running command: its flags, then the environment, then the defaults."""
+    """Read the settings of the running command: its flags, then the environment, then the defaults.
+
+    What the environment has that is no setting is said on stderr.
+    """
+    for sentence in unknown_variables():
+        click.echo(f"Warning: {sentence}", err=True)
     return Settings.from_environment(**given_flags())
 
 

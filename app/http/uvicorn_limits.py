@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 import uvicorn
@@ -57,6 +57,15 @@ def server_config(application: Any, settings: Settings, **options: Any) -> uvico
 def cut_off_silent_peers(listener: socket.socket, settings: Settings) -> None:
     """Set the listener's connections to be closed once a peer acknowledges nothing for `send_timeout_s`."""
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.send_timeout_s * 1000))
+
+
+#: Of two of these a proxy may believe one and the hub the other.
+SAID_ONCE: Final = frozenset(
+    {
+        *(b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"origin"),
+        b"transfer-encoding",
+    }
+)
 
 
 def allow_many_connections() -> None:
@@ -169,12 +178,20 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
         cast(dict[str, Any], self.scope)[SCOPE_KEY] = self._client
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # what comes behind a chunked body is no header, and must not win over one
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._expect(None)
         may_be_long = self._head_bytes + self._received > MAXIMUM_HEAD_BYTES
         self._in_head, self._head_bytes = False, 0
         if may_be_long and self._head_size() > MAXIMUM_HEAD_BYTES:
             self._refusal = _too_large()
+            raise self._refusal
+        names = [name for name, _ in self.headers if name in SAID_ONCE]
+        if len(names) > len(set(names)):
+            self._refusal = BadHead(HTTPStatus.BAD_REQUEST, "a header that may come once is there twice")
             raise self._refusal
         if len(self.pipeline) >= MAXIMUM_WAITING:
             self._refusal = BadHead(HTTPStatus.BAD_REQUEST, f"more than {MAXIMUM_WAITING} requests wait for an answer")

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.auth import Caller
 from app.db.engine import Reader
+from app.db.seal import UnknownLog, with_known_log
 from app.read.frequencies import prepare_nearest
 from app.read.paging import BadCursor, decode_cursor, page_info
 from app.read.plan import Selection
@@ -31,7 +32,7 @@ async def read(
     caller_kind = caller_kind_of(caller)
     request = await prepare_nearest(database.database, request, caller_kind)
     statement = await STATEMENTS.get(selection, request.search, caller_kind)
-    page_arguments, position = _page_arguments(request)
+    page_arguments, position = await _page_arguments(database, request)
     arguments = {
         "now": now,
         **request.arguments,
@@ -74,7 +75,7 @@ async def _fetch(database: Reader, caller: Caller | None, statement: Statement, 
     )
 
 
-def _page_arguments(request: Request) -> tuple[Mapping[str, Any], str | None]:
+async def _page_arguments(database: Reader, request: Request) -> tuple[Mapping[str, Any], str | None]:
     """Return what binds a page, and the position of its list.
 
     The limit has one row more, which shows whether there is a next page.
@@ -84,8 +85,15 @@ def _page_arguments(request: Request) -> tuple[Mapping[str, Any], str | None]:
     arguments: dict[str, Any] = {"limit": request.first + 1}
     if request.after is None:
         return arguments, None
-    search = request.search
-    values, position = decode_cursor(request.after, order_name(search), [_type(search, name) for name in search.order])
+    search, after = request.search, request.after
+    types = [_type(search, name) for name in search.order]
+    try:
+        values, position = await with_known_log(database, lambda: decode_cursor(after, order_name(search), types))
+    except UnknownLog:
+        raise BadCursor(
+            "`after` is of another log, which was restored or replaced",
+            "pass an `endCursor` that the same query returned, or begin the list again",
+        ) from None
     bound = {f"after_{name}": value for name, value in zip(search.order, values, strict=True)}
     return {**arguments, **bound}, position
 

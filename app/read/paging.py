@@ -4,7 +4,6 @@ Opaque outside; inside the order's values, base64 of JSON, preceded by the order
 refused by another.
 """
 
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,9 +12,11 @@ from uuid import UUID
 
 import orjson
 
+from app.db.seal import UnknownLog, learn, name_of, seal, unseal
 from app.errors import HubError
 
 MAXIMUM_FIRST = 500
+PURPOSE = b"page"
 
 
 class BadCursor(HubError):
@@ -42,18 +43,23 @@ def encode_cursor(order: str, *values: Any, position: str | None = None) -> str:
 
     `position`: of the first page in the change log, which its other pages go on with.
     """
-    named = [order, *values] if position is None else [order, *values, position]
+    named = [order, *values] if position is None else [order, *values, _sealed(position)]
     return urlsafe_b64encode(orjson.dumps(named, default=str)).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> tuple[list[Any], str | None]:
-    """Return the values in a cursor and the position of the first page. Raises: BadCursor for one of another order."""
+    """Return the values in a cursor and the position of the first page.
+
+    Raises: BadCursor for one of another order; UnknownLog.
+    """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         name, *values = orjson.loads(urlsafe_b64decode(padded))
         position = _position(values.pop()) if len(values) == len(types) + 1 else None
         if name == order and len(values) == len(types):
             return [_restore(value, type_) for value, type_ in zip(values, types, strict=True)], position
+    except UnknownLog:
+        raise
     except (ValueError, TypeError, OverflowError):
         pass
     raise BadCursor(
@@ -61,14 +67,15 @@ def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> tuple[list[
     )
 
 
-#: What log_position() (app/db/sql/log.sql) returns.
-POSITION = re.compile(r"[0-9a-f]{12}(?: \d{1,19}){5} [\d,]{0,200000}", re.ASCII)
+def _sealed(position: str) -> str:
+    """Seal what log_position() (app/db/sql/log.sql) returned: it counts transactions of all partners."""
+    log, _, rest = position.partition(" ")
+    return urlsafe_b64encode(seal(learn(log), rest.encode(), PURPOSE)).decode()
 
 
 def _position(value: Any) -> str:
-    if not isinstance(value, str) or POSITION.fullmatch(value) is None:
-        raise ValueError
-    return value
+    epoch, rest = unseal(urlsafe_b64decode(value), PURPOSE)
+    return f"{name_of(epoch)} {rest.decode()}"
 
 
 def _restore(value: Any, type_: type) -> Any:

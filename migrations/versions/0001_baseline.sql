@@ -35,6 +35,7 @@ create table log_state (
     epoch TEXT DEFAULT right(gen_random_uuid()::text, 12) NOT NULL,
     floor BIGINT NOT NULL,
     written_by TEXT NOT NULL,
+    key BYTEA DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) NOT NULL,
     CONSTRAINT log_state_pkey PRIMARY KEY (epoch)
 );
 

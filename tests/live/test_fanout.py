@@ -13,6 +13,7 @@ import pytest
 
 from app import metrics
 from app.db.engine import Database, Reading
+from app.db.seal import learn
 from app.errors import HubError
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import end_contract, set_contract
@@ -455,6 +456,7 @@ async def test_refuses_before_it_begins(world: Moving, variables: dict[str, Any]
 async def test_refuses_a_cursor_of_another_log(world: Moving):
     page = (await ask(world.database, None, QUERY))["changes"]
     read = decode_cursor(page["cursor"])
+    learn(f"0123456789ab:{'a5' * 32}")
     cursor = encode_cursor(replace(read, base=replace(read.base, epoch="0123456789ab")))
     async with running(world.database) as source:
         with pytest.raises(HubError) as refused:

@@ -28,7 +28,7 @@ PLACES = st.lists(
 @given(
     place=PLACES,
     order=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
-    position=st.sampled_from([None, "0123456789ab 1 2 3 4 5 "]),
+    position=st.sampled_from([None, f"0123456789ab:{'a5' * 32} 1 2 3 4 5 "]),
 )
 def test_gives_back_the_place_it_was_made_of(place: list[tuple[type, Any]], order: str, position: str | None) -> None:
     cursor = encode_cursor(order, *(value for _, value in place), position=position)

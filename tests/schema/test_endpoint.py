@@ -15,6 +15,7 @@ from schema.graphql_request import media_type
 from tests.benchmarks.questions import NEAREST
 from tests.evil import BODIES, DOCUMENTS, fresh
 from tests.hub import AUTHENTICATING, JSON, Hub, heartbeat, serve
+from tests.wire.talk import talk
 from tests.world import CALLERS, World
 
 MODERN = {"Accept": "application/graphql-response+json"}
@@ -255,7 +256,7 @@ def preflight(hub: Hub, origin: str) -> httpx.Response:
     headers = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization, content-type",
+        "Access-Control-Request-Headers": "authorization, content-type, baggage, sentry-trace",
     }
     return hub.client.options("/graphql", headers=headers)
 
@@ -265,18 +266,40 @@ def test_lets_pages_of_configured_origins_ask(world: World) -> None:
         for origin in ("https://maps.example", "https://other.example"):
             allowed = preflight(hub, origin)
             assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, origin)
+            assert "sentry-trace" in allowed.headers["access-control-allow-headers"]
+            assert allowed.headers["access-control-allow-methods"] == "GET, HEAD, POST"
             response = hub.post(HELLO, headers={"Origin": origin})
             assert response.headers["access-control-allow-origin"] == origin
             assert "Retry-After" in response.headers["access-control-expose-headers"]
+            with talk(hub, headers={"Origin": origin}) as client:
+                client.init()
         for origin in ("https://evil.example", "http://maps.example", "null"):
-            assert preflight(hub, origin).status_code == 400
-            assert "access-control-allow-origin" not in hub.post(HELLO, headers={"Origin": origin}).headers
+            assert_refused(hub, origin)
 
 
-def test_lets_no_page_ask_by_default(hub: Hub) -> None:
-    assert preflight(hub, "https://maps.example").status_code == 405
-    response = hub.post(HELLO, headers={"Origin": "https://maps.example"})
-    assert not [name for name in response.headers if name.startswith("access-control")]
+def assert_refused(hub: Hub, origin: str) -> None:
+    refused = preflight(hub, origin)
+    assert refused.status_code == 403
+    assert origin in refused.text
+    assert "OCHUB_CORS_ORIGINS" in refused.text
+    assert "access-control-allow-origin" not in hub.post(HELLO, headers={"Origin": origin}).headers
+    with talk(hub, headers={"Origin": origin}) as client:
+        assert client.end()[0] == 4403
+
+
+def test_lets_no_other_page_ask_by_default(hub: Hub) -> None:
+    for origin in ("https://maps.example", "http://localhost:5173"):
+        assert_refused(hub, origin)
+    with talk(hub, headers={"Origin": hub.url}) as client:
+        client.init()
+
+
+def test_lets_pages_of_a_developers_machine_ask(development: Hub) -> None:
+    for origin in ("http://localhost:5173", "http://127.0.0.1:3000", "https://[::1]"):
+        assert preflight(development, origin).headers["access-control-allow-origin"] == origin
+        with talk(development, headers={"Origin": origin}) as client:
+            client.init()
+    assert_refused(development, "http://localhost.evil.example")
 
 
 # ---------------------------------------------------------------- compression

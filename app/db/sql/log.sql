@@ -41,7 +41,7 @@ begin
 end
 $$;
 
--- The position of the statement that asks: epoch, timeline, WAL position, microseconds since 1970, floor, xmax and xip.
+-- The position of the statement that asks: epoch and key of the log, timeline, WAL position, microseconds since 1970, floor, xmax and xip.
 -- The WAL position is read after the snapshot was taken: every commit that the snapshot shows lies before it.
 -- A standby does not know which transactions are in progress: there the position ends before the first of them.
 create or replace function log_position() returns text language plpgsql stable
@@ -62,7 +62,7 @@ begin
     end if;
     wal := wal_position();
     return concat_ws(
-        ' ', log.epoch, wal.timeline, wal.lsn, (extract(epoch from now()) * 1000000)::bigint, log.floor, top, running
+        ' ', log.epoch || ':' || encode(log.key, 'hex'), wal.timeline, wal.lsn, (extract(epoch from now()) * 1000000)::bigint, log.floor, top, running
     );
 end
 $$;

@@ -3,7 +3,20 @@
 Rows hold no state: readers read the present one. A reader's position is a snapshot (app/db/sql/log.sql).
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Identity, Index, Integer, Table, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.db.tables.base import Id, Instant, metadata, one_of
@@ -42,13 +55,19 @@ change = Table(
 
 #: One row. `epoch` names the log: cursors of another one are not good here. `floor`: one more than the highest
 #: transaction whose rows are no longer kept. `written_by`: the cluster and database whose transactions have these
-#: numbers.
+#: numbers. `key` seals what is given out of positions (app/db/seal.py).
 log_state = Table(
     "log_state",
     metadata,
     Column("epoch", Text, primary_key=True, server_default=text("right(gen_random_uuid()::text, 12)")),
     Column("floor", BigInteger, nullable=False),
     Column("written_by", Text, nullable=False),
+    Column(
+        "key",
+        LargeBinary,
+        nullable=False,
+        server_default=text("uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())"),
+    ),
 )
 
 #: Positions at instants, noted every few seconds: where changes since an instant begin. `position`: see log_position().

@@ -1,20 +1,21 @@
 """Positions in the change log, and the cursors in which clients hold them.
 
 A position is the snapshot of the read that made it. Queries, subscriptions and lists give the same cursors and take
-each other's. A cursor is opaque outside. Inside: a version byte, the length of the body and the body, then room for a
-signature, base64.
+each other's. A cursor is opaque outside: a version byte and the sealed body, base64.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
+from app.db.seal import UnknownLog, learn, seal, unseal
 from app.errors import BadInput, HubError
 
-VERSION: Final = 1
-EPOCH_BYTES: Final = 6
+VERSION: Final = 2
+PURPOSE: Final = b"cursor"
 #: More than a 64-bit number needs.
 MOST_VARINT_BYTES: Final = 10
 #: PostgreSQL's, by far: a cursor that claims more was not made here.
@@ -65,10 +66,10 @@ class Position:
 
     @classmethod
     def of(cls, text: str) -> "Position":
-        """Read what log_position() (app/db/sql/log.sql) returned."""
-        epoch, timeline, lsn, at, floor, xmax, running = text.split(" ")
+        """Read what log_position() (app/db/sql/log.sql) returned, and learn the key of the log."""
+        log, timeline, lsn, at, floor, xmax, running = text.split(" ")
         xip = frozenset(int(each) for each in running.split(",") if each)
-        return cls(epoch, int(timeline), int(lsn), _instant(int(at)), Snapshot(int(xmax), xip), int(floor))
+        return cls(learn(log), int(timeline), int(lsn), _instant(int(at)), Snapshot(int(xmax), xip), int(floor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,10 @@ def cursor_of(text: str) -> str:
 # ---------------------------------------------------------------- to text and back
 
 
+@lru_cache(maxsize=256)
 def encode_cursor(cursor: Cursor) -> str:
-    """Return the text of a cursor."""
-    body = bytearray(bytes.fromhex(cursor.base.epoch))
+    """Return the text of a cursor. Subscribers of one round share theirs."""
+    body = bytearray()
     _write_position(body, cursor.base)
     if not cursor.is_whole:
         _write_number(body, 0 if cursor.target is None else 1)
@@ -113,19 +115,20 @@ def encode_cursor(cursor: Cursor) -> str:
         _write_number(body, cursor.transaction)
         _write_number(body, cursor.row)
         body += cursor.place.encode()
-    framed = bytearray([VERSION])
-    _write_number(framed, len(body))
-    return urlsafe_b64encode(bytes(framed + body)).decode().rstrip("=")
+    sealed = seal(cursor.base.epoch, bytes(body), PURPOSE)
+    return urlsafe_b64encode(bytes([VERSION]) + sealed).decode().rstrip("=")
 
 
 def decode_cursor(text: str) -> Cursor:
     """Read a cursor. Whether the log can still be read from there, `app.live.log.rows.check_cursor` decides.
 
-    Raises: BadInput for a text that never was a cursor.
+    Raises: UnknownLog; BadInput for a text that the hub did not make.
     """
     try:
         raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         return _read_cursor(raw)
+    except UnknownLog:
+        raise
     except (ValueError, IndexError, OverflowError):
         raise BadInput("this is not a cursor of the change log", "pass a `cursor` that the hub returned") from None
 
@@ -133,18 +136,14 @@ def decode_cursor(text: str) -> Cursor:
 def _read_cursor(raw: bytes) -> Cursor:
     if raw[0] != VERSION:
         raise ValueError
-    numbers = _Numbers(raw, 1)
-    length = numbers.next()
-    if numbers.at + length != len(raw):  # what would follow is the signature, which this version does not have
-        raise ValueError
-    epoch = raw[numbers.at : numbers.at + EPOCH_BYTES].hex()
-    numbers.at += EPOCH_BYTES
+    epoch, body = unseal(raw[1:], PURPOSE)
+    numbers = _Numbers(body, 0)
     base = numbers.position(epoch)
-    if numbers.at == len(raw):
+    if numbers.at == len(body):
         return Cursor(base)
     target = numbers.position(epoch) if numbers.next() == 1 else None
     transaction, row = numbers.next(), numbers.next()
-    place = raw[numbers.at :].decode()
+    place = body[numbers.at :].decode()
     if "\x00" in place or len(place) > LONGEST_PLACE:
         raise ValueError
     return Cursor(base, target, transaction, row, place)
