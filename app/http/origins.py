@@ -16,7 +16,7 @@ from app.setting_checks import listed
 
 log = structlog.get_logger(__name__)
 
-#: Seconds for which a browser keeps what it was told.
+#: Seconds for which a browser keeps the answer.
 PREFLIGHT_KEPT_S: Final = 86_400
 #: Pages of a developer's own machine.
 LOOPBACK: Final = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
@@ -56,7 +56,7 @@ class Origins(CORSMiddleware):
 
 
 def refusal(origin: str) -> str:
-    """Say, in the log too, that a page may not ask, and what would change that."""
+    """Return a sentence that names the origin and the setting; it is logged too."""
     log.warning("a page of an origin that is not allowed asked", origin=origin, setting="OCHUB_CORS_ORIGINS")
     return f"pages of {origin} may not ask this hub; its operator can list the origin in OCHUB_CORS_ORIGINS"
 
