@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from app.db import cluster
 from app.db.engine import Database
 from app.db.migrate import SCRIPTS, migrate, newest_revision
+from app.db.supervision import supervised
 from app.errors import HubError
 from app.logs import configure_logs, masked
 from app.settings import Settings, unknown_variables, variable_of
@@ -104,7 +105,8 @@ def database_of(settings: Settings) -> Generator[str]:
     try:
         with _signals_wait():
             running = cluster.start(settings.data_dir)
-        yield running.dsn
+        with supervised(running):
+            yield running.dsn
     finally:
         if running is not None:
             with _signals_wait():

@@ -104,11 +104,12 @@ class Cluster:
     `owned` is true when this call started the server, or took over one whose users have all died.
     """
 
-    def __init__(self, home: Home, users_lock: int, owned: bool) -> None:
+    def __init__(self, home: Home, users_lock: int, owned: bool, fast_and_unsafe: bool) -> None:
         self.home = home.path
         self.dsn = f"postgresql://{LOGIN_ROLE}@/{DATABASE}?host={home.socket_directory}&port={PORT}"
         self.owned = owned
         self._home = home
+        self._fast_and_unsafe = fast_and_unsafe
         self._users_lock: int | None = users_lock
 
     def stop(self) -> None:
@@ -124,6 +125,15 @@ class Cluster:
             self._users_lock = None
             if nobody_left:
                 _stop_server(self._home)
+
+    def is_gone(self) -> bool:
+        """Return whether all processes of the server have ended."""
+        return _is_gone(self._home, 0)
+
+    def start_again(self) -> None:
+        """Start the server if it is gone. Raises: ClusterUnusable."""
+        with hold_lock(self._home, "starting"):
+            _ensure_server(self._home, self._fast_and_unsafe)
 
     def __enter__(self) -> "Cluster":
         return self
@@ -149,7 +159,7 @@ def start(data_dir: Path, *, fast_and_unsafe: bool = False) -> Cluster:
         except BaseException:
             os.close(users_lock)
             raise
-    return Cluster(home, users_lock, owned=started or nobody_else)
+    return Cluster(home, users_lock, owned=started or nobody_else, fast_and_unsafe=fast_and_unsafe)
 
 
 def _ensure_server(home: Home, fast_and_unsafe: bool) -> bool:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -22,10 +22,11 @@ import asyncpg
 import pytest
 
 from app.db import cluster as cluster_module
-from app.db import postgres
+from app.db import postgres, supervision
 from app.db.cluster import Cluster, start
 from app.db.cluster_home import Account, ClusterUnusable, find_home
 from app.db.postgres import PostgresMissing, find_binaries
+from app.db.supervision import supervised
 from tests.databases import CLUSTERS
 from tests.waiting import eventually
 
@@ -229,6 +230,60 @@ def test_starts_again_after_its_server_was_killed(data_dir: Path) -> None:
     assert ask(hub, "select 1") == 1
     hub.stop()
     assert processes_in(hub.home / "data") == []
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.01)
+
+
+def kill_all(cluster: Cluster) -> None:
+    """Kill a server with all its processes, so that none of them can start the others again."""
+    while processes := processes_in(cluster.home / "data"):
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def test_starts_a_server_again_that_died_while_it_is_used(data_dir: Path) -> None:
+    with use(data_dir) as hub, supervised(hub):
+        ask(hub, "create table kept as select 1")
+        for _ in range(2):
+            before = postmaster(hub)
+            kill_all(hub)
+            until(lambda before=before: answers(hub) and postmaster(hub) != before)
+            assert ask(hub, "select count(*) from kept") == 1
+    assert processes_in(data_dir / "cluster" / "data") == []
+
+
+def test_goes_on_trying_while_a_server_does_not_start(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.02)
+    said = ""
+
+    def complaints() -> int:
+        nonlocal said
+        said += "".join(capsys.readouterr())
+        return said.count("does not start")
+
+    with use(data_dir) as hub, supervised(hub):
+        needed, away = hub.home / "data" / "global", hub.home / "data" / "away"
+        needed.rename(away)
+        kill_all(hub)
+        until(lambda: complaints() > 2)
+        away.rename(needed)
+        until(lambda: answers(hub))
+
+
+def answers(cluster: Cluster) -> bool:
+    try:
+        return ask(cluster, "select 1") == 1
+    except (OSError, asyncpg.PostgresError):
+        return False
 
 
 async def test_waits_for_the_last_process_of_a_killed_server(data_dir: Path) -> None:
