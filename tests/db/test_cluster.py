@@ -250,6 +250,7 @@ def kill_all(cluster: Cluster) -> None:
 def test_starts_a_server_again_that_died_while_it_is_used(data_dir: Path) -> None:
     with use(data_dir) as hub, supervised(hub):
         ask(hub, "create table kept as select 1")
+        ask(hub, "checkpoint")  # the tests' server does not wait for the disk
         for _ in range(2):
             before = postmaster(hub)
             kill_all(hub)
