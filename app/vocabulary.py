@@ -185,6 +185,16 @@ class ResultCode(StrEnum):
     ROAMING = "ROAMING"
 
 
+class BillingItem(StrEnum):
+    PARKING_TIME = "PARKING_TIME"
+    USAGE_TIME = "USAGE_TIME"
+    ENERGY = "ENERGY"
+    POWER = "POWER"
+    SERVICE_FEE = "SERVICE_FEE"
+    RESERVATION = "RESERVATION"
+    RESERVATION_TIME = "RESERVATION_TIME"
+
+
 class TokenType(StrEnum):
     RFID = "RFID"
     REMOTE = "REMOTE"

@@ -28,6 +28,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_VALUE = "UNKNOWN_VALUE"
     EMPTY = "EMPTY"
     TOO_LONG = "TOO_LONG"
+    TOO_MANY = "TOO_MANY"
     PATTERN = "PATTERN"
     OUT_OF_RANGE = "OUT_OF_RANGE"
     INVALID_ID = "INVALID_ID"
@@ -54,15 +55,16 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.UNKNOWN_VALUE: "A value that is not in the vocabulary.",
     RefusalCode.EMPTY: "A text without a visible character, or a list that needs an entry.",
     RefusalCode.TOO_LONG: "A text with more characters than the field takes.",
+    RefusalCode.TOO_MANY: "A list with more entries than the field takes.",
     RefusalCode.PATTERN: "A text that is not written as the field needs it.",
     RefusalCode.OUT_OF_RANGE: "A number or an instant beyond what the field takes.",
     RefusalCode.INVALID_ID: "An id that is not one of its kind, or not under the caller's party ids, existing or not.",
-    RefusalCode.ORDER: "An end that is not after its beginning, or a ttl before its `at`.",
+    RefusalCode.ORDER: "An end or a highest value that is not above its beginning or lowest, or a ttl before its `at`.",
     RefusalCode.OVERLAP: "Regular hours that overlap on one day.",
-    RefusalCode.EXACTLY_ONE: "Two fields of which exactly one must be there.",
+    RefusalCode.EXACTLY_ONE: "Two fields, or individual tariffs without recipients: exactly one must be there.",
     RefusalCode.RESTRICTION_MISSING: "A parking spot whose restrictions lack one of its EVSE.",
     RefusalCode.STATUS_PAIR: "A minor status that does not go with the major one.",
-    RefusalCode.DUPLICATE: "The same id twice in one upload; the last item counts.",
+    RefusalCode.DUPLICATE: "The same id twice: in one upload the last item counts, within an item neither does.",
     RefusalCode.LOCATION_MISMATCH: "EVSEs of one location disagree on its address or position.",
     RefusalCode.NO_CONNECTOR: "Imports: a charge point without any known connector.",
     RefusalCode.SWAPPED_COORDINATES: "Imports: latitude and longitude are swapped.",
@@ -128,6 +130,11 @@ Pixels = Annotated[int, Meta(ge=1, le=99_999)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Weekday = Annotated[int, Meta(ge=1, le=7)]
+#: *hub*: exact decimals as text, never a float on their way; as many digits as amounts of money have anywhere here.
+SignedDecimal = Annotated[str, _pattern(r"-?[0-9]{1,14}(?:\.[0-9]{1,8})?", 'a decimal as text like "12.50"')]
+UnsignedDecimal = Annotated[str, _pattern(r"[0-9]{1,14}(?:\.[0-9]{1,8})?", 'a decimal from 0 as text like "12.50"')]
+#: Ten years.
+Seconds = Annotated[int, Meta(ge=0, le=315_360_000)]
 Instant = Annotated[datetime, Meta(tz=True)]
 #: *hub*: the reference sets no bound. No charge point has 10 MW, so a power in watts is refused.
 PowerKw = Annotated[float, Meta(gt=0, le=10_000)]
