@@ -197,9 +197,15 @@ def id_flaws(text: str, normalise: Callable[[str], str], path: str) -> Iterator[
 
 
 def _limit_flaws(sent: ChargePointInput, limits: Limits) -> Iterator[Flaw]:
-    address = sent.address
     if len(sent.location_name) > limits.location_name:
         yield too_long(sent.location_name, limits.location_name, ".locationName")
+    yield from address_flaws(sent.address, limits)
+    if limits.auth_methods_required and not sent.auth_methods:
+        yield Flaw(".authMethods", RefusalCode.EMPTY, "the list is empty; expected at least one entry")
+
+
+def address_flaws(address: Address, limits: Limits) -> Iterator[Flaw]:
+    """Return the flaws of an address that is right in shape."""
     if len(address.address) > limits.address:
         yield too_long(address.address, limits.address, ".address.address")
     if address.city is not None and len(address.city) > limits.city:
@@ -208,8 +214,6 @@ def _limit_flaws(sent: ChargePointInput, limits: Limits) -> Iterator[Flaw]:
         for name, text in (("city", address.city), ("zipCode", address.zip_code)):
             if text is None:
                 yield Flaw(f".address.{name}", RefusalCode.REQUIRED, f"{name} is required")
-    if limits.auth_methods_required and not sent.auth_methods:
-        yield Flaw(".authMethods", RefusalCode.EMPTY, "the list is empty; expected at least one entry")
 
 
 def year_flaws(instant: datetime, path: str) -> Iterator[Flaw]:
