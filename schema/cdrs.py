@@ -24,9 +24,9 @@ from schema.uploads import uploaded
 class Billing:
     @strawberry.mutation(
         description="Uploads CDRs of your sessions. Each is checked on its own for plausibility, and all that is wrong "
-        "with it is reported; what is refused changes nothing. The same again is `unchanged`, for ever. REVISED replaces "
-        "the content of one that is ACCEPTED or DECLINED; REJECTED, with the content that was declined, waives the claim. "
-        "OCHP AddCDRs."
+        "with it is reported; what is refused changes nothing. The same again is `unchanged`, for ever. REVISED "
+        "replaces the content of one that is ACCEPTED or DECLINED; REJECTED, with the content that was declined, "
+        "waives the claim. OCHP AddCDRs."
     )
     async def add_cdrs(
         self,
