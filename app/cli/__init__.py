@@ -25,6 +25,7 @@ COMMANDS = {
     "partner": "app.cli.partners:partner",
     "key": "app.cli.partners:key",
     "contract": "app.cli.partners:contract",
+    "cdrs": "app.cli.cdrs:cdrs",
 }
 
 

@@ -108,7 +108,15 @@ exception when check_violation or duplicate_table or lock_not_available then
 end
 $$;
 
-revoke all on function cdr_sides(uuid[]), make_month(regclass, date), known_tokens(integer[], text[], text[]),
+-- This month and the next one; others are made when the first CDR of theirs comes.
+create or replace function make_present_months() returns void language sql security definer set search_path = public
+as $$
+    select make_month('cdr_content', (date_trunc('month', now() at time zone 'UTC') + make_interval(months => n))::date)
+    from generate_series(0, 1) as n
+$$;
+select make_present_months();
+
+revoke all on function cdr_sides(uuid[]), make_month(regclass, date), make_present_months(), known_tokens(integer[], text[], text[]),
     occupied_times(text[], timestamptz[], timestamptz[], uuid[], uuid[]) from public;
-grant execute on function cdr_sides(uuid[]), make_month(regclass, date), known_tokens(integer[], text[], text[]),
+grant execute on function cdr_sides(uuid[]), make_month(regclass, date), make_present_months(), known_tokens(integer[], text[], text[]),
     occupied_times(text[], timestamptz[], timestamptz[], uuid[], uuid[]) to {runtime_role};

@@ -91,7 +91,7 @@ def _contract(claim: Claim) -> Found:
 
 
 def _token(claim: Claim) -> Found:
-    """Without a contract nothing is said of a token: whose tokens there are is no matter of strangers."""
+    """Find unknown tokens; without a contract none is judged, since callers must not probe whose tokens there are."""
     if claim.provider_role_id is None:
         return
     is_of_session = claim.session is not None and _has_token(claim.session, claim.cdr)

@@ -29,7 +29,7 @@ from app.exchange.cdrs.tables import (
 )
 from app.exchange.cdrs.workflow import CDR_WORKFLOW, OPERATOR, Command
 from app.exchange.workflow import Move, NotPossible, advance, next_state, record_created
-from app.ids import separated_evse_id, separated_party_id
+from app.ids import separated_party_id
 from app.records.cdr import Cdr, is_own_id, read_cdr
 from app.records.charge_point_input import MOST_REFUSALS
 from app.uploads.checks import Flaw, Refusal, RefusalCode
@@ -189,9 +189,9 @@ class _Upload:
     warnings: list[Refusal] = field(default_factory=list[Refusal])
 
     async def take(self, items: Sequence[Cdr]) -> None:
-        own = [each async for each in yielding(items) if self._is_own(each)]
-        self.standing = await self._read_standing(own)
-        unsettled = [each async for each in yielding(self._without_doubles(own)) if not self._is_settled(each)]
+        first, doubles = _apart(items)
+        self.standing = await self._read_standing(first)
+        unsettled = [each async for each in yielding(first) if not self._is_settled(each)]
         waived = [each for each in unsettled if each.sent.status is CdrUploadStatus.REJECTED]
         known = await self._look_up(unsettled, waived)
         times = _Times()
@@ -205,18 +205,12 @@ class _Upload:
         revised = await self._move([*waived, *(each for each in claimed if each.key in self.standing)])
         created = await self._create(fresh)
         await write_contents(self.connection, self.caller, [*revised, *created], self.now)
+        self._account_for(doubles)
 
     def _refuse(self, cdr: Cdr, *flaws: Flaw) -> None:
         self.refused += worth_keeping(refusals_of(list(flaws), cdr), len(self.refused))
 
     # ---------------------------------------------------------------- what needs no judgement
-
-    def _is_own(self, cdr: Cdr) -> bool:
-        if cdr.operator_id == self.caller.party_id:
-            return True
-        words = f"{separated_evse_id(cdr.evse_id)} is not an EVSE of yours"
-        self._refuse(cdr, Flaw(".evseId", RefusalCode.EVSE_NOT_YOURS, words))
-        return False
 
     async def _read_standing(self, items: Sequence[Cdr]) -> dict[Key, _Standing]:
         rows = await self.connection.fetch(_STANDING, self.caller.role_id, list({each.cdr_id for each in items}))
@@ -226,19 +220,16 @@ class _Upload:
             hashes[row["cdr_key"]].append(row["content_hash"])
         return {_key_of(row, self.caller.party_id): _Standing(row, hashes[row["id"]]) for row in rows}
 
-    def _without_doubles(self, items: Sequence[Cdr]) -> list[Cdr]:
-        """Return the first item of each CDR; the same again is unchanged, another one comes too soon."""
-        first: dict[Key, Cdr] = {}
-        for each in items:
-            before = first.setdefault(each.key, each)
-            if before is each:
-                continue
-            if (before.sent.status, before.content_hash) == (each.sent.status, each.content_hash):
+    def _account_for(self, doubles: Sequence[tuple[Cdr, Cdr]]) -> None:
+        """Count items whose CDR stands in the upload before: the same, taken in, is unchanged; others come too soon."""
+        refused = {each.index for each in self.refused}
+        for first, again in doubles:
+            is_same = (first.sent.status, first.content_hash) == (again.sent.status, again.content_hash)
+            if is_same and first.index not in refused:
                 self.unchanged += 1
             else:
-                words = f"this CDR stands in the upload twice; cdrs[{before.index}] counts, send this one afterwards"
-                self._refuse(each, Flaw(".cdrId", RefusalCode.DUPLICATE, words))
-        return list(first.values())
+                words = f"this CDR stands in the upload twice; cdrs[{first.index}] counts, send this one afterwards"
+                self._refuse(again, Flaw(".cdrId", RefusalCode.DUPLICATE, words))
 
     def _is_settled(self, cdr: Cdr) -> bool:
         """Return whether a CDR was taken before, or is not possible beside what stands."""
@@ -311,6 +302,13 @@ class _Upload:
         await record_created(self.connection, CDR_WORKFLOW, moves, self.caller, self.now)
         self.accepted += len(created)
         return created
+
+
+def _apart(items: Sequence[Cdr]) -> tuple[Sequence[Cdr], Sequence[tuple[Cdr, Cdr]]]:
+    """Return the first item of each CDR, and the other items, each behind the first one."""
+    first: dict[Key, Cdr] = {}
+    doubles = [(first[each.key], each) for each in items if first.setdefault(each.key, each) is not each]
+    return list(first.values()), doubles
 
 
 def _key_of(row: Mapping[str, Any], operator_id: str | None) -> Key:

@@ -136,7 +136,7 @@ class Lax(Model):
 
 
 class Forgetful(Model):
-    """Believes that only the present revision is remembered."""
+    """Believes that only the present revision is compared."""
 
     def is_repeated(self, row: Row, status: str, content: Content) -> bool:
         return super().is_repeated(row, status, content) and content == row.contents[-1]
@@ -265,7 +265,7 @@ SENT_AS: Final = {"revise": CdrUploadStatus.REVISED, "reject": CdrUploadStatus.R
 
 
 async def _do(world: World, command: str, number: int) -> str:
-    """Let the side whose command it is give it; uploads other than waivers bring content `number`."""
+    """Run a command as the side whose it is; uploads other than waivers bring content `number`."""
     if command in OUTCOMES:
         return outcome(await (world.approve() if command == "approve" else world.decline()))
     if command == "reject":

@@ -113,6 +113,10 @@ async def test_counts_doubles_in_an_upload_once(world: World):
     report = await world.add(cdr(), cdr(), cdr(meterId="7"), cdr(status="REVISED"))
     assert (report.accepted, report.unchanged) == (1, 1)
     assert [(each.index, each.code) for each in report.refused] == [(2, "DUPLICATE"), (3, "DUPLICATE")]
+    report = await world.add(*[cdr("DE8AC2", currency="XXX")] * 2)
+    assert [(each.index, each.code) for each in report.refused] == [
+        *((0, "CURRENCY_UNKNOWN"), (0, "TIME_OCCUPIED"), (1, "DUPLICATE")),
+    ]
 
 
 async def test_gives_fifty_uploads_at_once_one_row_and_equal_answers(world: World):
