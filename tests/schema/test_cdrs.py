@@ -249,16 +249,13 @@ def test_shows_the_cdrs_of_a_session(by: By):
         assert client.ask(ONE, id="DE8AC1", evse=None)["session"] == {"id": id_}
 
 
-@pytest.mark.parametrize("name", ["provider", "nsp", "administrator", "nobody"])
-def test_lets_operators_alone_upload(by: By, name: str):
-    code = "UNAUTHENTICATED" if name == "nobody" else "FORBIDDEN"
-    assert by(name).error(ADD, items=[cdr()])["extensions"]["code"] == code
-
-
-@pytest.mark.parametrize("name", ["operator", "nsp", "administrator", "nobody"])
-def test_lets_providers_alone_confirm(by: By, name: str):
-    code = "UNAUTHENTICATED" if name == "nobody" else "FORBIDDEN"
-    assert by(name).error(CONFIRM, approved=[], declined=None)["extensions"]["code"] == code
+def test_lets_operators_alone_upload_and_providers_alone_confirm(by: By):
+    for name in ("operator", "provider", "nsp", "administrator", "nobody"):
+        code = "UNAUTHENTICATED" if name == "nobody" else "FORBIDDEN"
+        if name != "operator":
+            assert by(name).error(ADD, items=[cdr()])["extensions"]["code"] == code
+        if name != "provider":
+            assert by(name).error(CONFIRM, approved=[], declined=None)["extensions"]["code"] == code
 
 
 def test_quotes_nothing_personal_of_what_is_written_in_the_document(by: By):

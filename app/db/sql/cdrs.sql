@@ -103,7 +103,7 @@ begin
         partitioned, name, month, month + interval '1 month'
     );
     return true;
-exception when check_violation or duplicate_table or lock_not_available then
+exception when check_violation or duplicate_table or unique_violation or lock_not_available then
     return false;
 end
 $$;

@@ -15,43 +15,37 @@ from sqlalchemy import Double, Float, Numeric
 
 from app.db.tables import cdr, cdr_content
 from app.exchange.cdrs.plausibility import half_a_minor_unit
-from app.records.cdr import Cdr, CdrInput, CdrPeriodInput, read_cdr
-from tests.exchange.cdrs.world import NOON, World, costing, outcome
+from app.records.cdr import EXACT, Cdr, CdrInput, CdrPeriodInput, read_cdr
+from tests.exchange.cdrs.world import NOON, World, costing
 from tests.exchange.world import look
 
 ROOT = Path(__file__).parents[3]
 AMOUNTS = ["0.0001", "0.01", "1.10", "-1.10", "0.00", "12.500000", "0.1", "99999999999999.9999", "-99999999999999.9999"]
 
 
-def in_periods(amount: str, currency: str = "EUR") -> dict[str, Any]:
-    return {**costing(amount, currency=currency), "totalCost": None}
+async def test_keeps_every_digit(world: World):
+    items = [{**at(hour, amount), "totalCost": None} for hour, amount in enumerate(AMOUNTS)]
+    assert (await world.add(*items)).accepted == len(AMOUNTS)
+    sql = "select periods, total from cdr join cdr_content on cdr_key = cdr.id order by started_at"
+    for row, amount in zip(await look(world.database, sql), AMOUNTS, strict=True):
+        [stored] = row["periods"]
+        assert (stored["itemPrice"], stored["periodCost"], stored["billingValue"]) == (amount, amount, "1")
+        assert row["total"] == Decimal(amount)
 
 
-@pytest.mark.parametrize("amount", AMOUNTS)
-async def test_keeps_every_digit(world: World, amount: str):
-    assert outcome(await world.add(in_periods(amount))) == "accepted"
-    [row] = await look(world.database, "select periods, total from cdr join cdr_content on cdr_key = cdr.id")
-    [stored] = row["periods"]
-    assert (stored["itemPrice"], stored["periodCost"], stored["billingValue"]) == (amount, amount, "1")
-    assert row["total"] == Decimal(amount)
-
-
-@pytest.mark.parametrize(
-    ("currency", "amount", "is_possible"),
-    [
-        *(("JPY", "390", True), ("JPY", "390.00", True), ("JPY", "390.5", False)),
-        *(("EUR", "3.90", True), ("EUR", "3.905", False), ("EUR", "99999999999999.99", True)),
-        *(("KWD", "3.901", True), ("KWD", "3.9001", False)),
-    ],
-)
-async def test_holds_totals_to_the_decimals_of_the_currency(
-    world: World, currency: str, amount: str, is_possible: bool
-):
-    report = await world.add(costing(amount, currency=currency))
-    assert [each.code for each in report.refused] == ([] if is_possible else ["TOO_MANY_DECIMALS"])
-    if is_possible:
-        [row] = await look(world.database, "select total_cost from cdr_content")
-        assert format(row["total_cost"], "f") == amount
+async def test_holds_totals_to_the_decimals_of_the_currency(world: World):
+    for hour, (currency, amount, is_possible) in enumerate(
+        (
+            *(("JPY", "390", True), ("JPY", "390.00", True), ("JPY", "390.5", False)),
+            *(("EUR", "3.90", True), ("EUR", "3.905", False), ("EUR", "99999999999999.99", True)),
+            *(("KWD", "3.901", True), ("KWD", "3.9001", False)),
+        )
+    ):
+        report = await world.add({**at(hour, amount), "currency": currency})
+        assert [each.code for each in report.refused] == ([] if is_possible else ["TOO_MANY_DECIMALS"])
+        if is_possible:
+            rows = await look(world.database, "select total_cost from cdr_content order by at desc limit 1")
+            assert format(rows[0]["total_cost"], "f") == amount
 
 
 async def test_adds_up_exactly(world: World):
@@ -82,10 +76,8 @@ def test_multiplies_and_adds_without_rounding(values: list[tuple[str, str]]):
     periods = [{**template, "billingValue": value, "itemPrice": price, "periodCost": None} for value, price in values]
     read = read_cdr({**costing("1.00"), "periods": periods, "totalCost": None}, 0)
     assert isinstance(read, Cdr)
-    scale = 10**8
-    cents = sum(int(value.replace(".", "")) * int(price.replace(".", "")) for value, price in values)
-    assert int(read.total * scale * scale) == cents
-    assert read.total == Decimal(cents).scaleb(-16)
+    units = sum(int(value.replace(".", "")) * int(price.replace(".", "")) for value, price in values)
+    assert read.total == EXACT.scaleb(Decimal(units), -16)
 
 
 # ---------------------------------------------------------------- no float
