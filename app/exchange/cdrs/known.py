@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -114,7 +114,7 @@ async def _providers(contracts: Sequence[asyncpg.Record], cdrs: Sequence[Cdr]) -
     return found
 
 
-def _was_in_force(row: Mapping[str, Any], at: datetime) -> bool:
+def _was_in_force(row: asyncpg.Record, at: datetime) -> bool:
     within = row["valid_from"] <= at and (row["valid_until"] is None or at < row["valid_until"])
     return within and (row["status"] in ("ACTIVE", "ENDED") or at < row["updated_at"])
 
@@ -128,7 +128,7 @@ async def _known_tokens(connection: Connection, cdrs: Sequence[Cdr], providers: 
         [token.key for token in tokens],
         [token.key_160 for token in tokens],
     )
-    return {listed[place - 1].index for (place,) in rows}
+    return {listed[row[0] - 1].index for row in rows}
 
 
 async def _occupied(
@@ -143,4 +143,4 @@ async def _occupied(
         [keys.get(each.index) for each in timed],
         list(freed),
     )
-    return {timed[place - 1].index for (place,) in rows}
+    return {timed[row[0] - 1].index for row in rows}

@@ -311,7 +311,7 @@ def _apart(items: Sequence[Cdr]) -> tuple[Sequence[Cdr], Sequence[tuple[Cdr, Cdr
     return list(first.values()), doubles
 
 
-def _key_of(row: Mapping[str, Any], operator_id: str | None) -> Key:
+def _key_of(row: asyncpg.Record, operator_id: str | None) -> Key:
     return row["cdr_id"], None if operator_id and is_own_id(row["cdr_id"], operator_id) else row["evse_id"]
 
 

@@ -246,10 +246,7 @@ async def test_would_notice_a_model_that_believes_something_else(world: World, t
 
 
 def test_lists_the_transitions_of_the_reference_and_no_other():
-    listed = {
-        (t.before, t.command.value if hasattr(t.command, "value") else t.command): t.after
-        for t in CDR_WORKFLOW.transitions
-    }
+    listed = {(each.before, each.command): each.after for each in CDR_WORKFLOW.transitions}
     assert listed == {**TRANSITIONS, (None, "upload"): "ACCEPTED"}
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, timedelta
 from decimal import Decimal
 from hashlib import sha1
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from app.exchange.actor import CONSOLE
 from app.exchange.authorisation.requests import start_session
@@ -248,7 +248,7 @@ async def test_bills_what_began_before_the_contract_ended_and_after_the_token_wa
 
 async def session_of(
     world: World, type_: TokenType = TokenType.RFID, instance: str = TOKENS[0], evse: str = EVSE
-) -> str:
+) -> UUID:
     token, at = Token(instance=instance, type=type_), NOON.astimezone(UTC)
     answer_id = await start_session(
         world.database, world.operator.caller, token, CONTRACTS[0], evse, at, None, utc_now()
