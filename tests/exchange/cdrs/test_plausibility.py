@@ -162,6 +162,15 @@ async def test_reports_everything_at_once(world: World):
     }
 
 
+async def test_reveals_nothing_of_evses_of_other_operators(world: World):
+    """Whether the EVSE exists, and whether it was in use at the time."""
+    await world.add(cdr("DE8AD1", evse=FOREIGN_EVSE), by=world.second_operator)
+    reports = [await world.add(cdr("DE8AC1", evse=evse)) for evse in (FOREIGN_EVSE, "DE8ADE2")]
+    assert [codes(each) for each in reports] == [["EVSE_NOT_YOURS"]] * 2
+    texts = [each.refused[0].message for each in reports]
+    assert texts[0].replace("DE*8AD*E1", "?") == texts[1].replace("DE*8AD*E2", "?")
+
+
 async def test_quotes_no_token_and_no_contract(world: World):
     item = cdr(token={"instance": "SECRET", "type": "RFID"}, contractId="DEXYZSECRET001")
     odd = cdr(token={"instance": ["SECRET"], "type": "SECRET"}, contractId="SECRET")

@@ -33,7 +33,7 @@ from tests.exchange.cdrs.world import (
     outcome,
     period,
 )
-from tests.exchange.world import look, operator, owner, utc_now
+from tests.exchange.world import held_back, look, operator, owner, utc_now
 
 HOUR = timedelta(hours=1)
 
@@ -236,6 +236,13 @@ async def test_confirms_in_part_and_twice_without_harm(world: World):
         "NOT_POSSIBLE",
         "approve is not possible while declined; possible: nothing",
     )
+
+
+async def test_finds_what_an_equal_confirmation_at_the_same_time_did(world: World, database_url: str):
+    await world.add(cdr())
+    approved = "update cdr set status = 'APPROVED'"
+    [report] = await held_back(database_url, approved, [world.approve()])
+    assert (outcome(report), report.refused) == ("unchanged", ())
 
 
 async def test_reads_confirmations_item_by_item():
