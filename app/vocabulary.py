@@ -168,6 +168,7 @@ class LogKind(StrEnum):
     AUTHORISATION = "AUTHORISATION"
     AUTHORISATION_REQUEST = "AUTHORISATION_REQUEST"
     SESSION = "SESSION"
+    CDR = "CDR"
 
 
 class ChangeAction(StrEnum):
@@ -183,6 +184,16 @@ class ResultCode(StrEnum):
     SERVER = "SERVER"
     FORMAT = "FORMAT"
     ROAMING = "ROAMING"
+
+
+class BillingItem(StrEnum):
+    PARKING_TIME = "PARKING_TIME"
+    USAGE_TIME = "USAGE_TIME"
+    ENERGY = "ENERGY"
+    POWER = "POWER"
+    SERVICE_FEE = "SERVICE_FEE"
+    RESERVATION = "RESERVATION"
+    RESERVATION_TIME = "RESERVATION_TIME"
 
 
 class TokenType(StrEnum):
@@ -227,6 +238,22 @@ class Contradiction(StrEnum):
 
     EVSE_AVAILABLE = "EVSE_AVAILABLE"
     SEVERAL_SESSIONS = "SEVERAL_SESSIONS"
+
+
+class CdrUploadStatus(StrEnum):
+    """What an operator may say of a CDR."""
+
+    NEW = "NEW"
+    REVISED = "REVISED"
+    REJECTED = "REJECTED"
+
+
+class CdrStatus(StrEnum):
+    ACCEPTED = "ACCEPTED"
+    DECLINED = "DECLINED"
+    REVISED = "REVISED"
+    REJECTED = "REJECTED"
+    APPROVED = "APPROVED"
 
 
 ROLES_WITH_PARTY_ID = frozenset({Role.EVSP, Role.EVSE_OPERATOR, Role.PSO})

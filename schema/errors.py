@@ -23,7 +23,7 @@ MAXIMUM_MESSAGE = 500
 
 #: What graphql-core quotes of values that are personal data, or may be.
 PERSONAL = re.compile(
-    r"(type '(?:TokenInput|AuthorisationInput|ContractId)'.*?)[,;] found: .*"
+    r"(type '(?:TokenInput|AuthorisationInput|CdrInput|ContractId)'.*?)[,;] found: .*"
     r"|(String cannot represent a non string value): .*",
     re.DOTALL,
 )

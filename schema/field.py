@@ -132,12 +132,12 @@ def arrays(length_of: str, description: str) -> Any:
     return declared(Arrays(length_of), description)
 
 
-def document(name: str, description: str) -> Any:
+def document(name: Name, description: str) -> Any:
     """Read an object out of a JSON column, or out of a key of a document."""
     return declared(Documents(name, many=False), description)
 
 
-def documents(name: str, description: str) -> Any:
+def documents(name: Name, description: str) -> Any:
     """Read a list of objects out of a JSON column, or out of a key of a document."""
     return declared(Documents(name, many=True), description)
 

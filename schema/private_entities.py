@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, DateTime, FromClause, Table, bindparam
 
 from app.auth import Caller
-from app.db.tables import authorisation, authorisation_request, session
+from app.db.tables import authorisation, authorisation_request, cdr, session
 from app.live.feeds.authorisation import AUTHORISATIONS, AuthorisationFilter
 from app.live.feeds.authorisation_request import REQUESTS
+from app.live.feeds.cdr import CDRS
 from app.live.feeds.session import SESSIONS
 from app.live.feeds.sides import SidesFilter
 from app.live.stream.feed import Feed
@@ -21,11 +22,12 @@ from app.read.authorisations import (
     in_force,
     not_removed,
 )
+from app.read.cdrs import ONE_CDR, CdrsInStates, started_before, started_from, with_operator, with_provider
 from app.read.paging import check_first
 from app.read.search import ById, Condition, Listing, Request
 from app.records.token import Token, token_flaw
 from app.visibility.rules import ROLE_ID
-from app.vocabulary import Role
+from app.vocabulary import CdrStatus, Role
 from schema.private_changes import Arguments, Listed, PrivateEntity
 from schema.search_arguments import BadFilter, by_uuid
 
@@ -116,11 +118,39 @@ SESSION: Final = _of_sides(session, SESSIONS, SESSION_ORDER, UUID, "sessions")
 REQUEST_ORDER: Final = ("at", "id")
 REQUEST: Final = _of_sides(authorisation_request, REQUESTS, REQUEST_ORDER, int, "requests")
 
+
+# ---------------------------------------------------------------- CDRs
+
+#: The states of the CDRs that wait for a role.
+WAITING: Final[Mapping[Role, tuple[CdrStatus, ...]]] = {
+    Role.EVSP: (CdrStatus.ACCEPTED, CdrStatus.REVISED),
+    Role.EVSE_OPERATOR: (CdrStatus.DECLINED,),
+}
+
+
+def _waiting(caller: Caller | None) -> list[str]:
+    return [] if caller is None else [state.value for state in WAITING.get(caller.role, ())]
+
+
+def _waiting_cdrs(arguments: Arguments, caller: Caller | None) -> Listed:
+    return Listed(lambda after: CdrsInStates(own(caller), after), {"states": _waiting(caller)})
+
+
+CDR: Final = PrivateEntity(
+    feed=CDRS,
+    wanted=lambda role_id: SidesFilter(CDRS, role_id),
+    listed=_waiting_cdrs,
+    by_ids=Listing(cdr, ("id",), filters=("id",)),
+    id_of=UUID,
+    items="cdrs",
+)
+
 #: By the field of `Subscription`.
 FOLLOWED: Final[Mapping[str, PrivateEntity]] = {
     "roamingAuthorisationChanges": AUTHORISATION,
     "sessionChanges": SESSION,
     "authorisationRequestChanges": REQUEST,
+    "cdrChanges": CDR,
 }
 
 
@@ -162,4 +192,25 @@ def authorisation_requests(arguments: Arguments, caller: Caller | None) -> Reque
     bound = {f"asked_{name}": arguments[name] for name in given}
     after = arguments.get("after")
     search = Listing(authorisation_request, REQUEST_ORDER, descending=True, where=where, after=after is not None)
+    return Request(search, bound, check_first(arguments["first"]), after)
+
+
+def one_cdr(arguments: Arguments, caller: Caller | None) -> Request:
+    return Request(ONE_CDR, {"cdr_id": arguments["cdrId"], "evse_id": arguments.get("evseId")})
+
+
+def cdrs(arguments: Arguments, caller: Caller | None) -> Request:
+    """List those in some states; without `status` those that wait for the caller."""
+    status = arguments.get("status")
+    is_operator = caller is not None and caller.role is Role.EVSE_OPERATOR
+    conditions: dict[str, tuple[str, Condition]] = {
+        "from": ("started_from", started_from),
+        "to": ("started_before", started_before),
+        "counterparty": ("counterparty", with_provider if is_operator else with_operator),
+    }
+    given = [name for name in conditions if arguments.get(name) is not None]
+    bound = {conditions[name][0]: arguments[name] for name in given}
+    bound["states"] = _waiting(caller) if status is None else list(dict.fromkeys(word.value for word in status))
+    after = arguments.get("after")
+    search = CdrsInStates((*own(caller), *(conditions[name][1] for name in given)), after is not None)
     return Request(search, bound, check_first(arguments["first"]), after)

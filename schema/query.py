@@ -6,10 +6,11 @@ import strawberry
 
 from schema import private_entities as private
 from schema import search_arguments as requests
+from schema.cdrs import answer_reconciliation
 from schema.changes import answer_changes
 from schema.private_changes import answer_private
 from schema.root_fields import Info, answer, root
-from schema.scalars import ContractId, Cursor, DateTime, EvseId, ParkingId, PartyId
+from schema.scalars import CdrId, ContractId, Cursor, DateTime, EvseId, ParkingId, PartyId
 from schema.types.authorisation import (
     AuthorisationPage,
     AuthorisationRequest,
@@ -18,6 +19,7 @@ from schema.types.authorisation import (
     SessionPage,
 )
 from schema.types.authorisation_input import TokenInput
+from schema.types.cdr import Cdr, CdrPage, ReconciliationRow
 from schema.types.change import ChangePage
 from schema.types.charge_point import (
     Evse,
@@ -27,7 +29,7 @@ from schema.types.charge_point import (
     ParkingSpot,
     ParkingSpotConnection,
 )
-from schema.types.common import After, ChangeKind, Connection, ContractStatus, First
+from schema.types.common import After, CdrStatus, ChangeKind, Connection, ContractStatus, First
 from schema.types.inputs import AreaInput, EvseFilter
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
 
@@ -52,6 +54,16 @@ Since = Annotated[
     strawberry.argument(description="Changes after this instant, and maybe a little before. Not with cursor."),
 ]
 PerPage = Annotated[int, strawberry.argument(description="Items per page, about; 1 to 1000.")]
+Counterparty = Annotated[
+    PartyId | None,
+    strawberry.argument(description="With this party on the other side; for the administrator on either side."),
+]
+StartedFrom = Annotated[
+    DateTime | None, strawberry.argument(name="from", description="Of sessions that started at or after this instant.")
+]
+StartedBefore = Annotated[
+    DateTime | None, strawberry.argument(description="Of sessions that started before this instant.")
+]
 
 
 @strawberry.type(
@@ -222,6 +234,61 @@ class Query:
         self, info: Info, cursor: OnFrom = None, since: Since = None, first: PerPage = 1_000
     ) -> SessionPage:
         return await answer_private(info, private.SESSION)
+
+    @root(
+        private.one_cdr, "One CDR. Null when it does not exist or is not visible to you: only its two parties see it."
+    )
+    async def cdr(
+        self,
+        info: Info,
+        cdr_id: Annotated[CdrId, strawberry.argument(description="Its id.")],
+        evse_id: Annotated[
+            EvseId | None,
+            strawberry.argument(
+                description="Its EVSE; needed only for ids that do not begin with the operator's party id."
+            ),
+        ] = None,
+    ) -> Cdr | None:
+        return await answer(info)
+
+    @root(
+        private.cdrs,
+        "CDRs of your role, oldest session first. Without `status` those that wait for you: for an EVSP the ACCEPTED "
+        "and REVISED ones, until it confirms them, for an operator the DECLINED ones. OCHP GetCDRs, CheckCDRs.",
+    )
+    async def cdrs(
+        self,
+        info: Info,
+        status: Annotated[list[CdrStatus] | None, strawberry.argument(description="In one of these states.")] = None,
+        counterparty: Counterparty = None,
+        from_: StartedFrom = None,
+        to: StartedBefore = None,
+        first: First = 500,
+        after: After = None,
+    ) -> Connection[Cdr]:
+        return await answer(info)
+
+    @strawberry.field(
+        description="CDRs of your role that come or change, page by page: first those that wait for you, then with the "
+        "last cursor those that are new or changed."
+    )
+    async def cdr_changes(
+        self, info: Info, cursor: OnFrom = None, since: Since = None, first: PerPage = 500
+    ) -> CdrPage:
+        return await answer_private(info, private.CDR)
+
+    @strawberry.field(
+        description="Counts and sums of CDRs per pair of partners, currency and state: for the two partners, and for "
+        "the administrator of all pairs. Uploaded = open (ACCEPTED, REVISED) + APPROVED + DECLINED + REJECTED."
+    )
+    async def reconciliation(
+        self,
+        info: Info,
+        counterparty: Counterparty = None,
+        from_: StartedFrom = None,
+        to: StartedBefore = None,
+    ) -> list[ReconciliationRow]:
+        return await answer_reconciliation(info, counterparty, from_, to)
 
     @root(requests.one_partner, "One partner: the administrator sees all, a partner itself; else null.")
     async def partner(

@@ -17,7 +17,9 @@ ParkingId = NewType("ParkingId", str)
 TariffId = NewType("TariffId", str)
 PartyId = NewType("PartyId", str)
 ContractId = NewType("ContractId", str)
+CdrId = NewType("CdrId", str)
 Decimal = NewType("Decimal", decimal.Decimal)
+LocalDateTime = NewType("LocalDateTime", str)
 DateTime = NewType("DateTime", datetime)
 Cursor = NewType("Cursor", str)
 
@@ -36,6 +38,18 @@ def parse_instant(value: Any) -> datetime:
         except (ValueError, OverflowError):
             pass
     raise BadInput(f"{value!r:.60} is not an RFC 3339 instant; expected e.g. 2026-08-13T05:20:15Z, with Z or an offset")
+
+
+LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?[+-][0-9]{2}:[0-9]{2}")
+
+
+def parse_local(value: Any) -> str:
+    """Read a local time with its offset, which is kept. Raises: BadInput."""
+    if isinstance(value, str) and LOCAL.fullmatch(value):
+        return value
+    raise BadInput(
+        f"{value!r:.60} is not a local time with its offset; expected e.g. 2026-03-29T14:05:00+02:00, without Z"
+    )
 
 
 def parse_cursor(value: Any) -> str:
@@ -116,6 +130,21 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         "without it. Personal data. OCHP contractId, OCPI contract_id.",
         serialize=ids.separated_contract_id,
         parse_value=parse_contract_id,
+    ),
+    CdrId: _id(
+        "CdrId",
+        "Id of a charge detail record, 1 to 36 letters or digits, in any case. One that begins with the operator's "
+        "party id is unique in the hub, others together with their EVSE. OCHP cdrId, OCPI CDR id.",
+        ids.normalise_cdr_id,
+        str,
+    ),
+    LocalDateTime: strawberry.scalar(
+        name="LocalDateTime",
+        description="RFC 3339 local time with its offset, which is kept, e.g. 2026-03-29T14:05:00+02:00. Z is refused "
+        "(OCHP: Greenwich is not UTC); +00:00 is Greenwich.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+        serialize=str,
+        parse_value=parse_local,
     ),
     Decimal: strawberry.scalar(
         name="Decimal",

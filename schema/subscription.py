@@ -10,6 +10,7 @@ from graphql.execution.values import VariableValues
 from app.errors import BadInput
 from app.live.feeds.authorisation import AUTHORISATIONS
 from app.live.feeds.authorisation_request import REQUESTS
+from app.live.feeds.cdr import CDRS
 from app.live.feeds.evse import EVSES
 from app.live.feeds.parking import SPOTS
 from app.live.feeds.session import SESSIONS
@@ -27,10 +28,11 @@ from schema.root_fields import Context, Info
 from schema.scalars import Cursor
 from schema.select import Selected
 from schema.types.authorisation import AuthorisationPage, AuthorisationRequestPage, SessionPage
+from schema.types.cdr import CdrPage
 from schema.types.change import ChangePage
 
 #: What can be followed.
-FEEDS: Final = (EVSES, SPOTS, AUTHORISATIONS, REQUESTS, SESSIONS)
+FEEDS: Final = (EVSES, SPOTS, AUTHORISATIONS, REQUESTS, SESSIONS, CDRS)
 
 Resumed = Annotated[
     Cursor | None,
@@ -73,6 +75,16 @@ class Subscription:
     async def session_changes(
         self, info: Info, cursor: Resumed = None, initial: Initial = False
     ) -> AsyncGenerator[SessionPage, None]:
+        raise not_at_once()
+        yield
+
+    @strawberry.subscription(
+        description="CDRs of your role that come or change. With `initial` first those that wait for you: for an EVSP "
+        "the ACCEPTED and REVISED ones, for an operator the DECLINED ones. OCHP GetCDRs, CheckCDRs."
+    )
+    async def cdr_changes(
+        self, info: Info, cursor: Resumed = None, initial: Initial = False
+    ) -> AsyncGenerator[CdrPage, None]:
         raise not_at_once()
         yield
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "contract": "app.cli.partners:contract",
     "person": "app.cli.person:person",
     "verify": "app.cli.verify:verify",
+    "cdrs": "app.cli.cdrs:cdrs",
 }
 
 

@@ -150,7 +150,7 @@ def key_issue(partner: str, role: str | None, expires: str | None, as_json: bool
     Example:
       ochub key issue "Stadtwerke Musterstadt" --role EVSP --expires 2027-01-31
     """
-    expires_at = _read_instant("--expires", expires)
+    expires_at = read_instant("--expires", expires)
     reference = read_role_of(partner, role)
 
     async def work(database: Database) -> IssuedKey:
@@ -227,7 +227,7 @@ def contract_add(one: str, other: str, since: str | None, as_json: bool) -> None
     Example:
       ochub contract add "Stadtwerke Musterstadt:EVSE_OPERATOR" "Blue Map" --since 2027-01-01
     """
-    valid_from = _read_instant("--since", since)
+    valid_from = read_instant("--since", since)
     one_said, other_said = read_reference(one), read_reference(other)
 
     async def work(database: Database) -> Contract:
@@ -291,7 +291,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _read_instant(option: str, text: str | None) -> datetime | None:
+def read_instant(option: str, text: str | None) -> datetime | None:
     """Read a day (its first instant, UTC) or an instant with its offset."""
     if text is None:
         return None

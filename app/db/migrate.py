@@ -33,9 +33,13 @@ SQL_FILES = (
     "workflow",
     "authorisations",
     "sessions",
+    "cdrs",
     "policies",
     "grants",
 )
+
+#: Geography, and times that exclude each other per EVSE.
+EXTENSIONS = ("postgis", "btree_gist")
 
 #: Any number of processes may start at once; one migrates, the others wait for it.
 MIGRATION_LOCK = 0x0C4B
@@ -102,11 +106,13 @@ def sqlalchemy_url(dsn: str) -> str:
 
 async def _prepare(engine: AsyncEngine, runtime_role: str) -> None:
     quoted = engine.dialect.identifier_preparer.quote(runtime_role)
+    needed = " ".join(f"create extension {extension};" for extension in EXTENSIONS)
     async with engine.begin() as connection:
         is_there = text("select exists (select from pg_roles where rolname = :role)")
         member = text("select pg_has_role(current_user, :role, 'member')")
         try:
-            await connection.execute(text("create extension if not exists postgis"))
+            for extension in EXTENSIONS:
+                await connection.execute(text(f"create extension if not exists {extension}"))
             if not (await connection.execute(is_there, {"role": runtime_role})).scalar():
                 await connection.execute(text(CREATE_ROLE.format(quoted)))
             if not (await connection.execute(member, {"role": runtime_role})).scalar():
@@ -114,8 +120,7 @@ async def _prepare(engine: AsyncEngine, runtime_role: str) -> None:
         except Exception as error:
             raise CannotMigrate(
                 f"cannot prepare the database: {getattr(error, 'orig', error)}",
-                f"as its administrator run: create extension postgis; create role {quoted} nologin; "
-                f"grant {quoted} to <the hub's user>;",
+                f"as its administrator run: {needed} create role {quoted} nologin; grant {quoted} to <the hub's user>;",
             ) from error
 
 

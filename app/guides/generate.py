@@ -18,6 +18,8 @@ import click
 
 from app import metrics
 from app.errors import HubError
+from app.exchange.cdrs.plausibility import CHECKS
+from app.exchange.cdrs.workflow import CDR_WORKFLOW
 from app.guides.pages import PAGES, ROOT
 from app.settings import CHECKOUT, Settings, variable_of
 from app.uploads.checks import MEANINGS, RefusalCode
@@ -253,12 +255,29 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def cdr_transitions() -> str:
+    """Return the table of transitions of a CDR."""
+    rows = [
+        ("nothing" if each.before is None else f"`{each.before}`", each.command, ", ".join(each.by), f"`{each.after}`")
+        for each in CDR_WORKFLOW.transitions
+    ]
+    return _table(("Before", "Command", "By", "After"), rows)
+
+
+def plausibility_codes() -> str:
+    """Return the table of checks that a CDR must pass, in the order in which they are reported."""
+    rows = [(f"`{check.code.value}`", MEANINGS[check.code].removeprefix("CDRs: ")) for check in CHECKS]
+    return _table(("Code", "What is wrong"), rows)
+
+
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     "settings": settings,
     "commands": command_reference,
     "error_codes": error_codes,
     "command_codes": command_codes,
     "refusal_codes": refusal_codes,
+    "cdr_transitions": cdr_transitions,
+    "plausibility_codes": plausibility_codes,
     "metrics": metric_names,
 }
 

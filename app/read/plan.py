@@ -119,7 +119,7 @@ class Arrays:
 class Documents:
     """A document, or a list of them, in one column (or under one key of a document); its fields name the keys."""
 
-    column: str
+    column: Name
     many: bool
 
 

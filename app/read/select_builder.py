@@ -4,7 +4,21 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, FromClause, Select, and_, func, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Float,
+    FromClause,
+    Numeric,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.read.plan import Arguments, Computed, ToMany, ToOne
@@ -132,7 +146,9 @@ def may_be_missing(relation: ToOne) -> bool:
 
 
 def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Spell instants as the rest of an answer does."""
+    """Spell instants as the rest of an answer does, and keep the digits of decimals: JSON numbers would lose some."""
     if isinstance(column.type, DateTime):
         return func.replace(func.to_char(func.timezone(UTC, column), RFC3339), NO_FRACTION, NOTHING)
+    if isinstance(column.type, Numeric) and not isinstance(column.type, Float):
+        return cast(column, Text)
     return column

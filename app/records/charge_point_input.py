@@ -136,19 +136,19 @@ def _decode(raw: Any) -> ChargePointInput | None:
     except ValueError:  # msgspec.ValidationError, and UnicodeEncodeError for lone surrogates
         pass
     try:
-        return msgspec.convert(_without_nulls(raw, 4), ChargePointInput)
+        return msgspec.convert(without_nulls(raw, 4), ChargePointInput)
     except ValueError:
         return None
 
 
-def _without_nulls(value: Any, depth: int) -> Any:
+def without_nulls(value: Any, depth: int) -> Any:
     """Drop the null fields of objects, as deep as the input type goes."""
     if depth == 0:
         return value
     if is_object(value):
-        return {name: _without_nulls(each, depth - 1) for name, each in value.items() if each is not None}
+        return {name: without_nulls(each, depth - 1) for name, each in value.items() if each is not None}
     if is_list(value):
-        return [_without_nulls(each, depth - 1) for each in value]
+        return [without_nulls(each, depth - 1) for each in value]
     return value
 
 
@@ -157,10 +157,10 @@ def _without_nulls(value: Any, depth: int) -> Any:
 
 def _rules(sent: ChargePointInput, limits: Limits) -> Iterator[Flaw]:
     """Return the flaws against the limits of this kind of sender, the ids and the rules between fields."""
-    yield from _id_flaws(sent.evse_id, normalise_evse_id, ".evseId")
+    yield from id_flaws(sent.evse_id, normalise_evse_id, ".evseId")
     yield from _limit_flaws(sent, limits)
     if sent.timestamp is not None:
-        yield from _year_flaws(sent.timestamp, ".timestamp")
+        yield from year_flaws(sent.timestamp, ".timestamp")
     if sent.time_zone is not None and sent.time_zone not in _time_zones():
         message = f"{show(sent.time_zone)} is not known; expected an IANA time zone like Europe/Berlin"
         yield Flaw(".timeZone", RefusalCode.UNKNOWN_VALUE, message)
@@ -172,10 +172,11 @@ def _rules(sent: ChargePointInput, limits: Limits) -> Iterator[Flaw]:
         yield from _spot_flaws(sent.parking_spots, frozenset(sent.restrictions))
     for place, connector in enumerate(sent.connectors):
         if connector.tariff_id is not None:
-            yield from _id_flaws(connector.tariff_id, normalise_tariff_id, f".connectors[{place}].tariffId")
+            yield from id_flaws(connector.tariff_id, normalise_tariff_id, f".connectors[{place}].tariffId")
 
 
-def _id_flaws(text: str, normalise: Callable[[str], str], path: str) -> Iterator[Flaw]:
+def id_flaws(text: str, normalise: Callable[[str], str], path: str) -> Iterator[Flaw]:
+    """Return the flaw of a text that is not an id."""
     try:
         normalise(text)
     except InvalidId as refusal:
@@ -183,9 +184,15 @@ def _id_flaws(text: str, normalise: Callable[[str], str], path: str) -> Iterator
 
 
 def _limit_flaws(sent: ChargePointInput, limits: Limits) -> Iterator[Flaw]:
-    address = sent.address
     if len(sent.location_name) > limits.location_name:
         yield too_long(sent.location_name, limits.location_name, ".locationName")
+    yield from address_flaws(sent.address, limits)
+    if limits.auth_methods_required and not sent.auth_methods:
+        yield Flaw(".authMethods", RefusalCode.EMPTY, "the list is empty; expected at least one entry")
+
+
+def address_flaws(address: Address, limits: Limits) -> Iterator[Flaw]:
+    """Return the flaws of an address that is right in shape."""
     if len(address.address) > limits.address:
         yield too_long(address.address, limits.address, ".address.address")
     if address.city is not None and len(address.city) > limits.city:
@@ -194,21 +201,20 @@ def _limit_flaws(sent: ChargePointInput, limits: Limits) -> Iterator[Flaw]:
         for name, text in (("city", address.city), ("zipCode", address.zip_code)):
             if text is None:
                 yield Flaw(f".address.{name}", RefusalCode.REQUIRED, f"{name} is required")
-    if limits.auth_methods_required and not sent.auth_methods:
-        yield Flaw(".authMethods", RefusalCode.EMPTY, "the list is empty; expected at least one entry")
 
 
-def _year_flaws(instant: datetime, path: str) -> Iterator[Flaw]:
+def year_flaws(instant: datetime, path: str) -> Iterator[Flaw]:
+    """Return the flaw of an instant that cannot be meant."""
     if not FIRST_YEAR <= instant.year <= LAST_YEAR:
         message = f"{instant.isoformat()} is not possible; expected a year from {FIRST_YEAR} to {LAST_YEAR}"
         yield Flaw(path, RefusalCode.OUT_OF_RANGE, message)
 
 
 def _period_flaws(begin: datetime, end: datetime | None, path: str, begins: str = "begin") -> Iterator[Flaw]:
-    yield from _year_flaws(begin, f"{path}.{begins}")
+    yield from year_flaws(begin, f"{path}.{begins}")
     if end is None:
         return
-    yield from _year_flaws(end, f"{path}.end")
+    yield from year_flaws(end, f"{path}.end")
     if end <= begin:
         message = f"the end {end.isoformat()} is not after {begin.isoformat()}; expected a later end"
         yield Flaw(f"{path}.end", RefusalCode.ORDER, message)
@@ -219,7 +225,7 @@ def _opening_flaws(times: OpeningTimes) -> Iterator[Flaw]:
         stands = "both stand" if times.regular_hours else "neither stands"
         message = f"{stands}; expected exactly one of twentyfourseven and regularHours"
         yield Flaw(".openingTimes", RefusalCode.EXACTLY_ONE, message)
-    yield from _hours_flaws(times.regular_hours)
+    yield from hours_flaws(times.regular_hours, ".openingTimes.regularHours")
     for name, periods in (
         ("exceptionalOpenings", times.exceptional_openings),
         ("exceptionalClosings", times.exceptional_closings),
@@ -228,14 +234,13 @@ def _opening_flaws(times: OpeningTimes) -> Iterator[Flaw]:
             yield from _period_flaws(period.begin, period.end, f".openingTimes.{name}[{place}]")
 
 
-def _hours_flaws(regular_hours: tuple[RegularHours, ...]) -> Iterator[Flaw]:
+def hours_flaws(regular_hours: tuple[RegularHours, ...], path: str) -> Iterator[Flaw]:
     """Return the flaws of hours that end before they begin or overlap. HH:MM sorts as text."""
-    path = ".openingTimes.regularHours"
     for place, hours in enumerate(regular_hours):
         if hours.end <= hours.begin:
             message = f"the end {hours.end} is not after {hours.begin}; overnight hours are split at midnight"
             yield Flaw(f"{path}[{place}].end", RefusalCode.ORDER, message)
-    places = sorted(range(len(regular_hours)), key=lambda place: _by_day(regular_hours[place]))
+    places = sorted(range(len(regular_hours)), key=lambda place: by_day(regular_hours[place]))
     for first, second in pairwise(places):
         a, b = regular_hours[first], regular_hours[second]
         if a.weekday == b.weekday and b.begin < a.end:
@@ -243,7 +248,8 @@ def _hours_flaws(regular_hours: tuple[RegularHours, ...]) -> Iterator[Flaw]:
             yield Flaw(f"{path}[{second}]", RefusalCode.OVERLAP, message)
 
 
-def _by_day(hours: RegularHours) -> tuple[int, str]:
+def by_day(hours: RegularHours) -> tuple[int, str]:
+    """Order hours by weekday and beginning."""
     return hours.weekday, hours.begin
 
 
@@ -317,7 +323,7 @@ def _related_location(sent: RelatedLocation) -> RelatedLocation:
 def _opening_times(sent: OpeningTimes) -> OpeningTimes:
     return OpeningTimes(
         twentyfourseven=sent.twentyfourseven,
-        regular_hours=tuple(sorted(sent.regular_hours, key=_by_day)),
+        regular_hours=tuple(sorted(sent.regular_hours, key=by_day)),
         exceptional_openings=tuple(_period(each) for each in sent.exceptional_openings),
         exceptional_closings=tuple(_period(each) for each in sent.exceptional_closings),
         closed_charging=sent.closed_charging,

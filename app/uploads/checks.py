@@ -29,6 +29,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_VALUE = "UNKNOWN_VALUE"
     EMPTY = "EMPTY"
     TOO_LONG = "TOO_LONG"
+    TOO_MANY = "TOO_MANY"
     PATTERN = "PATTERN"
     OUT_OF_RANGE = "OUT_OF_RANGE"
     INVALID_ID = "INVALID_ID"
@@ -46,6 +47,25 @@ class RefusalCode(StrEnum):
     UNKNOWN_EVSE = "UNKNOWN_EVSE"
     HELD_BY_OPERATOR = "HELD_BY_OPERATOR"
     HELD_BY_REGISTER = "HELD_BY_REGISTER"
+    NOT_POSSIBLE = "NOT_POSSIBLE"
+    CDR_ID_TAKEN = "CDR_ID_TAKEN"
+    CONTENT_DIFFERS = "CONTENT_DIFFERS"
+    EVSE_NOT_YOURS = "EVSE_NOT_YOURS"
+    NO_CONTRACT = "NO_CONTRACT"
+    TOKEN_UNKNOWN = "TOKEN_UNKNOWN"
+    END_NOT_AFTER_START = "END_NOT_AFTER_START"
+    IN_FUTURE = "IN_FUTURE"
+    DURATION_DIFFERS = "DURATION_DIFFERS"
+    PERIOD_OUTSIDE = "PERIOD_OUTSIDE"
+    CURRENCY_UNKNOWN = "CURRENCY_UNKNOWN"
+    PERIOD_COST_DIFFERS = "PERIOD_COST_DIFFERS"
+    TOTAL_COST_DIFFERS = "TOTAL_COST_DIFFERS"
+    TOO_MANY_DECIMALS = "TOO_MANY_DECIMALS"
+    TOO_MUCH_ENERGY = "TOO_MUCH_ENERGY"
+    TIME_OCCUPIED = "TIME_OCCUPIED"
+    SESSION_UNKNOWN = "SESSION_UNKNOWN"
+    SESSION_DIFFERS = "SESSION_DIFFERS"
+    SUPERSEDED = "SUPERSEDED"
 
 
 MEANINGS: Final[dict[RefusalCode, str]] = {
@@ -55,15 +75,16 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.UNKNOWN_VALUE: "A value that is not in the vocabulary.",
     RefusalCode.EMPTY: "A text without a visible character, or a list that needs an entry.",
     RefusalCode.TOO_LONG: "A text with more characters than the field takes.",
+    RefusalCode.TOO_MANY: "A list with more entries than the field takes.",
     RefusalCode.PATTERN: "A text that is not written as the field needs it.",
     RefusalCode.OUT_OF_RANGE: "A number or an instant beyond what the field takes.",
     RefusalCode.INVALID_ID: "An id that is not one of its kind, or not under the caller's party ids, existing or not.",
-    RefusalCode.ORDER: "An end that is not after its beginning, or a ttl before its `at`.",
+    RefusalCode.ORDER: "An end or a highest value that is not above its beginning or lowest, or a ttl before its `at`.",
     RefusalCode.OVERLAP: "Regular hours that overlap on one day.",
-    RefusalCode.EXACTLY_ONE: "Two fields of which exactly one must be there.",
+    RefusalCode.EXACTLY_ONE: "Two fields, or individual tariffs without recipients: exactly one must be there.",
     RefusalCode.RESTRICTION_MISSING: "A parking spot whose restrictions lack one of its EVSE.",
     RefusalCode.STATUS_PAIR: "A minor status that does not go with the major one.",
-    RefusalCode.DUPLICATE: "The same id twice in one upload; the last item counts.",
+    RefusalCode.DUPLICATE: "The same id twice: in one upload the last item counts, within an item neither does.",
     RefusalCode.LOCATION_MISMATCH: "EVSEs of one location disagree on its address or position.",
     RefusalCode.NO_CONNECTOR: "Imports: a charge point without any known connector.",
     RefusalCode.SWAPPED_COORDINATES: "Imports: latitude and longitude are swapped.",
@@ -72,6 +93,25 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.UNKNOWN_EVSE: "Imports: the status of an EVSE that the hub does not have.",
     RefusalCode.HELD_BY_OPERATOR: "Imports: a partner holds the operator's party id and publishes for itself.",
     RefusalCode.HELD_BY_REGISTER: "Imports: the EVSE came from another register.",
+    RefusalCode.NOT_POSSIBLE: "CDRs: the transition table does not list the change for the state that it is in.",
+    RefusalCode.CDR_ID_TAKEN: "CDRs: the id is that of a CDR for another EVSE or another EVSP.",
+    RefusalCode.CONTENT_DIFFERS: "CDRs: what is waived is not what was declined.",
+    RefusalCode.EVSE_NOT_YOURS: "CDRs: the EVSE is not one of the sender's.",
+    RefusalCode.NO_CONTRACT: "CDRs: no contract with the EVSP was in force when the session began.",
+    RefusalCode.TOKEN_UNKNOWN: "CDRs: the EVSP does not have the token, or a remote one comes without its session.",
+    RefusalCode.END_NOT_AFTER_START: "CDRs: the end is not after the start.",
+    RefusalCode.IN_FUTURE: "CDRs: the end is more than five minutes ahead.",
+    RefusalCode.DURATION_DIFFERS: "CDRs: the duration is not the time from start to end, to the minute.",
+    RefusalCode.PERIOD_OUTSIDE: "CDRs: a period ends before it starts, or is not within start and end.",
+    RefusalCode.CURRENCY_UNKNOWN: "CDRs: the currency is not one of ISO 4217.",
+    RefusalCode.PERIOD_COST_DIFFERS: "CDRs: a period's cost is more than half a minor unit from value times price.",
+    RefusalCode.TOTAL_COST_DIFFERS: "CDRs: the total is more than half a minor unit per period away from their sum.",
+    RefusalCode.TOO_MANY_DECIMALS: "CDRs: the total has more decimals than its currency.",
+    RefusalCode.TOO_MUCH_ENERGY: "CDRs: more energy than the EVSE can deliver in the time, 10 % allowed.",
+    RefusalCode.TIME_OCCUPIED: "CDRs: another one that is not rejected claims the EVSE for some of the time.",
+    RefusalCode.SESSION_UNKNOWN: "CDRs: the session is not one of the sender's with this EVSP.",
+    RefusalCode.SESSION_DIFFERS: "CDRs: what was reported of the session contradicts it.",
+    RefusalCode.SUPERSEDED: "CDRs, a warning: the content was taken before, and another revision counts now.",
 }
 
 
@@ -129,6 +169,19 @@ Pixels = Annotated[int, Meta(ge=1, le=99_999)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Weekday = Annotated[int, Meta(ge=1, le=7)]
+#: *hub*: exact decimals as text, never a float on their way; as many digits as amounts of money have anywhere here.
+SignedDecimal = Annotated[str, _pattern(r"-?[0-9]{1,14}(?:\.[0-9]{1,8})?", 'a decimal as text like "12.50"')]
+UnsignedDecimal = Annotated[str, _pattern(r"[0-9]{1,14}(?:\.[0-9]{1,8})?", 'a decimal from 0 as text like "12.50"')]
+#: As far as the calendar goes, an offset is required, and `Z` is none: Greenwich time is written +00:00.
+LocalTime = Annotated[
+    str,
+    _pattern(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?[+-][0-9]{2}:[0-9]{2}",
+        "a local time with its offset, like 2026-03-29T14:05:00+02:00; Z is not possible",
+    ),
+]
+#: Ten years.
+Seconds = Annotated[int, Meta(ge=0, le=315_360_000)]
 Instant = Annotated[datetime, Meta(tz=True)]
 #: *hub*: the reference sets no bound. No charge point has 10 MW, so a power in watts is refused.
 PowerKw = Annotated[float, Meta(gt=0, le=10_000)]

@@ -36,6 +36,9 @@ from app.db.tables import (
     authorisation,
     authorisation_answer,
     authorisation_request,
+    cdr,
+    cdr_content,
+    cdr_occupancy,
     change,
     contract,
     evse,
@@ -275,6 +278,9 @@ RULES: Mapping[str, Rule] = {
     authorisation_request.name: _sides_only("operator_role_id", "provider_role_id"),
     authorisation_answer.name: _sides_only("operator_role_id"),
     session.name: _sides_only("operator_role_id", "provider_role_id"),
+    cdr.name: _sides_only("operator_role_id", "provider_role_id"),
+    cdr_content.name: _sides_only("operator_role_id", "provider_role_id"),
+    cdr_occupancy.name: _nobody,
     installed_sql.name: _nobody,
 }
 
@@ -283,5 +289,6 @@ PRIVATE = frozenset(
     {
         *(api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name),
         *(authorisation.name, authorisation_request.name, authorisation_answer.name, session.name),
+        *(cdr.name, cdr_content.name, cdr_occupancy.name),
     }
 )

@@ -12,11 +12,11 @@ create table change (
     latitudes DOUBLE PRECISION[],
     was_available BOOLEAN,
     role_ids INTEGER[],
-    CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'VIEWER_SCOPE', 'AUTHORISATION', 'AUTHORISATION_REQUEST', 'SESSION'))
+    CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'VIEWER_SCOPE', 'AUTHORISATION', 'AUTHORISATION_REQUEST', 'SESSION', 'CDR'))
 )
  PARTITION BY RANGE (at);
 
-CREATE INDEX change_entity_idx ON change (kind, entity_id, id) WHERE kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION');
+CREATE INDEX change_entity_idx ON change (kind, entity_id, id) WHERE kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION', 'CDR');
 
 CREATE INDEX change_transaction_id_idx ON change (transaction, id);
 
@@ -694,6 +694,96 @@ CREATE INDEX authorisation_answer_session_id_idx ON authorisation_answer (sessio
 
 CREATE UNIQUE INDEX authorisation_answer_request_key ON authorisation_answer (operator_role_id, request_id);
 
+create table cdr (
+    id UUID NOT NULL,
+    cdr_id TEXT COLLATE "C" NOT NULL,
+    evse_id TEXT COLLATE "C" NOT NULL,
+    operator_role_id INTEGER NOT NULL,
+    provider_role_id INTEGER NOT NULL,
+    operator_id TEXT COLLATE "C" NOT NULL,
+    provider_id TEXT COLLATE "C" NOT NULL,
+    month DATE NOT NULL,
+    status TEXT NOT NULL,
+    decline_reason TEXT,
+    revision INTEGER NOT NULL,
+    content_hash BYTEA NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    currency TEXT NOT NULL,
+    total NUMERIC NOT NULL,
+    session_id UUID,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT cdr_pkey PRIMARY KEY (id),
+    CONSTRAINT cdr_status_check CHECK (status in ('ACCEPTED', 'DECLINED', 'REVISED', 'REJECTED', 'APPROVED')),
+    CONSTRAINT cdr_revision_check CHECK (revision > 0),
+    CONSTRAINT cdr_times_check CHECK (started_at < ended_at),
+    CONSTRAINT cdr_evse_of_operator_check CHECK (left(evse_id, 5) = operator_id),
+    CONSTRAINT cdr_month_check CHECK (extract(day from month) = 1)
+);
+
+CREATE UNIQUE INDEX cdr_evse_key ON cdr (cdr_id, evse_id);
+
+CREATE INDEX cdr_operator_idx ON cdr (operator_role_id, status, started_at, id);
+
+CREATE UNIQUE INDEX cdr_own_key ON cdr (cdr_id) WHERE left(cdr_id, 5) = operator_id;
+
+CREATE INDEX cdr_provider_idx ON cdr (provider_role_id, status, started_at, id);
+
+CREATE INDEX cdr_session_id_idx ON cdr (session_id) WHERE session_id is not null;
+
+create table cdr_content (
+    month DATE NOT NULL,
+    cdr_key UUID NOT NULL,
+    revision INTEGER NOT NULL,
+    operator_role_id INTEGER NOT NULL,
+    provider_role_id INTEGER NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    content_hash BYTEA NOT NULL,
+    token_type TEXT NOT NULL,
+    token_sub_type TEXT,
+    representation TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    contract_id TEXT COLLATE "C" NOT NULL,
+    start TEXT NOT NULL,
+    "end" TEXT NOT NULL,
+    duration TEXT,
+    house_number TEXT,
+    address TEXT NOT NULL,
+    city TEXT,
+    zip_code TEXT,
+    country TEXT NOT NULL,
+    charge_point_type TEXT NOT NULL,
+    connector_standards TEXT NOT NULL,
+    connector_formats TEXT NOT NULL,
+    connector_tariff_ids TEXT COLLATE "C",
+    ratings JSON,
+    meter_id TEXT,
+    periods JSON NOT NULL,
+    total_cost NUMERIC,
+    currency TEXT NOT NULL,
+    warnings JSON NOT NULL,
+    CONSTRAINT cdr_content_pkey PRIMARY KEY (month, cdr_key, revision),
+    CONSTRAINT cdr_content_token_type_check CHECK (token_type in ('RFID', 'REMOTE', 'ISO_15118')),
+    CONSTRAINT cdr_content_token_sub_type_check CHECK (token_sub_type in ('MIFARE_CLS', 'MIFARE_DES', 'CALYPSO')),
+    CONSTRAINT cdr_content_representation_check CHECK (representation in ('PLAIN', 'SHA_160', 'SHA_256')),
+    CONSTRAINT cdr_content_charge_point_type_check CHECK (charge_point_type in ('AC', 'DC')),
+    CONSTRAINT cdr_content_connector_standards_check CHECK (connector_standards in ('CHADEMO', 'IEC_62196_T1', 'IEC_62196_T1_COMBO', 'IEC_62196_T2', 'IEC_62196_T2_COMBO', 'IEC_62196_T3A', 'IEC_62196_T3C', 'DOMESTIC_A', 'DOMESTIC_B', 'DOMESTIC_C', 'DOMESTIC_D', 'DOMESTIC_E', 'DOMESTIC_F', 'DOMESTIC_G', 'DOMESTIC_H', 'DOMESTIC_I', 'DOMESTIC_J', 'DOMESTIC_K', 'DOMESTIC_L', 'TESLA_R', 'TESLA_S', 'IEC_60309_2_single_16', 'IEC_60309_2_three_16', 'IEC_60309_2_three_32', 'IEC_60309_2_three_64')),
+    CONSTRAINT cdr_content_connector_formats_check CHECK (connector_formats in ('SOCKET', 'CABLE'))
+)
+ PARTITION BY RANGE (month);
+
+create table cdr_occupancy (
+    cdr_key UUID NOT NULL,
+    operator_role_id INTEGER NOT NULL,
+    evse_id TEXT COLLATE "C" NOT NULL,
+    during TSTZRANGE NOT NULL,
+    CONSTRAINT cdr_occupancy_pkey PRIMARY KEY (cdr_key),
+    CONSTRAINT cdr_occupancy_during_check CHECK (not isempty(during)),
+    CONSTRAINT cdr_occupancy_excl EXCLUDE USING gist (evse_id WITH =, during WITH &&)
+);
+
 create table change_default partition of change default;
 create table status_history_default partition of status_history default;
 create table authorisation_request_default partition of authorisation_request default;
+create table cdr_content_default partition of cdr_content default;

@@ -1,18 +1,18 @@
 """Roaming authorisations, requests for single ones, and charging sessions. Pages of them: `schema.private_changes`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import ColumnElement, case, literal, select
+from sqlalchemy import ColumnElement, FromClause, case, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
-from app.db.tables import authorisation, session
+from app.db.tables import authorisation, cdr, session
 from app.ids import separated_contract_id, separated_evse_id
 from app.read.authorisations import not_removed
 from app.read.plan import Arguments, Computed
 from app.visibility.rules import ROLE_ID
-from schema.field import column, declared, page_leaf, same_row, to_one
+from schema.field import column, declared, page_leaf, same_row, to_many, to_one
 from schema.scalars import ContractId, Cursor, DateTime, Decimal, EvseId, PartyId, show_decimal
 from schema.types.common import (
     ChangeAction,
@@ -24,6 +24,9 @@ from schema.types.common import (
     TokenSubType,
     TokenType,
 )
+
+if TYPE_CHECKING:
+    from schema.types.cdr import Cdr
 
 #: Authorisations as far as they are shown to anybody: what stands of a removed one only names its token.
 #: Its name is that of the table, whose visibility rule it has.
@@ -102,6 +105,10 @@ def own_contradictions(
     return case((operator_role_id == ROLE_ID, found), else_=literal([], ARRAY(Text)))
 
 
+def _of_session(cdrs: FromClause, id_: ColumnElement[Any]) -> ColumnElement[bool]:
+    return cdrs.c.session_id == id_
+
+
 @strawberry.type(
     description="A charging session, from the successful authorisation to the authorised stop or the forced "
     "disconnect. Only its operator and its EVSP see it. OCPI Session; OCHP has no message for it."
@@ -137,6 +144,9 @@ class Session:
     contradictions: list[Contradiction] = declared(
         Computed(("operator_role_id", "contradictions"), own_contradictions),
         "What does not fit this session, for its operator; for its EVSP always empty.",
+    )
+    cdrs: list[Annotated["Cdr", strawberry.lazy("schema.types.cdr")]] = to_many(
+        cdr, "The CDRs that name it, oldest first.", ("id",), _of_session, ("created_at", "id")
     )
     updated_at: DateTime = column(description="When the hub last saw a change of it. OCPI last_updated.")
 

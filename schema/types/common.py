@@ -9,6 +9,9 @@ import strawberry
 from app.live.log.cursor import cursor_of
 from app.vocabulary import (
     AuthMethod,
+    BillingItem,
+    CdrStatus,
+    CdrUploadStatus,
     ChangeAction,
     ChangeKind,
     ChargePointStatus,
@@ -103,6 +106,21 @@ vocabulary(
     Contradiction,
     "What does not fit an active session. EVSE_AVAILABLE: its EVSE has the status AVAILABLE; SEVERAL_SESSIONS: another "
     "session is active on its EVSE.",
+)
+vocabulary(
+    BillingItem,
+    "What is billed, and per which unit. PARKING_TIME, USAGE_TIME, RESERVATION_TIME: hours; ENERGY: kWh; POWER: kW, "
+    "the highest; SERVICE_FEE, RESERVATION: once. OCHP billingItem, OCPI tariff dimensions in part.",
+)
+vocabulary(
+    CdrUploadStatus,
+    "What an operator says of a CDR. NEW: it comes for the first time; REVISED: it replaces what was ACCEPTED or "
+    "DECLINED; REJECTED: the claim that was DECLINED is waived. OCHP status.",
+)
+vocabulary(
+    CdrStatus,
+    "Where a CDR stands. ACCEPTED: plausible, waiting for the EVSP; REVISED: replaced, waiting again; APPROVED: to be "
+    "paid; DECLINED: disputed; REJECTED: waived by its operator. OCHP status; its `new` exists only during the check.",
 )
 
 

@@ -22,6 +22,7 @@ from app.records.token import Token
 from app.vocabulary import TokenType
 from schema.subscription import ChangeSource
 from tests.exchange.authorisation.world import World, item, make_world, token
+from tests.exchange.cdrs import world as cdrs
 from tests.exchange.world import Member, administrator, nsp, owner, utc_now
 from tests.live.streams import Collecting, ask, running, subscribe, until
 
@@ -29,6 +30,7 @@ TOKENS = "changes { action id token { instance representation } authorisation { 
 SUBSCRIBED = {
     "roamingAuthorisationChanges": TOKENS,
     "sessionChanges": "sessions { id providerId evseId contractId energyKwh contradictions warnings }",
+    "cdrChanges": "cdrs { id: cdrId status revision totalCost }",
     "authorisationRequestChanges": "requests { id code operatorId authorisation { contractId } session { id } }",
 }
 
@@ -74,7 +76,8 @@ class Follower:
             self.cursor, self.has_more = page["cursor"], page["hasMore"]
             for change in page.get("changes", ()):
                 self._apply(change)
-            self.held |= {each["id"]: each for each in page.get("sessions", page.get("requests", ()))}
+            entities = (each for name in ("sessions", "requests", "cdrs") for each in page.get(name, ()))
+            self.held |= {each["id"]: each for each in entities}
         return self.held
 
     def _apply(self, change: Any) -> None:
@@ -327,3 +330,29 @@ async def test_follows_requests_by_the_provider_of_the_token(database, world: Wo
     query = "{ authorisationRequests { nodes { authorisation { id } } } }"
     seen = await ask(database, world.provider.caller, query)
     assert seen["authorisationRequests"]["nodes"] == [{"authorisation": None}]
+
+
+async def test_follows_cdrs_by_their_two_sides(database, database_url):
+    world = await cdrs.make_world(database, database_url)
+    await world.add(cdrs.cdr(), cdrs.cdr("DE8AC2", cdrs.NOON - timedelta(hours=1)))
+    await world.approve("DE8AC2")
+    operator, provider = (Follower(each.caller, "cdrChanges") for each in (world.operator, world.providers[0]))
+    callers = [
+        *(world.providers[1].caller, world.second_operator.caller, (await administrator(database)).caller, None),
+    ]
+    others = [Follower(each, "cdrChanges") for each in callers]
+    async with following(database, operator, provider, *others) as source:
+        await until(lambda: provider.look().keys() == {"DE8AC1"})
+        assert operator.look() == {}
+        await world.decline()
+        await until(
+            lambda: all(each.look().get("DE8AC1", {}).get("status") == "DECLINED" for each in (operator, provider))
+        )
+        provider.cut()
+        await world.add(cdrs.costing("1.50", status="REVISED"), cdrs.cdr("DE8AC3", cdrs.NOON + timedelta(hours=2)))
+        await provider.connect(source)
+        revised = {"id": "DE8AC1", "status": "REVISED", "revision": 2, "totalCost": "1.50"}
+        await until(
+            lambda: all(len(each.look()) == 2 and each.held["DE8AC1"] == revised for each in (operator, provider))
+        )
+        assert [each.look() for each in others] == [{}] * 4

@@ -45,6 +45,7 @@ SOME_NUMBERS = st.one_of(
 SOMETHING = st.one_of(st.none(), st.booleans(), SOME_TEXT, SOME_NUMBERS, st.just([]), st.just({}))
 
 SCALARS: dict[str, st.SearchStrategy[Any]] = {
+    "CdrId": st.sampled_from(["DESON1", "deson2", "OLD1"]),
     "Cursor": st.sampled_from(["", "WyJlIiwxLDAsIiJd", "no cursor"]),
     "EvseId": st.sampled_from(EVSE_IDS),
     "PartyId": st.sampled_from(PARTY_IDS),
@@ -53,6 +54,7 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "Decimal": st.sampled_from(["0", "7.50", "12"]),
     "TariffId": st.sampled_from(["DE*SON*T1", "desont2"]),
     "DateTime": st.sampled_from(["2024-03-04T12:30:00Z", "2199-12-31t23:59:59.123456+14:00", "0001-01-01T00:00:00Z"]),
+    "LocalDateTime": st.sampled_from(["2024-03-04T12:30:00+01:00", "2024-03-04T13:30:00-05:00"]),
     "ID": st.sampled_from(PARTNER_IDS),
     "Int": st.sampled_from([1, 2, 3, 50, 500]),
     "Float": st.one_of(st.floats(-180, 180), st.sampled_from([0, 7.4, 22, 43, 50, 150, 1000])),

@@ -2,6 +2,7 @@
 
 from app.db.tables.authorisations import authorisation, listed_authorisation
 from app.db.tables.base import metadata
+from app.db.tables.cdrs import cdr, cdr_content, cdr_occupancy
 from app.db.tables.charge_points import evse, location, operator
 from app.db.tables.installed_sql import installed_sql
 from app.db.tables.lists import list_part, listed_evse, listed_parking_spot, upload_list
@@ -19,6 +20,9 @@ __all__ = [
     "authorisation",
     "authorisation_answer",
     "authorisation_request",
+    "cdr",
+    "cdr_content",
+    "cdr_occupancy",
     "change",
     "contract",
     "evse",

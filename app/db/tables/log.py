@@ -48,7 +48,7 @@ change = Table(
         "kind",
         "entity_id",
         "id",
-        postgresql_where=text("kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION')"),
+        postgresql_where=text("kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION', 'CDR')"),
     ),
     postgresql_partition_by="RANGE (at)",
 )

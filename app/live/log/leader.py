@@ -162,6 +162,7 @@ async def clear_log(database: Database, settings: Settings) -> None:
             kept,
         ):
             pass
+    await _write(database, "select make_present_months()")
     before = datetime.now(UTC) - timedelta(days=settings.cursor_days + 1)
     await _write(database, "delete from log_mark where at < $1", before)
     await _write(database, "select forget_viewer_scope($1)", before)

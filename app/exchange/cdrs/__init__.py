@@ -1,0 +1,1 @@
+"""Charge detail records: the claims of operators, their plausibility, and what EVSPs say to them."""
