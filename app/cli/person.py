@@ -19,6 +19,7 @@ TABLES: Final[Mapping[str, Sequence[str]]] = {
     "tokens": ("status", "type", "representation", "instance", "printedNumber", "expiresAt"),
     "requests": ("at", "operatorId", "evseId", "code", "description"),
     "sessions": ("sessionId", "operatorId", "evseId", "status", "instance", "authorisedAt", "endedAt", "energyKwh"),
+    "cdrs": ("cdrId", "operatorId", "evseId", "status", "startedAt", "endedAt", "total", "currency"),
 }
 
 
@@ -31,7 +32,7 @@ def person() -> None:
 @click.argument("contract_id", metavar="CONTRACT_ID")
 @as_json_option
 def person_find(contract_id: str, as_json: bool) -> None:
-    """List what the hub holds about the driver of CONTRACT_ID: tokens, requests with their answers, sessions.
+    """List what the hub holds about the driver of CONTRACT_ID: tokens, requests with their answers, sessions, CDRs.
 
     \b
     Example:
@@ -64,7 +65,8 @@ def person_erase(contract_id: str, as_json: bool) -> None:
       ochub person erase DE-8AA-001234567-0
 
     Tokens are removed, and their followers receive that. Answers to requests lose the token. Sessions stay without
-    contract and token, because accounting needs their times and energy. The audit log names the erasure by an id of
+    contract and token, because accounting needs their times and energy. CDRs stay whole, because they are vouchers of
+    accounts. The audit log names the erasure by an id of
     its own, not the contract. Ask the provider to stop publishing the contract first: its next upload brings it back.
     """
     key = _read_contract_id(contract_id)
@@ -76,15 +78,19 @@ def person_erase(contract_id: str, as_json: bool) -> None:
                 "tokens": erased.tokens,
                 "requests": erased.requests,
                 "sessions": erased.sessions,
+                "keptCdrs": erased.cdrs,
             }
         )
-    elif erased.id is None:
-        click.echo("The hub holds nothing about this contract.")
+        return
+    if erased.id is None:
+        click.echo("The hub holds nothing about this contract" + (" that may be erased." if erased.cdrs else "."))
     else:
         click.echo(f"Erased as {erased.id}, the id that the audit log has of it:")
         click.echo(f"{erased.tokens:>9,} tokens: removed")
         click.echo(f"{erased.requests:>9,} answers to requests: without the token")
         click.echo(f"{erased.sessions:>9,} sessions: without contract and token; accounting needs times and energy")
+    if erased.cdrs:
+        click.echo(f"{erased.cdrs:>9,} CDRs: kept whole; they are vouchers of accounts, which must be kept")
 
 
 def _read_contract_id(text: str) -> str:

@@ -786,4 +786,6 @@ create table cdr_occupancy (
 create table change_default partition of change default;
 create table status_history_default partition of status_history default;
 create table authorisation_request_default partition of authorisation_request default;
+CREATE INDEX cdr_content_contract_id_idx ON cdr_content (contract_id);
+
 create table cdr_content_default partition of cdr_content default;

@@ -51,7 +51,7 @@ async def test_finds_tokens_that_were_removed_or_are_being_uploaded(world, ochub
 
 async def test_prints_tables(world, ochub):
     lines = (await ochub("person", "find", CONTRACT)).stdout.splitlines()
-    assert [line for line in lines if ": " in line] == ["Tokens: 1", "Requests: 2", "Sessions: 1"]
+    assert [line for line in lines if ": " in line] == ["Tokens: 1", "Requests: 2", "Sessions: 1", "Cdrs: 0"]
     assert [line.split()[:5] for line in lines if "N-7" in line] == [["IN_FORCE", "RFID", "PLAIN", "04A1B2C3", "N-7"]]
     assert (await ochub("person", "find", "DE8AAC00000009")).stdout == NOTHING
 

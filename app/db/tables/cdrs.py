@@ -100,6 +100,7 @@ cdr_content = Table(
     one_of("charge_point_type", ChargePointType),
     one_of("connector_standards", ConnectorStandard),
     one_of("connector_formats", ConnectorFormat),
+    Index(None, "contract_id"),
     postgresql_partition_by="RANGE (month)",
 )
 

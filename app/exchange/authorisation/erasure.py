@@ -2,7 +2,7 @@
 
 Personal are the tokens of the contract, what was answered about them, and which sessions were the driver's. Operators
 and providers follow ids that mean nothing outside the hub, so these stay: as tombstones of tokens, and in sessions,
-whose times and energy accounting needs.
+whose times and energy accounting needs. CDRs stay whole: they are vouchers of accounts, and name the contract.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,16 +30,18 @@ class PersonalData:
     tokens: Sequence[Row]
     requests: Sequence[Row]
     sessions: Sequence[Row]
+    cdrs: Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What was erased: how many of each. `id` names it in the audit log; None: nothing was held."""
+    """What was erased: how many of each. `id` names it in the audit log; None: nothing was. `cdrs`: those that stay."""
 
     id: UUID | None
     tokens: int
     requests: int
     sessions: int
+    cdrs: int
 
 
 # ---------------------------------------------------------------- what belongs to a contract
@@ -107,6 +109,13 @@ from session where contract_id = $1 order by authorised_at, id
 """
 
 
+#: Those of which any revision names the contract.
+_LIST_CDRS: Final = """
+select cdr_id, operator_id, evse_id, status, started_at, ended_at, total, currency
+from cdr where id in (select cdr_key from cdr_content where contract_id = $1) order by started_at, id
+"""
+
+
 async def list_personal_data(database: Database, actor: Actor, contract_id: str, now: datetime) -> PersonalData:
     """List what the hub holds about a contract, given without separators and check digit. Raises: Forbidden."""
     require_administrator(actor, "find person")
@@ -120,6 +129,7 @@ async def list_personal_data(database: Database, actor: Actor, contract_id: str,
             tokens=await rows(_LIST_TOKENS, providers, now),
             requests=await rows(_LIST_REQUESTS),
             sessions=await rows(_LIST_SESSIONS),
+            cdrs=await rows(_LIST_CDRS),
         )
 
 
@@ -191,10 +201,11 @@ async def erase_personal_data(database: Database, actor: Actor, contract_id: str
         await connection.execute(_ERASE_ANSWERS, answer_ids)
         sessions = await connection.fetch(_ERASE_SESSIONS, contract_id, now)
         await connection.execute(_ERASE_KEPT, providers, _keys(*staged, *tokens, *sessions))
+        cdrs = len(await connection.fetch(_LIST_CDRS, contract_id))
         counts = {"tokens": len(staged) + len(tokens), "requests": len(answer_ids), "sessions": len(sessions)}
         if not any(counts.values()):
-            return Erasure(None, **counts)
-        erasure = Erasure(uuid4(), **counts)
+            return Erasure(None, **counts, cdrs=cdrs)
+        erasure = Erasure(uuid4(), **counts, cdrs=cdrs)
         await record(connection, actor, now, [Entry("erasePerson", "erasure", erasure.id, frozenset(), counts)])
         return erasure
 

@@ -125,7 +125,7 @@ async def test_does_nothing_the_second_time(world: World, database_url: str):
     await fill(world)
     await erase(world)
     before = await dump(database_url)
-    assert await erase(world) == Erasure(None, 0, 0, 0)
+    assert await erase(world) == Erasure(None, 0, 0, 0, 0)
     assert await dump(database_url) == before
 
 
