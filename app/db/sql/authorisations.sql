@@ -92,7 +92,7 @@ as $$
         case when reader.until >= a.updated_at then a.instance else substr(a.token_key, 3) end
     from authorisation as a
     cross join lateral (
-        select max(coalesce(ended_at, 'infinity')) as until from viewer_scope as scope
+        select max(coalesce(least(ended_at, valid_until), 'infinity')) as until from viewer_scope as scope
         where scope.role_id = hub_role() and kind = 'EVSP' and subject = a.provider_role_id
     ) as reader
     where a.id = any(ids) and reader.until is not null and exists (
