@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -70,11 +70,14 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def start_hub(dsn: str, port: int, workers: int, **process: Any) -> subprocess.Popen[bytes]:
-    """Start the hub in production; `process`: what its first process is started with."""
+def start_hub(
+    dsn: str, port: int, workers: int, log: IO[bytes] | None = None, **environment: str
+) -> subprocess.Popen[bytes]:
+    """Start the hub in production. With a log its processes are a group of their own, which can be killed."""
     settings = {"DATABASE_URL": dsn, "OCHUB_PORT": str(port), "OCHUB_LOG_LEVEL": "warning", **UNLIMITED}
     command = [*OCHUB, "serve", "--workers", str(workers)]
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings, **process.pop("env", {})}, **process)
+    env = {**os.environ, **settings, **environment}
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=log is not None)
 
 
 @contextlib.contextmanager

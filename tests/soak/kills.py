@@ -83,7 +83,7 @@ class Size:
 
 
 SMALL: Final = Size(kills=3, listed=600)
-FULL: Final = Size(kills=20, listed=20_000, parts=5, authorisers=12, workers=2)
+FULL: Final = Size(kills=20, listed=6_000, parts=5, authorisers=12, workers=2)
 
 
 @dataclass
@@ -123,8 +123,7 @@ class Stage:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            beside = {"stdout": log, "stderr": log, "start_new_session": True, "env": {"TMPDIR": str(self.home)}}
-            self.hub = start_hub(self.dsn, self.port, self.workers, **beside)
+            self.hub = start_hub(self.dsn, self.port, self.workers, log, TMPDIR=str(self.home))
         wait_until_ready(self.port)
 
     def stop(self) -> None:
@@ -448,14 +447,16 @@ async def require_kept(stage: Stage, clients: Clients) -> None:
             " on role.id = provider_role_id where removed_at is null and party_id = any($1)",
             [LISTS, UPDATES],
         )
-    for what, found, expected in (
-        ("answers", [tuple(row) for row in answers], list(asked.items())),
-        ("sessions", [tuple(row) for row in sessions], [(id_, "AUTHORISED_STOP") for id_ in ids]),
-        ("requests", [row[0] for row in requests], list(ids)),
-        ("history", [tuple(row) for row in history], [(id_, each) for id_ in ids for each in ("begin", "end")]),
-        ("tokens", [tuple(row) for row in tokens], _expected_tokens(clients)),
-    ):
-        lost, too_many = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
+    kept: Sequence[tuple[str, Sequence[Any], Sequence[Any]]] = (
+        ("answers", answers, list(asked.items())),
+        ("sessions", sessions, [(id_, "AUTHORISED_STOP") for id_ in ids]),
+        ("requests", requests, [(id_,) for id_ in ids]),
+        ("history", history, [(id_, each) for id_ in ids for each in ("begin", "end")]),
+        ("tokens", tokens, _expected_tokens(clients)),
+    )
+    for what, found, expected in kept:
+        stored, acknowledged = Counter(map(tuple, found)), Counter(expected)
+        lost, too_many = acknowledged - stored, stored - acknowledged
         require(not lost and not too_many, f"{what}: {lost.total()} lost, {too_many.total()} too many")
     database = await Database.open(stage.dsn, Settings())
     try:

@@ -77,7 +77,7 @@ def served(cluster: Cluster, template: str) -> Iterator[Served]:
 @contextmanager
 def _running(dsn: str) -> Iterator[Sequence[int]]:
     ports = [free_port(), free_port()]
-    hubs = [start_hub(dsn, port, 1, env={"OCHUB_SESSION_EXPIRY_H": str(EXPIRY_H)}) for port in ports]
+    hubs = [start_hub(dsn, port, 1, OCHUB_SESSION_EXPIRY_H=str(EXPIRY_H)) for port in ports]
     try:
         for port in ports:
             wait_until_ready(port)
