@@ -171,7 +171,7 @@ KNOWN_BEFORE: Final = {
 
 @dataclass(frozen=True)
 class Names:
-    """Who learns the names of a provider's tokens, once they are taken away: by caller the names that it learns."""
+    """The names of a provider's tokens that callers learn once these are taken away."""
 
     world: World
     expected: Sequence[tuple[Member, Mapping[str, str]]]

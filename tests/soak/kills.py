@@ -382,7 +382,7 @@ class Clients:
 
 
 async def drive(stage: Stage, line: Line, size: Size, dice: random.Random) -> Clients:
-    """Let clients work while something is killed again and again. Raises: Wrong."""
+    """Run clients while something is killed again and again. Raises: Wrong."""
     clients, stop = Clients.of(line, size, dice), asyncio.Event()
     tasks = [asyncio.create_task(each.repeat(stop)) for each in clients.all]
     killing = asyncio.create_task(_kill(stage, line, clients, size, dice))
