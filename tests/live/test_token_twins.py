@@ -1,5 +1,6 @@
 """What is decided of tokens, and how removed ones are named: to the letter, and by broken twins that are noticed."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from app.live.stream.pages import changes_after
 from app.visibility.viewer_scope import Viewer, ViewerScope
 from tests.exchange.authorisation.world import World, item, make_world, token
 from tests.exchange.world import Member, administrator, nsp, operator, owner, utc_now
+from tests.waiting import until_locked_out
 
 SQL = Path(__file__).parents[2] / "app" / "db" / "sql" / "authorisations.sql"
 
@@ -160,12 +162,15 @@ def sha_256(instance: str) -> str:
 
 #: A card of which the provider publishes no more than its hash.
 CARD: Final = sha1(b"CARD").hexdigest()
-PLAIN_NAMES: Final = {"KEPT": "PLAIN", "CHANGED": "PLAIN", "NEW": "PLAIN", "TOLD": "PLAIN", CARD: "SHA_160"}
-#: Of `TOLD` the hash was published before.
+PLAIN_NAMES: Final = {
+    CARD: "SHA_160",
+    **dict.fromkeys(("KEPT", "CHANGED", "NEW", "TOLD", "RACED", "PAST"), "PLAIN"),
+}
+#: Of the last three the hashes were published before.
 KNOWN_BEFORE: Final = {
     "KEPT": "PLAIN",
     CARD: "SHA_160",
-    **{sha_256(each): "SHA_256" for each in ("CHANGED", "NEW", "TOLD")},
+    **{sha_256(each): "SHA_256" for each in ("CHANGED", "NEW", "TOLD", "RACED", "PAST")},
 }
 
 
@@ -189,7 +194,8 @@ class Names:
 async def names(world: World, database_url: str) -> Names:
     """The contract of `left` ends, and then tokens change; that of `back` ends too, and begins again.
 
-    That of `lapsed` ends by the clock, which the leader has not noticed yet.
+    That of `lapsed` ends by the clock, which the leader has not noticed yet. An upload begins before that
+    and ends after it.
     """
     database = world.database
     parties = (("DE8AE", "Left"), ("DE8AF", "Back"), ("DE8AG", "Lapsed"))
@@ -199,15 +205,26 @@ async def names(world: World, database_url: str) -> Names:
     ending = [await contract(world, each.party) for each in (left, back)]
     await contract(world, lapsed.party)
     card = {"token": token(CARD, representation="SHA_160")}
-    told = {"token": token(sha_256("TOLD"), representation="SHA_256")}
-    await world.update(item("KEPT"), item("CHANGED"), {**item(), **card}, {**item(), **told})
-    for each in ending:
-        await end_contract(database, CONSOLE, each, utc_now())
-    async with owner(database_url) as connection:
+    hashed = [{"token": token(sha_256(each), representation="SHA_256")} for each in ("TOLD", "RACED")]
+    await world.update(item("KEPT"), item("CHANGED"), *({**item(), **each} for each in (card, *hashed)))
+    past = {"expiresAt": (utc_now() - timedelta(days=1)).isoformat()}
+    await world.update({**item(**past), "token": token(sha_256("PAST"), representation="SHA_256")})
+    async with (
+        owner(database_url) as holder,
+        owner(database_url) as watcher,
+        asyncio.TaskGroup() as group,
+        holder.transaction(),
+    ):
+        await holder.execute("select from authorisation where instance = $1 for update", sha_256("RACED"))
+        group.create_task(world.update(item("RACED")))
+        await until_locked_out(watcher, 1)
+        for each in ending:
+            await end_contract(database, CONSOLE, each, utc_now())
         lapse = "update viewer_scope set valid_until = clock_timestamp() where role_id = $1 and kind = 'EVSP'"
-        await connection.execute(lapse, lapsed.caller.role_id)
+        await watcher.execute(lapse, lapsed.caller.role_id)
     changed = {"contract": "DE8AAC00000002"}
     await world.update(item("CHANGED", **changed), item("NEW"), item("TOLD"), {**item(**changed), **card})
+    await world.update(item("PAST", **past))
     await contract(world, back.party)
     readers = [(each, PLAIN_NAMES) for each in (world.provider, world.operator, back)]
     others = [(each, {}) for each in (world.second, world.stranger, navigation, clearing)]
@@ -222,15 +239,17 @@ REMOVED_TOKENS: Final = re.compile(r"create or replace function removed_tokens.*
 
 
 TWINS: Final = (
-    ("reader.until >= a.updated_at", "true"),
-    ("reader.until >= a.updated_at", "false"),
-    ("reader.until is not null and", ""),
+    ("reader.knows then", "true then"),
+    ("reader.knows then", "false then"),
+    ("reader.knows is not null and", ""),
     ("role in ('EVSE_OPERATOR', 'EVSP')", "true"),
     ("scope.role_id = hub_role() and", ""),
     ("and subject = a.provider_role_id", ""),
     ("kind = 'EVSP' and", ""),
-    ("max(coalesce(", "min(coalesce("),
-    ("least(ended_at, valid_until)", "ended_at"),
+    ("bool_or(", "bool_and("),
+    (">= a.updated_at", "is not null"),
+    ("at > valid_until or", ""),
+    ("not pg_visible_in_snapshot", "null and pg_visible_in_snapshot"),
     ("length(a.token_key) = 42", "false"),
 )
 
