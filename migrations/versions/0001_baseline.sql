@@ -117,6 +117,7 @@ create table viewer_scope (
     began BIGINT NOT NULL,
     ended BIGINT,
     ended_at TIMESTAMP WITH TIME ZONE,
+    ended_snapshot TEXT,
     CONSTRAINT viewer_scope_kind_check CHECK (kind in ('OPERATOR', 'PSO', 'EVSP')),
     CONSTRAINT viewer_scope_ended_check CHECK ((ended is null) = (ended_at is null))
 );

@@ -1,15 +1,12 @@
 """No change is lost or read twice, whatever the order of commits, and whichever connections or servers fail."""
 
 import asyncio
-import os
 import random
-import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -22,7 +19,7 @@ from app.live.log.cursor import Cursor, Position, Snapshot, decode_cursor, encod
 from app.live.log.rows import read_position, read_rows
 from app.live.log.wake_up import Bus
 from app.settings import Settings
-from tests.databases import CLUSTERS
+from tests.crashes import crash, crash_safe_home, recover
 from tests.exchange.world import add_evse, add_register_operator, owner
 from tests.length import rounds
 from tests.live.log_world import ALL_KINDS, ids, read_since
@@ -276,20 +273,8 @@ async def test_loses_nothing_where_naive_readers_do(database: Database, database
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory for a cluster of the test's own, which may crash and is as safe as a real one."""
-    path = CLUSTERS / f"ochub-crash-{uuid4().hex[:8]}"
-    path.mkdir()
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def crash(cluster: Cluster, how: signal.Signals) -> None:
-    """Kill a server: data that it has not written by now is lost."""
-    os.kill(int((cluster.home / "data" / "postmaster.pid").read_text().split()[0]), how)
-
-
-async def recover(home: Path) -> None:
-    """Start the server again; it repairs itself."""
-    (await asyncio.to_thread(clusters.start, home)).stop()
+    with crash_safe_home() as path:
+        yield path
 
 
 @pytest.mark.process

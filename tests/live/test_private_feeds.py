@@ -1,5 +1,6 @@
 """Authorisations, sessions and requests are followed by those who may read them: lists, then changes, by GraphQL."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,8 +18,11 @@ from app.exchange.authorisation.requests import request_authorisation
 from app.exchange.authorisation.retention import log_expired
 from app.exchange.contracts import end_contract, resume_contract, set_contract, suspend_contract
 from app.exchange.partners import resume_partner, suspend_partner
+from app.live.stream import fanout as fanouts
+from app.live.stream.matching import changes_of
 from app.live.stream.sink import Subscription
 from app.records.token import Token
+from app.visibility.viewer_scope import ViewerScope
 from app.vocabulary import TokenType
 from schema.subscription import ChangeSource
 from tests.exchange.authorisation.world import World, item, make_world, token
@@ -155,6 +159,44 @@ async def test_follows_contracts_that_begin_rest_and_end(database, world: World)
         await hold([operator], {"B1"})
         await resume_partner(database, CONSOLE, world.provider.caller.partner_id, utc_now())
         await hold([operator], {"A1", "A2", "B1"})
+
+
+async def test_looks_at_no_subscriber_that_does_not_read_the_provider(world: World, database, monkeypatch):
+    looked: list[int | None] = []
+
+    def counting(touched: Any, state: Any, wanted: Any, scope: ViewerScope, before: ViewerScope) -> Any:
+        looked.append(scope.role_id)
+        return changes_of(touched, state, wanted, scope, before)
+
+    monkeypatch.setattr(fanouts, "changes_of", counting)
+    operators = of(world.operator, world.operator)
+    others = of(*[world.stranger, world.second] * 5)
+    async with following(database, *operators, *others):
+        looked.clear()
+        await world.update(item("A1"))
+        await hold(operators, {"A1"})
+        assert looked == [world.operator.caller.role_id] * 2
+        looked.clear()
+        contract = await set_contract(database, CONSOLE, world.provider.party, world.stranger.party, utc_now())
+        await hold(others[::2], {"A1"})
+        await end_contract(database, CONSOLE, contract, utc_now())
+        await hold(others[::2], set())
+        assert Counter(looked) == {world.operator.caller.role_id: 4, world.stranger.caller.role_id: 10}
+        assert all(each.received == [] for each in others[1::2])
+
+
+async def test_sends_those_that_do_not_read_the_provider_no_page_either(world: World, database):
+    """An empty one would tell when its tokens change."""
+    [operator] = of(world.operator)
+    others = of(world.stranger, world.second)
+    async with following(database, operator, *others):
+        for each in others:
+            each.look()
+        await world.update(item("A1"))
+        await hold([operator], {"A1"})
+        await world.remove(token("A1"))
+        await hold([operator], set())
+        assert [each.sink.pages for each in others] == [[], []]
 
 
 async def test_resumes_from_a_cursor_over_the_end_of_a_contract(database, world: World):

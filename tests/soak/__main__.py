@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.db import cluster
-from tests.soak import live, mixed
+from tests.soak import kills, live, mixed
 from tests.soak.database import make_database
 from tests.soak.hub import require_flat
 
@@ -32,6 +32,11 @@ async def _mixed(dsn: str, seconds: float | None, seed: int) -> mixed.Figures:
     return figures
 
 
+async def _kills(_dsn: str, _seconds: float | None, seed: int) -> kills.Figures:
+    """Kill as often as is full size, however long that takes, on a server of its own."""
+    return await asyncio.to_thread(kills.soak, kills.FULL, seed)
+
+
 async def _laws(_dsn: str, _seconds: float | None, seed: int) -> str:
     """Run the tests of generated input, as many examples as they have."""
     command = f"-m pytest -n 2 --dist worksteal --full-length --seed={seed}"
@@ -40,7 +45,7 @@ async def _laws(_dsn: str, _seconds: float | None, seed: int) -> str:
     return "all hold"
 
 
-PARTS: Mapping[str, Part] = {"laws": _laws, "live": _live, "mixed": _mixed}
+PARTS: Mapping[str, Part] = {"laws": _laws, "live": _live, "mixed": _mixed, "kills": _kills}
 
 
 @click.command(context_settings={"show_default": True})

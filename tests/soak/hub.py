@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -70,26 +70,35 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-@contextlib.contextmanager
-def serving(dsn: str, workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run the hub in production; gives its URL and its first process."""
-    port = free_port()
+def start_hub(
+    dsn: str, port: int, workers: int, log: IO[bytes] | None = None, **environment: str
+) -> subprocess.Popen[bytes]:
+    """Start the hub in production. With a log its processes are a group of their own, which can be killed."""
     settings = {"DATABASE_URL": dsn, "OCHUB_PORT": str(port), "OCHUB_LOG_LEVEL": "warning", **UNLIMITED}
     command = [*OCHUB, "serve", "--workers", str(workers)]
-    hub = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings})
+    env = {**os.environ, **settings, **environment}
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=log is not None)
+
+
+@contextlib.contextmanager
+def serving(dsn: str, workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run the hub in production; gives its address and its first process."""
+    port = free_port()
+    hub = start_hub(dsn, port, workers)
     try:
-        _wait_until_ready(f"http://127.0.0.1:{port}")
+        wait_until_ready(port)
         yield f"127.0.0.1:{port}", hub
     finally:
         hub.terminate()
         hub.wait(60)
 
 
-def _wait_until_ready(url: str) -> None:
+def wait_until_ready(port: int) -> None:
+    """Return once a hub on a port of this machine serves. Raises: TimeoutError."""
     until = monotonic() + 60
     while True:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/readyz").status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
                 return
         if monotonic() > until:
             raise TimeoutError("the hub is not ready after a minute")

@@ -81,21 +81,30 @@ $$;
 
 -- The tokens that are named when authorisations are taken away again, also after a contract ended: to those who could read
 -- the provider's tokens since the oldest cursor that is still good. What changed after they could is named by its hash, which
--- they know from what they hold. Where the driver's data were erased, the token is empty.
+-- they know from what they hold. By the log, since an upload that began before a contract ended may be committed after it;
+-- by `updated_at`, since the log has no row for a change of what has expired. Where the driver's data were erased, the token
+-- is empty.
 create or replace function removed_tokens(ids uuid[])
 returns table (id uuid, token_type text, token_sub_type text, representation text, instance text)
 language sql stable security definer set search_path = public rows 1000
 as $$
     select a.id, a.token_type, a.token_sub_type,
-        case when reader.until >= a.updated_at or a.instance = '' then a.representation
+        case when reader.knows or a.instance = '' then a.representation
             when length(a.token_key) = 42 then 'SHA_160' else 'SHA_256' end,
-        case when reader.until >= a.updated_at or a.instance = '' then a.instance else substr(a.token_key, 3) end
+        case when reader.knows or a.instance = '' then a.instance else substr(a.token_key, 3) end
     from authorisation as a
     cross join lateral (
-        select max(coalesce(ended_at, 'infinity')) as until from viewer_scope as scope
+        select bool_or(coalesce(least(ended_at, valid_until), 'infinity') >= a.updated_at and (
+            ended_at is null and valid_until is null or not exists (
+                select from change where change.kind = 'AUTHORISATION' and entity_id = a.id::text and (
+                    at > valid_until or not pg_visible_in_snapshot(transaction::text::xid8, ended_snapshot::pg_snapshot)
+                )
+            )
+        )) as knows
+        from viewer_scope as scope
         where scope.role_id = hub_role() and kind = 'EVSP' and subject = a.provider_role_id
     ) as reader
-    where a.id = any(ids) and reader.until is not null and exists (
+    where a.id = any(ids) and reader.knows is not null and exists (
         select from partner_role where partner_role.id = hub_role() and role in ('EVSE_OPERATOR', 'EVSP')
     )
 $$;

@@ -42,7 +42,7 @@ declare
 begin
     -- What the clock ended does not go on in the same row: cursors made in between would say that it was in view.
     with moved as (
-        update viewer_scope set ended = present, ended_at = now()
+        update viewer_scope set ended = present, ended_at = now(), ended_snapshot = pg_current_snapshot()::text
         where ended is null and valid_until <= now() and (role_ids is null or role_id = any(role_ids))
         returning role_id
     )
@@ -58,7 +58,8 @@ begin
         )
         returning role_id
     ), ended as (
-        update viewer_scope as scope set ended = present, ended_at = now()
+        update viewer_scope as scope
+        set ended = present, ended_at = now(), ended_snapshot = pg_current_snapshot()::text
         where ended is null and (role_ids is null or role_id = any(role_ids))
         and not exists (
             select from wanted

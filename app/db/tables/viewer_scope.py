@@ -11,7 +11,8 @@ from app.db.tables.base import Instant, metadata
 
 #: `role_id` 0: everybody; roles have only what they see besides. `kind`: OPERATOR (`subject`: the operator's number),
 #: PSO or EVSP (`subject`: id of the role). `valid_until`: the contract behind it ends then by the clock; readers
-#: compare it with their own now. `ended_at`: ended rows are kept as long as cursors live.
+#: compare it with their own now. `ended_at`: ended rows are kept as long as cursors live. `ended_snapshot`: shows all
+#: that was committed before; what it does not show came too late.
 viewer_scope = Table(
     "viewer_scope",
     metadata,
@@ -22,6 +23,7 @@ viewer_scope = Table(
     Column("began", BigInteger, nullable=False),
     Column("ended", BigInteger),
     Column("ended_at", Instant),
+    Column("ended_snapshot", Text),
     CheckConstraint("kind in ('OPERATOR', 'PSO', 'EVSP')", name="kind"),
     CheckConstraint("(ended is null) = (ended_at is null)", name="ended"),
     Index(

@@ -148,11 +148,12 @@ async def _find(connection: Connection, token: Token) -> list[asyncpg.Record]:
     return await connection.fetch(_FIND, keys_of(token).all)
 
 
-#: A contract that was accepted at some time; whether one of them was in force at $3.
+#: A contract that was accepted at some time; whether one of them was in force at $3. A suspended partner has none.
 _CONTRACT: Final = """
 select provider.id as provider_role_id, bool_or(
     valid_from <= $3 and (valid_until is null or valid_until > $3)
     and (status in ('ACTIVE', 'ENDED') or contract.updated_at > $3)
+    and not exists (select from partner where id in (first_partner_id, second_partner_id) and suspended_at <= $3)
 ) as in_force
 from partner_role as provider
 join contract on (first_role_id, second_role_id) in ((provider.id, $1), ($1, provider.id))

@@ -52,6 +52,7 @@ AUTHORISATIONS: Final = Feed(
     through=f"{_COLUMNS} authorisations_of($1, '', $2)",
     in_order=f"{_COLUMNS} authorisations_of($1, $2, $3)",
     subjects=_providers,
+    provider_of=lambda state: state.provider_role_id,
 )
 
 

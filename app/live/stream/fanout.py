@@ -348,7 +348,7 @@ class Fanout:
                 return ()
             states = [feed.state_of(row) for row in rows]
             moved += [
-                (Touched(feed, state.id, round_.present.at), state)
+                (Touched(feed, state.id, round_.present.at, role_ids=_provider_of(feed, state)), state)
                 for state in states
                 if (feed.name, state.id) not in known
             ]
@@ -367,13 +367,13 @@ class Fanout:
         paused_at = monotonic()
         # By subscriber: hashing a viewer for each of its changes would cost more than what is decided.
         scopes: dict[Subscriber, tuple[ViewerScope, ViewerScope]] = {}
+        readers = self._readers(touched, round_)
         for each in touched:
             state = states.get(key_of(each))
-            for subscriber in self._subscribers_near(each, state):
-                if not subscriber.is_live:
-                    continue
+            for subscriber in self._subscribers_near(each, state, readers):
                 wanted = subscriber.query.wanted.of_feed(each.feed)
-                assert wanted is not None
+                if wanted is None or not subscriber.is_live:
+                    continue
                 if subscriber not in scopes:
                     viewer = subscriber.query.wanted.viewer
                     scopes[subscriber] = self.scopes.get(viewer, NOTHING), round_.scopes.get(viewer, NOTHING)
@@ -388,7 +388,21 @@ class Fanout:
                 await asyncio.sleep(0)
                 paused_at = monotonic()
 
-    def _subscribers_near(self, touched: Touched, state: Any) -> Collection[Subscriber]:
+    def _readers(self, touched: Iterable[Touched], round_: _Round) -> Mapping[int, Sequence[Subscriber]]:
+        """Return the subscribers that see something through the providers of a round, or did before it."""
+        providers = {role_id for each in touched if each.feed.provider_of is not None for role_id in each.role_ids}
+        readers: dict[int, list[Subscriber]] = {role_id: [] for role_id in providers}
+        for viewer, subscribers in self._viewers.items() if providers else ():
+            before, now = self.scopes.get(viewer, NOTHING), round_.scopes.get(viewer, NOTHING)
+            for role_id in providers & (before.providers | now.providers):
+                readers[role_id] += subscribers
+        return readers
+
+    def _subscribers_near(
+        self, touched: Touched, state: Any, readers: Mapping[int, Sequence[Subscriber]]
+    ) -> Collection[Subscriber]:
+        if touched.feed.provider_of is not None:
+            return [subscriber for role_id in touched.role_ids for subscriber in readers[role_id]]
         former = () if touched.former is None else touched.former.places
         now = () if state is None else state.places
         return self._indexes[touched.feed.name].find(touched.id, (*former, *now), touched.role_ids)
@@ -455,6 +469,10 @@ class Fanout:
 
 #: While there are no subscribers the log is not read.
 NOWHERE: Final = Cursor(Position("", 0, 0, datetime(1970, 1, 1, tzinfo=UTC), Snapshot()))
+
+
+def _provider_of(feed: Feed, state: Any) -> tuple[int, ...]:
+    return () if feed.provider_of is None else (feed.provider_of(state),)
 
 
 def _is_moved(viewer: Viewer, roles: Collection[int]) -> bool:

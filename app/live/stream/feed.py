@@ -108,6 +108,8 @@ class Feed:
     subjects: Callable[[Difference], Sequence[Sequence[Any]]] = operators_and_psos
     #: Whether an id begins with the party id of the one operator through which the entity is seen.
     ids_by_operator: bool = False
+    #: The role of the one provider through which an entity is seen, by its state; rows of the log name it too.
+    provider_of: Callable[[Any], int] | None = None
 
     @property
     def log_kinds(self) -> tuple[LogKind, ...]:

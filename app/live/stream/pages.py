@@ -2,7 +2,7 @@
 
 A page is read in one snapshot. It goes from the cursor's base to a target, the position of its first page: first what
 came into view or went out of it, then the rows of the log. Of operators that came or went, EVSEs are read through the
-area or their ids; rows about them need not be.
+area or their ids; rows about them need not be, nor those about entities of providers that came or went.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -104,6 +104,10 @@ class _Reading:
     def page(self, cursor: Cursor) -> Page:
         more = not (cursor.is_whole and cursor.base.snapshot == self.present.snapshot)
         return Page(list(self.changes.values()), cursor, more, self.scope)
+
+    def has_walked(self, row: LogRow, feed: Feed) -> bool:
+        """Return whether a row is about an entity of a provider that came or went: all of these were read."""
+        return not feed.concerns(self.difference).providers.isdisjoint(row.role_ids)
 
     def fits(self, changes: Collection[Change]) -> bool:
         """Return whether changes fit the page; some always fit an empty one."""
@@ -264,12 +268,12 @@ async def _parties_walked(reading: _Reading) -> Sequence[str]:
 
 async def _take(reading: _Reading, rows: Sequence[LogRow], feeds: Mapping[str, Feed]) -> int:
     """Add the changes of as many rows as fit the page; return how many these are."""
-    touched = touched_by(rows, feeds)
+    touched = _touched(reading, rows, feeds)
     states = await read_states(reading.reader, touched)
     exact = await read_exact_formers(reading, touched, states)
     count = len(rows)
     while count:
-        some = touched if count == len(rows) else touched_by(rows[:count], feeds)
+        some = touched if count == len(rows) else _touched(reading, rows[:count], feeds)
         changes = [
             change for each in some for change in reading.changes_of(each.exactly(exact), states.get(key_of(each)))
         ]
@@ -278,6 +282,10 @@ async def _take(reading: _Reading, rows: Sequence[LogRow], feeds: Mapping[str, F
             return count
         count //= 2
     return 0
+
+
+def _touched(reading: _Reading, rows: Sequence[LogRow], feeds: Mapping[str, Feed]) -> list[Touched]:
+    return touched_by([row for row in rows if not reading.has_walked(row, feeds[row.kind])], feeds)
 
 
 EntityKey = tuple[str, str]

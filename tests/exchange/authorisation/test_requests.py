@@ -11,6 +11,7 @@ from app.db.engine import Database
 from app.exchange.actor import CONSOLE
 from app.exchange.authorisation.requests import request_authorisation, start_session
 from app.exchange.contracts import end_contract, suspend_contract
+from app.exchange.partners import suspend_partner
 from app.exchange.workflow import find_tampered
 from app.records.token import Token
 from app.vocabulary import TokenRepresentation, TokenType
@@ -192,6 +193,15 @@ async def test_store_a_session_that_was_not_authorised_with_warnings(world: Worl
     _, session = await start(world, token=replace_instance("FF"))
     assert session["warnings"] == ["TOKEN_NOT_VALID"]
     await end(world, world.provider)
+    _, session = await start(world)
+    assert session["warnings"] == ["NO_CONTRACT_THEN", "TOKEN_NOT_VALID"]
+
+
+async def test_store_a_session_with_a_suspended_provider_with_warnings(world: World):
+    before = utc_now()
+    await suspend_partner(world.database, CONSOLE, world.provider.caller.partner_id, utc_now())
+    _, session = await start(world, at=before)
+    assert session["warnings"] == ["TOKEN_NOT_VALID"]
     _, session = await start(world)
     assert session["warnings"] == ["NO_CONTRACT_THEN", "TOKEN_NOT_VALID"]
 
