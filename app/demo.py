@@ -1,11 +1,14 @@
-"""Fill a hub with synthetic partners, contracts and charge points, all by the ways that real ones take."""
+"""Fill a hub with synthetic partners, contracts, charge points and sessions, all by the ways that real ones take."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
+from app.auth import Caller
 from app.db.engine import Database
+from app.demo_charging import charge
 from app.demo_stations import OPERATORS, Operator, charge_points
 from app.demo_status import push_all
 from app.errors import HubError
@@ -43,6 +46,10 @@ CONTRACTS = (
     (PROVIDER, "Demo Charging Centre"),
     (PARKING, "Demo Charging Centre"),
 )
+#: With whom the provider's tokens are used.
+CHARGING = tuple(pair for pair in CONTRACTS if pair[0] == PROVIDER)
+#: How long contracts have been in force when the demo begins.
+SINCE: Final = timedelta(days=30)
 
 
 class NotEmpty(HubError):
@@ -58,6 +65,8 @@ class Filled:
     partner_ids: Mapping[str, UUID]
     keys: Mapping[str, IssuedKey]
     evses: int
+    tokens: int
+    sessions: int
 
 
 async def fill(
@@ -70,7 +79,7 @@ async def fill(
     """
     standing = {partner.name: partner for partner in await list_partners(database, CONSOLE)}
     if await _is_complete(database, standing):
-        return Filled(_ids(standing.values()), {}, await _count(database))
+        return Filled(_ids(standing.values()), {}, *await _count(database))
     await _require_ours(database, standing)
     keys = {
         name: (await enrol_partner(database, CONSOLE, name, [role], now, name in OPEN)).keys[0]
@@ -83,9 +92,11 @@ async def fill(
         if progress is not None:
             progress(operator.name, evses)
     await push_all(database, PARTY_IDS, seed, now)
+    await _set_contracts(database, partners, CHARGING, now)
+    await _charge(database, partners, now)
     # Last, for they tell that everything else is there.
-    await _set_contracts(database, partners, now)
-    return Filled(_ids(partners.values()), keys, await _count(database))
+    await _set_contracts(database, partners, CONTRACTS, now)
+    return Filled(_ids(partners.values()), keys, *await _count(database))
 
 
 OPEN = frozenset(operator.name for operator in OPERATORS if operator.open)
@@ -131,10 +142,31 @@ def _checked(index: int, item: object) -> ChargePoint:
     return read
 
 
-async def _set_contracts(database: Database, partners: Mapping[str, Partner], now: datetime) -> None:
+async def _charge(database: Database, partners: Mapping[str, Partner], now: datetime) -> None:
+    role = partners[PROVIDER].roles[0]
+    provider = Owner(role.partner_id, role.id, ROLES[PROVIDER].party_id or "")
+    begun = await database.fetch_private(None, True, _BEGUN, role.id)
+    operators = [_caller(partners[operator]) for _, operator in CHARGING]
+    await charge(database, provider, operators, begun[0][0] + SINCE, now)
+
+
+_BEGUN: Final = "select min(valid_from) from contract where $1 in (first_role_id, second_role_id)"
+
+
+def _caller(partner: Partner) -> Caller:
+    """Return a partner as one who acts, without a key of its own."""
+    [role] = partner.roles
+    return Caller(UUID(int=0), role.id, partner.id, partner.name, role.name.role, role.name.party_id)
+
+
+async def _set_contracts(
+    database: Database, partners: Mapping[str, Partner], pairs: Sequence[tuple[str, str]], now: datetime
+) -> None:
+    since = now.replace(hour=0, minute=0, second=0, microsecond=0) - SINCE
     for pair in await _missing_contracts(database):
-        one, other = (Party(partners[name].id, ROLES[name]) for name in pair)
-        await set_contract(database, CONSOLE, one, other, now)
+        if pair in pairs:
+            one, other = (Party(partners[name].id, ROLES[name]) for name in pair)
+            await set_contract(database, CONSOLE, one, other, now, since)
 
 
 async def _missing_contracts(database: Database) -> list[tuple[str, str]]:
@@ -147,5 +179,13 @@ def _ids(partners: Iterable[Partner]) -> Mapping[str, UUID]:
     return {partner.name: partner.id for partner in partners if partner.name in ROLES}
 
 
-async def _count(database: Database) -> int:
-    return (await database.fetch("select count(*) from evse"))[0][0]
+async def _count(database: Database) -> tuple[int, int, int]:
+    """Count EVSEs, tokens in force and sessions."""
+    [row] = await database.fetch_private(None, True, _COUNT)
+    return row[0], row[1], row[2]
+
+
+_COUNT: Final = """
+select (select count(*) from evse), (select count(*) from authorisation where removed_at is null),
+    (select count(*) from session)
+"""

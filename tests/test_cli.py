@@ -222,7 +222,9 @@ def test_fills_an_empty_hub_and_prints_what_to_paste(database_url: str) -> None:
     first = _run("demo", "--seed", "1", DATABASE_URL=database_url)
     assert first.exit_code == 0, first.output
     assert f"{EVSES:,} EVSEs are in the hub, made with --seed 1." in first.stdout
+    assert "Demo Mobility has 200 tokens, and 6 sessions with them." in first.stdout
     assert re.search(r"-H 'Authorization: Bearer ochub_[0-9A-Za-z]{38}'", first.stdout)
+    assert "ochub key issue 'Demo Mobility'" in first.stdout
     again = _run("demo", DATABASE_URL=database_url)
     assert again.exit_code == 0
     assert "The demo data is there already" in again.stdout

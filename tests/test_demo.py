@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from app.cli.data import EXAMPLE_PLACE
 from app.db.engine import Database
-from app.demo import CONTRACTS, NAVIGATION, PARTY_IDS, ROLES, NotEmpty, fill
+from app.demo import CONTRACTS, NAVIGATION, PARTY_IDS, PROVIDER, ROLES, NotEmpty, fill
+from app.demo_charging import TOKENS, authorisations
 from app.demo_stations import EVSES, OPERATORS, Input, charge_points, known_places
 from app.demo_status import keep_pushing
 from app.exchange.actor import CONSOLE
@@ -19,9 +20,11 @@ from app.exchange.keys import list_keys
 from app.exchange.partners import enrol_partner, list_partners
 from app.exchange.roles import RoleName
 from app.ids import normalise_evse_id, party_of
+from app.records.authorisation import Authorisation, read_authorisation
 from app.records.charge_point import ChargePoint
 from app.records.charge_point_input import read_charge_point
 from app.vocabulary import MajorStatus, Role
+from tests.exchange.world import look
 from tests.length import rounds
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
@@ -126,6 +129,47 @@ async def test_shows_the_navigation_service_all_operators_but_one_and_strangers_
     ]
     await end_contract(database, CONSOLE, provider.id, NOW)
     assert "Demo Fast Charging" not in await _seen_by(database, NAVIGATION)
+
+
+def test_makes_tokens_that_the_hub_takes() -> None:
+    items = list(authorisations("DEDMO", NOW))
+    read = [read_authorisation(item, index) for index, item in enumerate(items)]
+    assert [each for each in read if not isinstance(each, Authorisation)] == []
+    assert len({item["token"]["instance"] for item in items}) == TOKENS
+    kinds = {(item["token"]["type"], item["token"].get("representation", "PLAIN")) for item in items}
+    assert kinds == {("RFID", "PLAIN"), ("RFID", "SHA_160"), ("ISO_15118", "PLAIN")}
+
+
+SESSIONS = "select status, ended_by, warnings, contradictions from session order by 1, 2, 3, 4"
+REQUESTS = "select code from authorisation_request order by 1"
+
+
+async def test_has_tokens_requests_and_sessions_in_every_state(database: Database) -> None:
+    filled = await fill(database, 1, NOW)
+    sessions = [tuple(row) for row in await look(database, SESSIONS)]
+    assert sessions == [
+        ("ACTIVE", None, [], []),
+        ("ACTIVE", None, [], ["EVSE_AVAILABLE"]),
+        ("ENDED", "AUTHORISED_STOP", [], []),
+        ("ENDED", "AUTHORISED_STOP", ["TOKEN_NOT_VALID"], []),
+        ("ENDED", "FORCED_DISCONNECT", [], []),
+        ("EXPIRED", "EXPIRED", [], []),
+    ]
+    assert (filled.tokens, filled.sessions) == (TOKENS, len(sessions))
+    codes = Counter(row["code"] for row in await look(database, REQUESTS))
+    assert codes == {"OK": len(sessions), "INVALID_ID": 1, "ROAMING": 1}
+    assert len(await look(database, "select from authorisation where expired")) == 1
+
+
+async def test_adds_no_tokens_and_sessions_when_it_goes_on(database: Database) -> None:
+    filled = await fill(database, 1, NOW)
+    [contract] = [each for each in await list_contracts(database, CONSOLE) if _between(each, NAVIGATION, PROVIDER)]
+    await end_contract(database, CONSOLE, contract.id, NOW)
+    before = [tuple(row) for row in await look(database, SESSIONS)]
+    again = await fill(database, 1, NOW + timedelta(days=1))
+    assert (again.tokens, again.sessions) == (filled.tokens, filled.sessions)
+    assert [tuple(row) for row in await look(database, SESSIONS)] == before
+    assert len(await look(database, REQUESTS)) == len(before) + 2
 
 
 async def test_changes_nothing_when_its_data_is_there(database: Database) -> None:

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.connect import DATABASE_SETTINGS, current_settings, run_with_database, takes_settings, url_of
 from app.cli.output import print_json
 from app.db.engine import Database
-from app.demo import NAVIGATION, PARTY_IDS, Filled, fill
+from app.demo import NAVIGATION, PARTY_IDS, PROVIDER, Filled, fill
 from app.demo_stations import Place, known_places
 from app.demo_status import keep_pushing
 from app.exchange.keys import IssuedKey
@@ -237,8 +237,8 @@ def demo(seed: int | None, as_json: bool, live: int | None) -> None:
       ochub demo --live 20
 
     About 3,000 EVSEs of six invented operators in 94 real places of Europe, a navigation service that sees five of
-    the operators, a mobility provider and a parking spot operator. It prints a key and a query to paste. Beside a
-    running hub the hub's own database is filled.
+    the operators, a mobility provider with tokens and sessions in every state, and a parking spot operator. It prints
+    a key and a query to paste, or with --json all keys. Beside a running hub the hub's own database is filled.
     """
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     settings = current_settings()
@@ -248,6 +248,7 @@ def demo(seed: int | None, as_json: bool, live: int | None) -> None:
         print_json(_demo_row(filled, seed, settings))
     elif filled.keys:
         click.echo(f"{filled.evses:,} EVSEs are in the hub, made with --seed {seed}.")
+        click.echo(f"{PROVIDER} has {filled.tokens} tokens, and {filled.sessions} sessions with them.")
         _print_way_in(filled, settings)
     else:
         click.echo(f"The demo data is there already: {filled.evses:,} EVSEs. Nothing was changed.")
@@ -267,6 +268,8 @@ def _demo_row(filled: Filled, seed: int, settings: Settings) -> dict[str, Any]:
     return {
         "seed": seed if filled.keys else None,
         "evses": filled.evses,
+        "tokens": filled.tokens,
+        "sessions": filled.sessions,
         "url": _url(settings),
         "query": _query(),
         "partners": [
@@ -297,6 +300,7 @@ def _print_way_in(filled: Filled, settings: Settings) -> None:
     click.echo(f"    -H 'Authorization: Bearer {key.secret}' \\\n    -d {body}\n")
     click.echo(f"The same in GraphiQL, {url}, with the header Authorization set to that:\n")
     click.echo(_query())
+    click.echo(f"\nA key of another partner: ochub key issue {shlex.quote(PROVIDER)}")
 
 
 def _query() -> str:

@@ -62,6 +62,7 @@ ADVICE: Final = {
     "OVERLOADED": "Repeat it after `retryAfterS` seconds.",
     "PARTY_ID_TAKEN": "Check the party id.",
     "RATE_LIMITED": "Wait `retryAfterS` seconds; see [Budgets](limits.md#budgets).",
+    "REQUEST_ID_REUSED": "Give a new request its own id; see [Charging](charging.md#the-first-single-authorisation).",
     "RESYNC": "Subscribe again with `extensions.cursor`.",
     "SERVER": "Report the id.",
     "TIMEOUT": "Ask for less: a smaller area, fewer filters, a smaller page.",

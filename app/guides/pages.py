@@ -78,6 +78,7 @@ CONTENTS: Final[dict[str, tuple[Page, ...]]] = {
         Page("finding", "Finding charge points", "app/guides/finding.md"),
         Page("following", "Following changes", "app/guides/following.md"),
         Page("publishing", "Publishing", "app/guides/publishing.md"),
+        Page("charging", "Charging", "app/guides/charging.md"),
         Page("billing", "Billing", "app/guides/billing.md"),
         Page("partners", "Partners and contracts", "app/guides/partners.md"),
         Page("limits", "Limits and budgets", "app/guides/limits.md"),

@@ -16,13 +16,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
-from tests.benchmarks import fanout, growth, sockets, status, uploads
+from tests.benchmarks import authorisation, fanout, growth, sockets, status, uploads
 from tests.benchmarks.log import measure_log, told
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
-PARTS = ("reads", "growth", "status", "uploads", "log", "sockets", "fanout")
+PARTS = ("reads", "growth", "status", "uploads", "authorisation", "log", "sockets", "fanout")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -63,6 +63,7 @@ BESIDE_BARE = ("c", "d", "e")
 
 @click.command(context_settings={"show_default": True})
 @click.option("--evses", default=300_000, help="How many EVSEs the world has at least.")
+@click.option("--tokens", default=authorisation.TOKENS, help="How many tokens the longest list has.")
 @click.option("--rounds", default=5, help="How often each variant is measured.")
 @click.option("--seconds", default=3.0, help="How long each time.")
 @click.option("--seed", type=int, help="Repeat an earlier run's questions. [default: by chance]")
@@ -74,6 +75,7 @@ BESIDE_BARE = ("c", "d", "e")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
 def main(
     evses: int,
+    tokens: int,
     rounds: int,
     seconds: float,
     seed: int | None,
@@ -82,7 +84,7 @@ def main(
     measure_import: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure reads, uploads, log, sockets and fan-out beside their baselines, in one run; print the ratios.
+    """Measure reads, uploads, tokens, log, sockets and fan-out beside their baselines, in one run; print the ratios.
 
     A slow answer is no failure: the exit code is 0 unless the variants' answers differ.
     """
@@ -96,6 +98,8 @@ def main(
             figures["status"] = _measure_status(running.dsn, rounds, seconds, postmaster, console)
         if "uploads" in parts:
             figures["uploads"] = _measure_uploads(running.dsn, console)
+        if "authorisation" in parts:
+            figures["authorisation"] = _measure_authorisation(running.dsn, postmaster, tokens, rounds, console)
         if "log" in parts:
             figures["log"] = _measure_log(running.dsn, rounds, console)
         if "sockets" in parts:
@@ -127,6 +131,17 @@ def _measure_uploads(dsn: str, console: Console) -> Any:
         figures = uploads.run(dsn, lambda: progress.advance(task))
     for line in uploads.lines(figures):
         console.print(line)
+    return asdict(figures)
+
+
+def _measure_authorisation(dsn: str, postmaster: int, tokens: int, rounds: int, console: Console) -> Any:
+    console.print(f"Authorisation: lists of up to {tokens:,} tokens in parts of {authorisation.PART:,} ...")
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Measuring", total=authorisation.steps(tokens, rounds=rounds))
+        figures = authorisation.run(dsn, postmaster, lambda: progress.advance(task), tokens, rounds=rounds)
+    for line in authorisation.lines(figures):
+        console.print(line)
+    console.print(f"load of the machine after: {os.getloadavg()[0]:.1f}")
     return asdict(figures)
 
 

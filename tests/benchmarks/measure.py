@@ -168,7 +168,7 @@ def _order(count: int, turn: int) -> Sequence[int]:
 
 
 def _measure_one(variant: Variant, file: Path, clients: int, seconds: float, postmaster: int) -> Round:
-    server, postgres = cpu_s(variant.server.process_id), _family_cpu_s(postmaster)
+    server, postgres = cpu_s(variant.server.process_id), family_cpu_s(postmaster)
     load = _load(variant, file, clients, seconds)
     answers = load["answers"]
     return Round(
@@ -176,7 +176,7 @@ def _measure_one(variant: Variant, file: Path, clients: int, seconds: float, pos
         p50_ms=load["p50_ms"],
         p99_ms=load["p99_ms"],
         server_ms=(cpu_s(variant.server.process_id) - server) * 1000 / answers,
-        postgres_ms=(_family_cpu_s(postmaster) - postgres) * 1000 / answers,
+        postgres_ms=(family_cpu_s(postmaster) - postgres) * 1000 / answers,
         load_ms=load["load_cpu_s"] * 1000 / answers,
     )
 
@@ -206,7 +206,7 @@ def cpu_s(process_id: int) -> float:
     return (int(user) + int(system)) / TICKS_PER_S
 
 
-def _family_cpu_s(parent: int) -> float:
+def family_cpu_s(parent: int) -> float:
     """Return the CPU time of a process, its children, and those that have ended."""
     ended = sum(map(int, _stat(parent)[13:15])) / TICKS_PER_S
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()

@@ -232,10 +232,11 @@ def test_accepts_the_first_upload(reader: Reader) -> None:
 @pytest.mark.process
 def test_sets_partners_up_on_the_command_line(cluster: Cluster, template: str) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", ALL, re.S)
-    [block] = [each for each in blocks if "partner add" in each and "contract add" in each]
+    several = [each for each in blocks if "partner add" in each and "contract add" in each]
     [alone] = [each for each in blocks if each.count("\n") == 1 and "--open" in each]
     ochub = str(Path(sys.executable).with_name("ochub"))
-    for commands in (block, alone):
+    assert len(several) == 2
+    for commands in (*several, alone):
         with scratch_database(cluster.dsn, template, f"guides_{uuid4().hex}") as dsn:
             for command in commands.strip().splitlines():
                 environment = {**os.environ, "DATABASE_URL": dsn}

@@ -12,6 +12,7 @@ CLEAN = (
     "app/db",
     "app/decisions.md",
     "app/demo.py",
+    "app/demo_charging.py",
     "app/demo_stations.py",
     "app/demo_status.py",
     "app/errors.py",

@@ -16,6 +16,14 @@ create policy contracted on authorisation for select using (
 );
 grant select, insert, update, delete on authorisation, listed_authorisation to {runtime_role};
 
+-- The planner learns of a long list with its commit: the server's own look comes up to a minute later, and until then plans
+-- are made for a small table. Only the owner may.
+create or replace function analyse_authorisations() returns void
+language plpgsql security definer set search_path = public
+as $$ begin analyze authorisation; end $$;
+revoke all on function analyse_authorisations() from public;
+grant execute on function analyse_authorisations() to {runtime_role};
+
 -- The log names an authorisation by its id and its provider. `existed`: it was in force before.
 create or replace function authorisation_inserted() returns trigger language plpgsql
 as $$

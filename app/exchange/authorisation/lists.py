@@ -90,7 +90,15 @@ returning chosen.number, chosen.place, chosen.id
 """
 
 
-async def _refuse(connection: Connection, _: Listed) -> Refused:
+#: Of a token that the list has in another representation the previous record does not stay.
+_RELEASE: Final = """
+delete from list_kept as kept using authorisation as stood, list_chosen as chosen
+join listed_authorisation as listed using (part_no, place)
+where stood.provider_role_id = $1 and stood.token_key = kept.id and stood.token_key_160 = listed.token_key_160
+"""
+
+
+async def _refuse(connection: Connection, listed: Listed) -> Refused:
     refused = Refused()
     if await connection.fetchval(_ARE_HASHED):
         reason = Reason(".token", RefusalCode.DUPLICATE, "this token stands in the list plain as well; that one counts")
@@ -100,8 +108,12 @@ async def _refuse(connection: Connection, _: Listed) -> Refused:
             ListRefusal(row["number"], AUTHORISATIONS.refusal(row["place"], row["id"], reason))
             for row in rows[:REFUSALS_OF_LIST]
         ]
+    await connection.execute(_RELEASE, listed.key)
     return refused
 
+
+#: So many changes make old statistics of the table misleading.
+MANY: Final = 10_000
 
 _CHANGED: Final = f"""
 select {", ".join(f"listed.{name}" for name in COLUMNS)}
@@ -119,6 +131,8 @@ async def _finish(connection: Connection, listed: Listed) -> None:
     count = await connection.fetchval("select count(*) from list_removed")
     for low in range(0, count, AT_ONCE):
         await remove_keys(connection, listed.now, listed.key, _REMOVED, low, low + AT_ONCE)
+    if await connection.fetchval("select count(*) from list_changed") >= MANY:
+        await connection.execute("select analyse_authorisations()")
 
 
 AUTHORISATION_LIST: Final = ListKind(

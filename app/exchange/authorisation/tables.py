@@ -26,8 +26,8 @@ as said ({", ".join(COLUMNS)})
 _TAKEN_AWAY: Final = "removed_at = $1, contract_id = null, printed_number = null, updated_at = $1"
 
 #: The same token in another representation, which is no other entry.
-_REPLACE: Final = """
-update authorisation as stood set {taken_away} from ({said}) as said
+_REPLACE: Final = f"""
+update authorisation as stood set {_TAKEN_AWAY} from ({NAMED}) as said
 where stood.provider_role_id = $2 and stood.removed_at is null
 and stood.token_key_160 = said.token_key_160 and stood.token_key <> said.token_key
 """
@@ -73,11 +73,15 @@ async def merge(connection: Connection, now: datetime, provider_role_id: int, sa
 
     `said`: a SELECT of COLUMNS; its parameters `args` begin with $3.
     """
-    texts = {"said": said, "names": ", ".join(COLUMNS), "taken_away": _TAKEN_AWAY}
+    texts = {"said": said, "names": ", ".join(COLUMNS)}
     texts["said_names"] = ", ".join(f"said.{name}" for name in COLUMNS)
     texts["news"] = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "token_key")
-    await connection.execute(_REPLACE.format(**texts), now, provider_role_id, *args)
     return rows_of(await connection.execute(_MERGE.format(**texts), now, provider_role_id, *args))
+
+
+async def replace(connection: Connection, now: datetime, provider_role_id: int, *columns: Sequence[Any]) -> None:
+    """Remove the authorisations of the same tokens in another representation. `columns`: the arguments of NAMED."""
+    await connection.execute(_REPLACE, now, provider_role_id, *columns)
 
 
 async def remove(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.db.engine import Connection, Database
-from app.exchange.authorisation.tables import NAMED, columns_of, merge, remove
+from app.exchange.authorisation.tables import NAMED, columns_of, merge, remove, replace
 from app.ids import party_of, separated_party_id
 from app.records.authorisation import Authorisation, key_of_refused, read_authorisation, read_token
 from app.records.token import Token, columns_of_token, keys_of
@@ -84,7 +84,9 @@ async def update_authorisations(
         await begin(connection, owner, now)
         written = 0
         for some in batches(rows, AT_ONCE):
-            written += await merge(connection, now, owner.role_id, NAMED, *columns_of(some))
+            columns = columns_of(some)
+            await replace(connection, now, owner.role_id, *columns)
+            written += await merge(connection, now, owner.role_id, NAMED, *columns)
         report = Report(written, len(rows) - written, 0, by_index(read.refused))
         await keep_refusals(
             connection, owner.partner_id, "updateRoamingAuthorisationList", report.refused, now, refusals_kept

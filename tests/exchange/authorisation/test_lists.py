@@ -132,6 +132,16 @@ async def test_refuse_a_hash_of_a_token_that_the_list_has_plain(world: World):
     assert await world.seen(world.operator.caller) == [(PLAIN, "DE8AAC00000001")]
 
 
+@pytest.mark.parametrize(("before", "after"), [(as_160(), token(PLAIN)), (token(PLAIN), as_160())])
+async def test_replace_a_token_in_a_list_whose_other_representation_was_refused(
+    world: World, before: dict[str, Any], after: dict[str, Any]
+):
+    await world.set([{**item(), "token": before}])
+    report = await world.set([{**item(), "token": after}, {**item(contract="none"), "token": before}], confirmed=True)
+    assert (report.accepted, report.refused_items) == (1, 1)
+    assert [each for each, _ in await world.seen(world.operator.caller)] == [after["instance"]]
+
+
 async def test_count_the_last_of_several_items_for_one_token(world: World):
     report = await world.update(item(PLAIN), {**item(contract="DE8AAC00000002"), "token": as_160()}, item("02"))
     assert (report.accepted, [each.code for each in report.refused]) == (2, ["DUPLICATE"])
