@@ -1,6 +1,6 @@
 """What every read of private rows shows to a caller, beside what the model says that it shows."""
 
-import asyncio
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1, sha256
@@ -11,9 +11,6 @@ from app.auth import new_secret
 from tests.visibility.private_matrix import PrivateMatrix, callers_of
 from tests.visibility.worlds import AFTER, BEFORE, Shared, Token, TokenState, World, Worlds
 from tests.visibility_matrix import CLEARING_HOUSE, EVSP, OPERATOR, Held
-
-#: Callers that ask at a time.
-AT_ONCE = 6
 
 # ---------------------------------------------------------------- what is asked
 
@@ -26,31 +23,58 @@ FOLLOWED = {
     "authorisationRequestChanges": REQUESTS,
 }
 TOKEN_CHANGES, SESSION_CHANGES, REQUEST_CHANGES = FOLLOWED
-QUERY = f"""query (
-    $cursor: Cursor, $card: String!, $contract: ContractId!, $printed: String!, $session: ID!, $partner: ID!,
-    $partners: String, $contracts: String, $auditLog: String
-) {{
-    me {{ role partner {{ id }} contracts {{ id }} }}
-    partners(first: 500, after: $partners) {{
-        nodes {{ id roles {{ role }} apiKeys {{ id }} }} pageInfo {{ endCursor }} }}
-    partner(id: $partner) {{ id }}
-    contracts(first: 500, after: $contracts) {{
-        nodes {{ id status parties {{ partnerId role }} }} pageInfo {{ endCursor }} }}
-    auditLog(first: 500, after: $auditLog) {{ nodes {{ id }} pageInfo {{ endCursor }} }}
-    refusals(first: 100) {{ nodes {{ id }} }}
-    session(id: $session) {{ id }}
-    sessions {{ nodes {{ id contradictions token {{ instance }} }} }}
-    authorisationRequests {{ nodes {{ id authorisation {{ id }} session {{ id }} }} }}
+ROWS = """
+    me { role partner { id } contracts { id } }
+    partners(first: 500, after: $partners) {
+        nodes { id roles { role } apiKeys { id } } pageInfo { endCursor } }
+    partner(id: $partner) { id }
+    contracts(first: 500, after: $contracts) {
+        nodes { id status parties { partnerId role } } pageInfo { endCursor } }
+    auditLog(first: 500, after: $auditLog) { nodes { id } pageInfo { endCursor } }
+    refusals(first: 100) { nodes { id } }
+    session(id: $session) { id }
+    sessions { nodes { id contradictions token { instance } } }
+    authorisationRequests { nodes { id authorisation { id } session { id } } }
+"""
+#: Lists in pages, searches, and changes since the first moment. A caller asks for one group at a time.
+PAGES = (
+    f"""
     roamingAuthorisations {{ {TOKENS} }}
+    allSessions: sessionChanges {{ {SESSIONS} }}
+    authorisationRequestChanges(cursor: $cursor) {{ {REQUESTS} }}
+    """,
+    f"""
     byToken: roamingAuthorisations(token: {{ instance: $card, type: RFID }}) {{ {TOKENS} }}
+    roamingAuthorisationChanges: roamingAuthorisations(cursor: $cursor) {{ {TOKENS} }}
+    allRequests: authorisationRequestChanges {{ {REQUESTS} }}
+    """,
+    f"""
     byContract: roamingAuthorisations(contractId: $contract) {{ {TOKENS} }}
     byNumber: roamingAuthorisations(printedNumber: $printed) {{ {TOKENS} }}
-    roamingAuthorisationChanges: roamingAuthorisations(cursor: $cursor) {{ {TOKENS} }}
-    allSessions: sessionChanges {{ {SESSIONS} }}
     sessionChanges(cursor: $cursor) {{ {SESSIONS} }}
-    allRequests: authorisationRequestChanges {{ {REQUESTS} }}
-    authorisationRequestChanges(cursor: $cursor) {{ {REQUESTS} }}
-}}"""
+    """,
+)
+VARIABLES = {
+    "partner": "ID!",
+    "partners": "String",
+    "contracts": "String",
+    "auditLog": "String",
+    "session": "ID!",
+    "cursor": "Cursor",
+    "card": "String!",
+    "contract": "ContractId!",
+    "printed": "String!",
+}
+
+
+def document(fields: str) -> str:
+    """Return a query for some fields, which declares the variables that they name."""
+    declared = (f"${name}: {type_}" for name, type_ in VARIABLES.items() if re.search(rf"\${name}\b", fields))
+    return f"query ({', '.join(declared)}) {{ {fields} }}"
+
+
+ROLE = "{ me { role } }"
+QUERIES = tuple(document(ROWS + pages) for pages in PAGES)
 
 
 # ---------------------------------------------------------------- the model's answers
@@ -109,7 +133,7 @@ class Expected:
         return {token_shown(each) for each in self.readable(AFTER, *states) if matches(each)}
 
     def answer(self, asked: Mapping[str, Any]) -> Shown:
-        """Return what QUERY shows at the second moment."""
+        """Return what QUERIES show at the second moment."""
         contracts = [each for world in self.worlds for each in world.states[AFTER].contracts]
         own = self.rows("contract")
         texts = {name: {str(key) for key in self.rows(name)} for name in ("partner", "api_key", "audit_log", "refusal")}
@@ -164,30 +188,35 @@ def contract_shown(contract: Any) -> tuple[Any, ...]:
 
 
 def shown(data: Any, held: set[Any]) -> Shown:
-    """Bring the answer to QUERY to the form of the model. `held`: tokens at the cursor, to which changes apply."""
-    nodes = {name: each["nodes"] for name, each in data.items() if each is not None and "nodes" in each}
-    found = {name: tokens(each["changes"]) for name, each in data.items() if each is not None and "changes" in each}
-    keys = [each for partner in nodes["partners"] for each in partner["apiKeys"]]
-    me = data["me"]
-    return {
-        **found,
+    """Bring an answer to the form of the model. `held`: tokens at the cursor, to which changes apply."""
+    me, keys = data["me"], [key for partner in data["partners"]["nodes"] for key in partner["apiKeys"]]
+    special = {
         "me": me and (me["role"], me["partner"]["id"], _ids(me["contracts"])),
-        "partners": _ids(nodes["partners"]),
         "apiKeys": _ids(keys),
-        "roles": sum(len(each["roles"]) for each in nodes["partners"]),
+        "roles": sum(len(each["roles"]) for each in data["partners"]["nodes"]),
         "partner": data["partner"] is not None,
-        "contracts": {_contract(each) for each in nodes["contracts"]},
-        "auditLog": _ids(nodes["auditLog"]),
-        "refusals": _ids(nodes["refusals"]),
         "session": data["session"] is not None,
-        "sessions": {session(each) for each in nodes["sessions"]},
-        "allSessions": {session(each) for each in data["allSessions"]["sessions"]},
-        "sessionChanges": {session(each) for each in data["sessionChanges"]["sessions"]},
-        "authorisationRequests": {request(each) for each in nodes["authorisationRequests"]},
-        "allRequests": {request(each) for each in data["allRequests"]["requests"]},
-        "authorisationRequestChanges": {request(each) for each in data["authorisationRequestChanges"]["requests"]},
-        "roamingAuthorisationChanges": applied(held, data["roamingAuthorisationChanges"]["changes"]),
     }
+    if TOKEN_CHANGES in data:
+        special[TOKEN_CHANGES] = applied(held, data[TOKEN_CHANGES]["changes"])
+    return {name: _items(name, each) for name, each in data.items() if name not in special} | special
+
+
+def _items(name: str, found: Any) -> set[Any]:
+    match found:
+        case {"nodes": nodes}:
+            return {NODES.get(name, _id)(each) for each in nodes}
+        case {"changes": changes}:
+            return tokens(changes)
+        case {"sessions": sessions}:
+            return {session(each) for each in sessions}
+        case {"requests": requests}:
+            return {request(each) for each in requests}
+    raise AssertionError(name)
+
+
+def _id(node: Any) -> str:
+    return node["id"]
 
 
 def _ids(nodes: Iterable[Any]) -> set[str]:
@@ -217,6 +246,10 @@ def request(node: Any) -> tuple[Any, ...]:
     return node["id"], *(each["id"] for each in referred if each is not None)
 
 
+#: What is compared of the nodes of a connection; of others their ids.
+NODES = {"contracts": _contract, "sessions": session, "authorisationRequests": request}
+
+
 def applied(held: set[Any], changes: Iterable[Any]) -> set[Any]:
     """Return the tokens that a client holds after some changes; what is removed it must have held."""
     by_id = {each[0]: each for each in held}
@@ -236,32 +269,31 @@ def _hashes(instance: str) -> tuple[str, str]:
     return sha256(plain).hexdigest(), sha1(plain, usedforsecurity=False).hexdigest()
 
 
-async def check_answers(matrix: PrivateMatrix, worlds: Worlds, cursor: str) -> None:
-    """Query in the name of every caller, several at a time. `cursor`: of the first moment."""
-    turn = asyncio.Semaphore(AT_ONCE)
-    unknown = await matrix.post({"Authorization": f"Bearer {new_secret()}"}, "{ me { role } }")
-
-    async def look(caller: Held | None, world: World) -> None:
-        async with turn:
-            if caller in world.roles and world.is_refused(caller, AFTER):
-                refused = await matrix.post(matrix.made.headers(caller), "{ me { role } }")
-                assert (refused.status_code, refused.content) == (401, unknown.content), caller
-            else:
-                await _check_answer(matrix, worlds, caller, world, cursor)
-
-    await asyncio.gather(*(look(*each) for each in callers_of(worlds)))
+# ---------------------------------------------------------------- one beside the other
 
 
-async def _check_answer(matrix: PrivateMatrix, worlds: Worlds, caller: Held | None, world: World, cursor: str) -> None:
+def check_answers(matrix: PrivateMatrix, worlds: Worlds, cursor: str) -> None:
+    """Query in the name of every caller. `cursor`: of the first moment."""
+    made = matrix.made
+    unknown = made.hub.post(ROLE, headers={"Authorization": f"Bearer {new_secret()}"})
+    for caller, world in callers_of(worlds):
+        if caller is not None and caller in world.roles and world.is_refused(caller, AFTER):
+            refused = made.hub.post(ROLE, headers=made.headers(caller))
+            assert (refused.status_code, refused.content) == (401, unknown.content), caller
+        else:
+            _check_answer(matrix, worlds, caller, world, cursor)
+
+
+def _check_answer(matrix: PrivateMatrix, worlds: Worlds, caller: Held | None, world: World, cursor: str) -> None:
     about = world.tokens[(caller.id if caller else 0) % len(world.tokens)]
     named = {"card": about.instance, "contract": about.contract_id, "printed": about.printed_number}
     named |= {"session": str(world.id_of("session", 0)), "partner": str(world.roles[-1].partner_id), "cursor": cursor}
     is_administrator = caller is CLEARING_HOUSE
-    data = await matrix.ask(caller, QUERY, {**named, **(matrix.after if is_administrator else {})})
+    query = QUERIES[(caller.id if caller else world.number) % len(QUERIES)]
+    data = matrix.ask(caller, query, {**named, **(matrix.after if is_administrator else {})})
     expected = Expected(worlds, caller)
-    found = shown(data, expected.tokens(BEFORE))
-    wanted = expected.answer(named)
+    found, wanted = shown(data, expected.tokens(BEFORE)), expected.answer(named)
     if is_administrator:
         found["refusals"] &= wanted["refusals"]  # of all worlds, newest first
-    for name, value in wanted.items():
-        assert found[name] == value, (name, caller)
+    for name, value in found.items():
+        assert value == wanted[name], (name, caller)

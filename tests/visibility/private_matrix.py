@@ -1,19 +1,14 @@
 """A hub whose database takes any number of worlds, and questions in the name of their callers."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-import httpx
-
 from tests.visibility.filling import put
 from tests.visibility.worlds import AFTER, BEFORE, Draft, World, Worlds
 from tests.visibility_matrix import CLEARING_HOUSE, Held, Matrix, matrix
-
-#: Slow machines are waited for; nothing here is measured.
-PATIENCE_S = 25
 
 LISTED = ("partners", "contracts", "auditLog")
 LISTS = f"""query ({", ".join(f"${name}: String" for name in LISTED)}) {{
@@ -26,7 +21,6 @@ class PrivateMatrix:
     """The hub. `after`: where the administrator's lists go on, which have the rows of all worlds."""
 
     made: Matrix
-    client: httpx.AsyncClient
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     after: dict[str, str | None] = field(default_factory=dict)
 
@@ -40,37 +34,26 @@ class PrivateMatrix:
             self.made.hub.run(put(self.made, worlds, moment))
         return worlds
 
-    async def go_behind_others(self) -> None:
+    def go_behind_others(self) -> None:
         """Have the administrator's lists go on behind all that is there."""
-        data = await self.ask(CLEARING_HOUSE, LISTS, self.after)
+        data = self.ask(CLEARING_HOUSE, LISTS, self.after)
         ends = {name: data[name]["pageInfo"]["endCursor"] for name in LISTED}
         self.after |= {name: end for name, end in ends.items() if end is not None}
 
-    async def cursor(self) -> str:
+    def cursor(self) -> str:
         """Return the present position of the change log."""
-        data = await self.ask(None, "{ changes(kinds: [PARKING_SPOT]) { cursor } }")
-        return data["changes"]["cursor"]
+        return self.ask(None, "{ changes(kinds: [PARKING_SPOT]) { cursor } }")["changes"]["cursor"]
 
-    async def ask(self, caller: Held | None, query: str, given: Any = None) -> Any:
+    def ask(self, caller: Held | None, query: str, given: Any = None) -> Any:
         """Send a request that must succeed; return `data`."""
-        answer = (await self.post(self.made.headers(caller), query, given)).json()
-        assert "errors" not in answer, (caller, answer)
-        return answer["data"]
-
-    async def post(self, headers: Mapping[str, str], query: str, given: Any = None) -> httpx.Response:
-        return await self.client.post("/graphql", json={"query": query, "variables": given or {}}, headers=headers)
+        return self.made.hub.ask(query, given, self.made.headers(caller))
 
 
 @contextmanager
 def private_matrix(dsn: str) -> Iterator[PrivateMatrix]:
     """Serve a database with the parties of the public matrix, its administrator among them."""
-    with matrix(dsn, key_check_s=0.05, pool_size=4) as made:
-        limits = httpx.Limits(max_connections=None)
-        client = httpx.AsyncClient(base_url=made.hub.url, timeout=PATIENCE_S, limits=limits)
-        try:
-            yield PrivateMatrix(made, client)
-        finally:
-            made.hub.run(client.aclose())
+    with matrix(dsn, key_check_s=0.05) as made:
+        yield PrivateMatrix(made)
 
 
 def callers_of(worlds: Worlds) -> list[tuple[Held | None, World]]:

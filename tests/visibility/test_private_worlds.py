@@ -31,13 +31,13 @@ def private(cluster: Cluster, template: str) -> Iterator[PrivateMatrix]:
 
 
 def test_shows_private_rows_to_those_who_may_see_them(private: PrivateMatrix) -> None:
-    private.made.hub.run(check(private, private.worlds([TELLING, ENDING])))
+    check(private, private.worlds([TELLING, ENDING]))
 
 
 @settings(max_examples=rounds(20, full=200), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(drafts=st.tuples(*[DRAFTS] * AT_ONCE))
 def test_shows_private_rows_to_those_who_may_see_them_in_any_world(private: PrivateMatrix, drafts: Any) -> None:
-    private.made.hub.run(check(private, private.worlds(drafts)))
+    check(private, private.worlds(drafts))
 
 
 # ---------------------------------------------------------------- not there, and not yours

@@ -161,7 +161,7 @@ class Twin:
 
     def check_everything(self) -> None:
         """Query and follow everything in the name of every caller, in a new world."""
-        self.run(check(self.private, self.private.worlds([TELLING])))
+        check(self.private, self.private.worlds([TELLING]))
 
 
 async def looked(connection: asyncpg.Connection, caller: Held | None, sql: str, *args: Any) -> set[Any]:

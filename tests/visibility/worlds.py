@@ -168,7 +168,7 @@ _CHARGED = (
 )
 _SOCKETS = (True, False, True, False, True, False)
 _SEEN = ((0, 3), (3, 4), (0, 5))
-_EXPIRED = (TokenState.IN_FORCE, TokenState.EXPIRED, TokenState.IN_FORCE, TokenState.IN_FORCE)
+_EXPIRED = (TokenState.IN_FORCE, TokenState.EXPIRED, TokenState.EXPIRED, TokenState.IN_FORCE)
 TELLING = Draft((_moment(*_SEEN), _moment(*_SEEN, tokens=_EXPIRED)), *_CHARGED, _SOCKETS)
 #: Contracts end, a partner is suspended, a key is revoked, tokens are removed.
 ENDING = Draft(
