@@ -246,7 +246,7 @@ def request(node: Any) -> tuple[Any, ...]:
     return node["id"], *(each["id"] for each in referred if each is not None)
 
 
-#: What is compared of the nodes of a connection; of others their ids.
+#: How nodes of a connection are compared, where not by their ids.
 NODES = {"contracts": _contract, "sessions": session, "authorisationRequests": request}
 
 
@@ -277,7 +277,7 @@ def check_answers(matrix: PrivateMatrix, worlds: Worlds, cursor: str) -> None:
     made = matrix.made
     unknown = made.hub.post(ROLE, headers={"Authorization": f"Bearer {new_secret()}"})
     for caller, world in callers_of(worlds):
-        if caller is not None and caller in world.roles and world.is_refused(caller, AFTER):
+        if world.is_refused(caller, AFTER):
             refused = made.hub.post(ROLE, headers=made.headers(caller))
             assert (refused.status_code, refused.content) == (401, unknown.content), caller
         else:

@@ -8,7 +8,18 @@ from app.auth import hash_secret, new_secret
 from app.records.token import Token as SentToken
 from app.records.token import columns_of_token
 from app.vocabulary import TokenType
-from tests.visibility.worlds import AFTER, BEFORE, Changed, Shared, Token, TokenState, World, Worlds, chain_of
+from tests.visibility.worlds import (
+    AFTER,
+    BEFORE,
+    OPERATORS,
+    Changed,
+    Shared,
+    Token,
+    TokenState,
+    World,
+    Worlds,
+    chain_of,
+)
 from tests.visibility_matrix import ADD_CONTRACT, ADD_ROLE, LONG_AGO, LONG_HENCE, Matrix, contract_row
 
 
@@ -33,7 +44,7 @@ async def _add_parties(made: Matrix, world: World) -> None:
     await owner.executemany(ADD_ROLE, [(each.id, each.partner_id, each.role.value, each.party_id) for each in roles])
     made.secrets |= {each: new_secret() for each in roles}
     await owner.executemany(ADD_KEY, [_key(world, n, made.secrets[each]) for n, each in enumerate(roles)])
-    refusals = [(no, ids[name]) for no, [name] in world.rows(BEFORE)["refusal"].items()]
+    refusals = [(world.numbered(n), ids[name]) for n, name in enumerate(world.partners)]
     await owner.executemany(ADD_REFUSAL, refusals)
     noted = [(no, roles[0].id, [ids[name] for name in names]) for no, names in world.noted.items()]
     await owner.executemany(ADD_AUDIT, noted)
@@ -41,7 +52,7 @@ async def _add_parties(made: Matrix, world: World) -> None:
     histories = (sorted(each, key=lambda role: role.id) for each in world.histories)
     numbered = enumerate((chain_of(each), *(role.id for role in each)) for each in histories)
     await owner.executemany(ADD_HISTORY, [(*chain, world.numbered(n), *ids_) for n, (chain, *ids_) in numbered])
-    answers = [(id_, role.id) for id_, [role] in world.rows(BEFORE)["authorisation_answer"].items()]
+    answers = [(world.id_of("answer", n), roles[n].id) for n in OPERATORS]
     await owner.executemany(ADD_ANSWER, answers)
 
 

@@ -168,16 +168,15 @@ async def follow(matrix: PrivateMatrix, worlds: Worlds) -> Streams:
     """Follow every field in the name of everybody whose key is valid at the first moment."""
     streams = Streams()
     for caller, world in callers_of(worlds):
-        if caller is None or caller not in world.roles or not world.is_refused(caller, BEFORE):
+        if not world.is_refused(caller, BEFORE):
             _follow(matrix, worlds, caller, world, streams)
     return streams
 
 
 def _follow(matrix: PrivateMatrix, worlds: Worlds, caller: Held | None, world: World, streams: Streams) -> None:
-    known = caller is not None and caller in world.roles
-    is_refused = known and world.is_refused(caller, AFTER)
+    is_refused = world.is_refused(caller, AFTER)
     followers = [Follower(Expected(worlds, caller), name, is_refused) for name in FOLLOWED]
-    if known and not world.draft.by_socket[world.roles.index(caller)]:
+    if caller in world.roles and not world.draft.by_socket[world.roles.index(caller)]:
         reading = [_follow_events(matrix, each) for each in followers]
     else:
         reading = [_follow_socket(matrix, caller, followers)]

@@ -319,8 +319,9 @@ def test_notices_streams_that_tell_too_much(twin: Twin, monkeypatch: pytest.Monk
 
 
 def test_notices_contradictions_that_a_provider_reads(twin: Twin, forgetting: None) -> None:
-    field = schema._schema.type_map["Session"].fields["contradictions"]
-    read = read_of(field.extensions["strawberry-definition"], "Session")
+    session: Any = schema._schema.type_map["Session"]
+    field = session.fields["contradictions"]
+    read: Any = read_of(field.extensions["strawberry-definition"], "Session")
     right = read.sql
     try:
         object.__setattr__(read, "sql", lambda _operator, found, _arguments: found)

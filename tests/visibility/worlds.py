@@ -142,7 +142,8 @@ REQUESTS = st.builds(
 DRAFTS = st.builds(
     Draft,
     st.tuples(
-        moments(st.just(frozenset())), moments(st.sampled_from([frozenset()] * 2 + [{n} for n in range(len(PARTIES))]))
+        moments(st.just(frozenset())),
+        moments(st.sampled_from([frozenset[int]()] * 2 + [frozenset({n}) for n in range(len(PARTIES))])),
     ),
     several(SESSIONS),
     several(REQUESTS),
@@ -298,10 +299,10 @@ class World:
     def id_of(self, noun: str, n: int) -> UUID:
         return uuid5(NAMESPACE, f"{self.number} {noun} {n}")
 
-    def is_refused(self, caller: Held, moment: int) -> bool:
-        """Return whether a caller's key is not valid: it is revoked, or its partner is suspended."""
+    def is_refused(self, caller: Held | None, moment: int) -> bool:
+        """Return whether the key of a caller of this world is not valid: it is revoked, or its partner is suspended."""
         revoked = {self.roles[n] for n in self.draft.moments[moment].revoked}
-        return caller in revoked or caller.partner in self.states[moment].suspended
+        return caller is not None and (caller in revoked or caller.partner in self.states[moment].suspended)
 
     # ---- who sees what
 
