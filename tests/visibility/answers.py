@@ -26,24 +26,24 @@ TOKEN_CHANGES, SESSION_CHANGES, REQUEST_CHANGES = FOLLOWED
 ROWS = """
     me { role partner { id } contracts { id } }
     partners(first: 500, after: $partners) {
-        nodes { id roles { role } apiKeys { id } } pageInfo { endCursor } }
+        nodes { id roles { role } apiKeys { id } } }
     partner(id: $partner) { id }
     contracts(first: 500, after: $contracts) {
-        nodes { id status parties { partnerId role } } pageInfo { endCursor } }
-    auditLog(first: 500, after: $auditLog) { nodes { id } pageInfo { endCursor } }
-    refusals(first: 100) { nodes { id } }
+        nodes { id status parties { partnerId role } } }
     session(id: $session) { id }
     sessions { nodes { id contradictions token { instance } } }
     authorisationRequests { nodes { id authorisation { id } session { id } } }
 """
-#: Lists in pages, searches, and changes since the first moment. A caller asks for one group at a time.
+#: Other lists, in pages and by searches, and changes since the first moment. A caller asks for one group at a time.
 PAGES = (
     f"""
+    auditLog(first: 500, after: $auditLog) {{ nodes {{ id }} }}
     roamingAuthorisations {{ {TOKENS} }}
     allSessions: sessionChanges {{ {SESSIONS} }}
     authorisationRequestChanges(cursor: $cursor) {{ {REQUESTS} }}
     """,
     f"""
+    refusals(first: 100) {{ nodes {{ id }} }}
     byToken: roamingAuthorisations(token: {{ instance: $card, type: RFID }}) {{ {TOKENS} }}
     roamingAuthorisationChanges: roamingAuthorisations(cursor: $cursor) {{ {TOKENS} }}
     allRequests: authorisationRequestChanges {{ {REQUESTS} }}
@@ -293,7 +293,7 @@ def _check_answer(matrix: PrivateMatrix, worlds: Worlds, caller: Held | None, wo
     data = matrix.ask(caller, query, {**named, **(matrix.after if is_administrator else {})})
     expected = Expected(worlds, caller)
     found, wanted = shown(data, expected.tokens(BEFORE)), expected.answer(named)
-    if is_administrator:
+    if is_administrator and "refusals" in found:
         found["refusals"] &= wanted["refusals"]  # of all worlds, newest first
     for name, value in found.items():
         assert value == wanted[name], (name, caller)

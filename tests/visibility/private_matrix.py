@@ -57,6 +57,9 @@ def private_matrix(dsn: str) -> Iterator[PrivateMatrix]:
 
 
 def callers_of(worlds: Worlds) -> list[tuple[Held | None, World]]:
-    """Return all callers, each with the world that it belongs to, or that it asks about."""
-    every = [(role, world) for world in worlds.worlds for role in world.roles]
+    """Return callers, each with the world that it belongs to, or that it asks about.
+
+    Of a world's NSP and PSO, which see the least, one or the other.
+    """
+    every = [(role, world) for world in worlds.worlds for role in (*world.roles[:4], world.roles[4 + world.number % 2])]
     return [*every, (None, worlds.worlds[0]), (CLEARING_HOUSE, worlds.worlds[-1])]

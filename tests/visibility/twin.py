@@ -160,8 +160,8 @@ class Twin:
     # ---- the whole of it
 
     def check_everything(self) -> None:
-        """Query and follow everything in the name of every caller, in a new world."""
-        check(self.private, self.private.worlds([TELLING]))
+        """Query and follow everything in the name of every caller, in new worlds."""
+        check(self.private, self.private.worlds([TELLING, TELLING]))
 
 
 async def looked(connection: asyncpg.Connection, caller: Held | None, sql: str, *args: Any) -> set[Any]:
