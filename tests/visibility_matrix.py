@@ -237,7 +237,7 @@ class Matrix:
         resting = [uuid5(NAMESPACE, partner) for partner in state.suspended]
         async with self.owner.transaction():
             await self.owner.execute("delete from contract")
-            await self.owner.executemany(ADD_CONTRACT, [_row(contract) for contract in state.contracts])
+            await self.owner.executemany(ADD_CONTRACT, [contract_row(contract) for contract in state.contracts])
             await self.owner.execute(
                 "update operator set open = party_id = any($1::text[])", [*state.open, ALWAYS_OPEN]
             )
@@ -258,7 +258,8 @@ values ($1, $2, $3, $4, $5, $2, $6, $7, $8, now(), now())
 """
 
 
-def _row(contract: Agreement) -> tuple[Any, ...]:
+def contract_row(contract: Agreement) -> tuple[Any, ...]:
+    """Return the arguments of ADD_CONTRACT."""
     now = datetime.now(UTC)
     since, until = (None if day is None else now + timedelta(days=day) for day in (contract.since, contract.until))
     first, second = contract.sides
@@ -266,10 +267,10 @@ def _row(contract: Agreement) -> tuple[Any, ...]:
 
 
 @contextmanager
-def matrix(dsn: str) -> Iterator[Matrix]:
+def matrix(dsn: str, **settings: Any) -> Iterator[Matrix]:
     """Fill an empty database with the model's parties, their EVSEs and spots, and serve it."""
     # A key is looked up for every request, so that a partner that was suspended is refused at once.
-    with serve(dsn, key_cache_s=0, max_root_fields=50) as hub:
+    with serve(dsn, key_cache_s=0, max_root_fields=50, **settings) as hub:
         owner = hub.run(asyncpg.connect(dsn))
         try:
             made = Matrix(hub, owner, {})

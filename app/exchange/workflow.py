@@ -14,6 +14,7 @@ folder, one line each in these files:
 - `schema/private_entities.py`: its list, and what pages of its changes consist of
 - `schema/query.py`: its root field
 - `schema/subscription.py`: its feed, in `FEEDS`, and its subscription
+- `tests/visibility/worlds.py`: its rows and their viewers; until then its policies fail in `test_broken_twins.py` there
 
 `tests/exchange/private_entity` is such a folder.
 """
