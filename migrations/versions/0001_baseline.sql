@@ -775,10 +775,11 @@ create table cdr_occupancy (
     cdr_key UUID NOT NULL,
     operator_role_id INTEGER NOT NULL,
     evse_id TEXT COLLATE "C" NOT NULL,
+    place BIGINT GENERATED ALWAYS AS (hashtextextended(evse_id, 0)) STORED NOT NULL,
     during TSTZRANGE NOT NULL,
     CONSTRAINT cdr_occupancy_pkey PRIMARY KEY (cdr_key),
     CONSTRAINT cdr_occupancy_during_check CHECK (not isempty(during)),
-    CONSTRAINT cdr_occupancy_excl EXCLUDE USING gist (evse_id WITH =, during WITH &&)
+    CONSTRAINT cdr_occupancy_excl EXCLUDE USING gist (place WITH =, during WITH &&)
 );
 
 create table change_default partition of change default;
