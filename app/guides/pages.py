@@ -78,6 +78,7 @@ CONTENTS: Final[dict[str, tuple[Page, ...]]] = {
         Page("finding", "Finding charge points", "app/guides/finding.md"),
         Page("following", "Following changes", "app/guides/following.md"),
         Page("publishing", "Publishing", "app/guides/publishing.md"),
+        Page("prices", "Tariffs and prices", "app/guides/prices.md"),
         Page("partners", "Partners and contracts", "app/guides/partners.md"),
         Page("limits", "Limits and budgets", "app/guides/limits.md"),
         Page("errors", "Errors and codes", "app/guides/errors.md"),
