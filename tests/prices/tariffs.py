@@ -136,14 +136,14 @@ ANY_TARIFF = tariffs(ANY_ELEMENT)
 
 
 @st.composite
-def sessions(draw: st.DrawFn) -> ChargingSession:
+def sessions(draw: st.DrawFn, most_minutes: int = 700, most_tenths: int = 10) -> ChargingSession:
     """Return a session around the change to summer time in Berlin, in whole minutes and tenths of a kWh per minute."""
-    minutes = draw(st.integers(0, 600))
+    minutes = draw(st.integers(0, most_minutes))
     return ChargingSession(
         start=draw(INSTANTS),
-        energy_kwh=draw(st.integers(0, 10)) * minutes * Decimal("0.1"),
+        energy_kwh=draw(st.integers(0, most_tenths)) * minutes * Decimal("0.1"),
         duration=timedelta(minutes=minutes),
-        parking=timedelta(minutes=draw(st.sampled_from([0, 0, 1, 90, 700]))),
+        parking=timedelta(minutes=draw(st.sampled_from([0, 0, 1, 90, most_minutes]))),
         power_kw=Decimal(draw(st.integers(1, 50))),
         time_zone=BERLIN,
     )

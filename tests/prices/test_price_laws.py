@@ -30,7 +30,7 @@ from tests.prices.tariffs import (
 
 #: The largest error of a value without steps.
 HALF = Decimal("0.5").scaleb(-VALUE_DECIMALS)
-often = settings(max_examples=rounds(150, full=3_000), deadline=None)
+often = settings(max_examples=rounds(60, full=3_000), deadline=None)
 
 
 def known(tariff: IndividualTariff, session: ChargingSession) -> Decimal:
@@ -45,8 +45,8 @@ def sum_of_costs(estimate: Estimate) -> Decimal:
     return sum((part.cost for part in estimate.parts), Decimal(0))
 
 
-@often
-@given(ANY_TARIFF, sessions())
+@settings(max_examples=rounds(80, full=2_000), deadline=None)
+@given(ANY_TARIFF, sessions(most_minutes=200, most_tenths=1))
 def test_agrees_with_a_clock_that_ticks_every_minute(tariff: IndividualTariff, session: ChargingSession) -> None:
     assume(session.duration)
     expected = by_minute.quantities(tariff, session)

@@ -212,7 +212,7 @@ JSON = st.recursive(
 PATHS = ["tariffId", "individualTariffs", FIRST, f"{FIRST}.recipients", f"{FIRST}.elements", LIMITS]
 
 
-@settings(max_examples=rounds(100, full=2_000), deadline=None)
+@settings(max_examples=rounds(40, full=2_000), deadline=None)
 @given(st.sampled_from(PATHS), JSON)
 def test_never_raises(where: str, value: Any) -> None:
     read = read_tariff(changed(where, value), 0)
