@@ -9,7 +9,7 @@ from schema import search_arguments as requests
 from schema.changes import answer_changes
 from schema.private_changes import answer_private
 from schema.root_fields import Info, answer, root
-from schema.scalars import ContractId, Cursor, DateTime, EvseId, ParkingId, PartyId
+from schema.scalars import ContractId, Cursor, DateTime, EvseId, ParkingId, PartyId, TariffId
 from schema.types.authorisation import (
     AuthorisationPage,
     AuthorisationRequest,
@@ -30,14 +30,15 @@ from schema.types.charge_point import (
 from schema.types.common import After, ChangeKind, Connection, ContractStatus, First
 from schema.types.inputs import AreaInput, EvseFilter
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
+from schema.types.tariff import Tariff, TariffPage
 
 Within = Annotated[AreaInput | None, strawberry.argument(description="Where to look; absent: everywhere.")]
 Matching = Annotated[EvseFilter | None, strawberry.argument(name="filter", description="What an EVSE must have.")]
 Kinds = Annotated[
     list[ChangeKind] | None,
     strawberry.argument(
-        description="Kinds of changes; absent: all, with a filter those of EVSEs. The filter selects EVSEs; parking "
-        "spots are selected by the area alone."
+        description="Kinds of changes; absent: all, with an area all but TARIFF, with a filter those of EVSEs. The "
+        "filter selects EVSEs; parking spots are selected by the area alone, tariffs by neither: all that you see."
     ),
 ]
 
@@ -50,6 +51,13 @@ OnFrom = Annotated[
 Since = Annotated[
     DateTime | None,
     strawberry.argument(description="Changes after this instant, and maybe a little before. Not with cursor."),
+]
+OfProvider = Annotated[
+    PartyId | None,
+    strawberry.argument(
+        description="For an NSP: as meant for this EVSP. Without a contract with it the answer is the one without this "
+        "argument. Other roles have no use for it."
+    ),
 ]
 PerPage = Annotated[int, strawberry.argument(description="Items per page, about; 1 to 1000.")]
 
@@ -195,6 +203,33 @@ class Query:
         self, info: Info, cursor: OnFrom = None, since: Since = None, first: PerPage = 1_000
     ) -> AuthorisationRequestPage:
         return await answer_private(info, private.REQUEST)
+
+    @root(
+        private.one_tariff,
+        "One tariff, as it is meant for you: an EVSP's own individual one, else the default. Null when it does not "
+        "exist or is not visible to you.",
+    )
+    async def tariff(
+        self,
+        info: Info,
+        tariff_id: Annotated[TariffId, strawberry.argument(description="Its id, in any spelling.")],
+        provider_id: OfProvider = None,
+    ) -> Tariff | None:
+        return await answer(info)
+
+    @strawberry.field(
+        description="Tariffs, page by page: the whole list, then with its last cursor what changed for you. A change "
+        "that is meant for another EVSP is none. OCHP GetTariffUpdates."
+    )
+    async def tariffs(
+        self,
+        info: Info,
+        cursor: OnFrom = None,
+        since: Since = None,
+        provider_id: OfProvider = None,
+        first: PerPage = 500,
+    ) -> TariffPage:
+        return await answer_private(info, private.TARIFF)
 
     @root(private.one_session, "One session. Null when it does not exist or is not visible to you.")
     async def session(

@@ -33,6 +33,7 @@ SQL_FILES = (
     "workflow",
     "authorisations",
     "sessions",
+    "tariffs",
     "policies",
     "grants",
 )

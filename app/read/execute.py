@@ -34,6 +34,7 @@ async def read(
     page_arguments, position = _page_arguments(request)
     arguments = {
         "now": now,
+        "provider_id": None,
         **request.arguments,
         **caller_arguments(caller),
         **page_arguments,

@@ -72,7 +72,7 @@ class ToOne:
     `shared` columns mean the same in both rows: selecting nothing else needs no join. `visible_with_parent`: a caller
     who sees the parent sees this row, by the same rule over the same value; else the rule of `table` joins the plan.
     `optional`: there may be no such row; the object is null then, as it is when the row is not the caller's to see.
-    Inside `Arrays` the one parent column is the array of keys; every key has its row, and is seen with the parent.
+    Inside `Arrays` the one parent column is the array of keys; unless it is `optional`, every key has its row.
     """
 
     table: FromClause

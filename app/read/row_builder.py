@@ -115,7 +115,7 @@ class ArrayItem:
         """Return the row that this position names: all rows that the array names are read as one value."""
         if relation not in self.rows:
             [ids], [key] = relation.parent_columns, relation.columns
-            named = ToMany(relation.table, (ids,), _named_in(key), (key,), visible_with_parent=True)
+            named = ToMany(relation.table, (ids,), _named_in(key), (key,), relation.visible_with_parent)
             expression, row = self.row.to_many(named, Arguments(), f"{self.prefix}_row{len(self.rows)}")
             row.column(key)  # the first column of these rows, by which `_aligned` finds them
             aligned = f"{self.row.code.shape(_aligned)}({expression}, {self.row.column(ids)})"
@@ -130,10 +130,10 @@ def _named_in(key: str) -> Callable[..., ColumnElement[bool]]:
     return on
 
 
-def _aligned(rows: Sequence[Sequence[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
+def _aligned(rows: Sequence[Sequence[Any]], ids: Sequence[Any]) -> list[Sequence[Any] | None]:
     """Return for each of the ids the row that begins with it."""
     by_id = {row[0]: row for row in rows}
-    return [by_id[id_] for id_ in ids]
+    return [by_id.get(id_) for id_ in ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,9 @@ class Code:
                 return self.documents(asked.fields, source.column(column), many)
             case PageLeaf(name):
                 return f"page[{name!r}]"
+            case ToOne() if isinstance(source, ArrayItem) and may_be_missing(asked.read):
+                row = source.named_row(asked.read)
+                return f"({self.object(asked.fields, row)} if {row.variable} is not None else None)"
             case ToOne() if isinstance(source, ArrayItem):
                 return self.object(asked.fields, _NamedRow(source, asked.read))
             case _:

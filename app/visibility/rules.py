@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     false,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -41,6 +42,7 @@ from app.db.tables import (
     evse,
     evse_parking_spot,
     evse_status,
+    individual_tariff,
     installed_sql,
     list_part,
     listed_authorisation,
@@ -59,6 +61,8 @@ from app.db.tables import (
     session,
     status_expiry,
     status_history,
+    tariff,
+    tariff_recipient,
     upload_list,
     viewer_scope,
     viewer_scope_due,
@@ -83,6 +87,12 @@ Rule = Callable[[FromClause, CallerKind], ColumnElement[bool]]
 
 ROLE_ID = bindparam("caller_role_id", type_=Integer)
 PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
+#: The provider that a request is about, by the argument or filter of this name; null: none is named.
+PROVIDER_ID = bindparam("provider_id", type_=Text)
+
+OPERATOR: ColumnElement[Any] = literal_column("'OPERATOR'")
+#: The number of the individual tariff without recipients.
+DEFAULT: ColumnElement[Any] = literal_column("0")
 
 
 def caller_kind_of(caller: Caller | None) -> CallerKind:
@@ -93,7 +103,7 @@ def caller_kind_of(caller: Caller | None) -> CallerKind:
 
 
 def caller_arguments(caller: Caller | None) -> Mapping[str, Any]:
-    """Return the bind parameters that the rules name."""
+    """Return the bind parameters that the rules name, without the provider that a request may be about."""
     if caller is None:
         return {"caller_role_id": None, "caller_partner_id": None}
     return {"caller_role_id": caller.role_id, "caller_partner_id": caller.partner_id}
@@ -241,6 +251,43 @@ def _of_provider(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bo
     return table.c.provider_role_id == func.any(func.array(providers, type_=ARRAY(Integer)))
 
 
+def is_own(operator_no: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Compare an operator's number with that of the operator that the caller holds."""
+    own = select(operator.c.no).where(operator.c.role_id == ROLE_ID).scalar_subquery()
+    return operator_no == func.any(func.array(own, type_=ARRAY(Integer)))
+
+
+def meant_for_caller(tariff_id: ColumnElement[Any], column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column of `tariff_recipient` for the provider whose tariffs the caller is shown; null: there is none.
+
+    Only at operators that this provider sees itself.
+    """
+    provider = func.tariff_provider(ROLE_ID, PROVIDER_ID, type_=Integer)
+    party_id = select(partner_role.c.party_id).where(partner_role.c.id == provider).scalar_subquery()
+    seen = select(func.visible_subjects(provider, OPERATOR, type_=Integer).column_valued()).scalar_subquery()
+    return (
+        select(column)
+        .where(
+            tariff_recipient.c.tariff_id == tariff_id,
+            tariff_recipient.c.party_id == party_id,
+            tariff_recipient.c.operator_no == func.any(func.array(seen, type_=ARRAY(Integer))),
+        )
+        .scalar_subquery()
+    )
+
+
+def _meant(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    """Show all individual tariffs to their operator, and to every other caller the one that is meant for it."""
+    if caller_kind is not CallerKind.PARTNER:
+        return table.c.number == DEFAULT
+    number = meant_for_caller(table.c.tariff_id, tariff_recipient.c.number)
+    return or_(is_own(table.c.operator_no), table.c.number == func.coalesce(number, DEFAULT))
+
+
+def _own_operator(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    return is_own(table.c.operator_no) if caller_kind is CallerKind.PARTNER else false()
+
+
 def _concerned(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     if caller_kind is CallerKind.PARTNER:
         return table.c.partner_ids.contains(pg_array([PARTNER_ID]))
@@ -275,6 +322,9 @@ RULES: Mapping[str, Rule] = {
     authorisation_request.name: _sides_only("operator_role_id", "provider_role_id"),
     authorisation_answer.name: _sides_only("operator_role_id"),
     session.name: _sides_only("operator_role_id", "provider_role_id"),
+    tariff.name: _by_operator,
+    individual_tariff.name: _meant,
+    tariff_recipient.name: _own_operator,
     installed_sql.name: _nobody,
 }
 
@@ -283,5 +333,6 @@ PRIVATE = frozenset(
     {
         *(api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name),
         *(authorisation.name, authorisation_request.name, authorisation_answer.name, session.name),
+        *(tariff.name, individual_tariff.name, tariff_recipient.name),
     }
 )

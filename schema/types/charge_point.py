@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import Column, ColumnElement
 
-from app.db.tables import evse, location, operator, parking_spot
+from app.db.tables import evse, location, operator, parking_spot, tariff
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
@@ -68,6 +68,7 @@ from schema.types.live import (
     spot_updated_at,
     status_history_of,
 )
+from schema.types.tariff import Tariff
 
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
 SHARED_WITH_LOCATION = frozenset(
@@ -156,7 +157,17 @@ class Connector:
     standard: ConnectorStandard = column("connector_standards", description="Kind of connector.")
     format: ConnectorFormat = column("connector_formats", description="Socket, or cable with a plug.")
     tariff_id: TariffId | None = column(
-        "connector_tariff_ids", shape=separated_tariff_id, description="The tariff that applies here; null: none named."
+        "connector_tariff_ids",
+        shape=separated_tariff_id,
+        description="The tariff that applies here, as its operator names it; null: none named. OCPI tariff_ids.",
+    )
+    tariff: Tariff | None = to_one(
+        tariff,
+        "That tariff as it is meant for the caller; with `filter.providerId` in the root field, for that EVSP. Null: "
+        "none is named, its operator has not published it, or it is not the caller's to see.",
+        ("connector_tariff_ids",),
+        ("tariff_id",),
+        optional=True,
     )
 
 

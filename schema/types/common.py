@@ -9,6 +9,7 @@ import strawberry
 from app.live.log.cursor import cursor_of
 from app.vocabulary import (
     AuthMethod,
+    BillingItem,
     ChangeAction,
     ChangeKind,
     ChargePointStatus,
@@ -78,6 +79,12 @@ vocabulary(
     "filter; it may be one that you do not hold.",
 )
 vocabulary(ResultCode, "OCHP's result codes, spelt in capitals.")
+vocabulary(
+    BillingItem,
+    "What is billed, and per which unit. PARKING_TIME: per hour of parking after charging; USAGE_TIME: per hour of "
+    "use; ENERGY: per kWh; POWER: per kW of the highest power; SERVICE_FEE, RESERVATION: once; RESERVATION_TIME: per "
+    "hour reserved. OCHP billingItem, OCPI TariffDimensionType in part.",
+)
 vocabulary(
     TokenType,
     "What the driver shows. RFID: a card; ISO_15118: the car itself, plug and charge; REMOTE: a session that was "
