@@ -7,9 +7,10 @@ import strawberry
 from schema import private_entities as private
 from schema import search_arguments as requests
 from schema.changes import answer_changes
+from schema.price_arguments import ListOrder
 from schema.private_changes import answer_private
 from schema.root_fields import Info, answer, root
-from schema.scalars import ContractId, Cursor, DateTime, EvseId, ParkingId, PartyId, TariffId
+from schema.scalars import ContractId, Cursor, DateTime, Decimal, EvseId, ParkingId, PartyId, TariffId
 from schema.types.authorisation import (
     AuthorisationPage,
     AuthorisationRequest,
@@ -28,12 +29,25 @@ from schema.types.charge_point import (
     ParkingSpotConnection,
 )
 from schema.types.common import After, ChangeKind, Connection, ContractStatus, First
-from schema.types.inputs import AreaInput, EvseFilter
+from schema.types.inputs import AreaInput, EvseFilter, PriceInput
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
 from schema.types.tariff import Tariff, TariffPage
 
 Within = Annotated[AreaInput | None, strawberry.argument(description="Where to look; absent: everywhere.")]
 Matching = Annotated[EvseFilter | None, strawberry.argument(name="filter", description="What an EVSE must have.")]
+Price = Annotated[
+    PriceInput | None,
+    strawberry.argument(
+        description="Price this session at what is found, within an area. At most 500 are priced: around a point or "
+        "along a route the first 500, elsewhere more are refused with TOO_MANY_TO_PRICE."
+    ),
+]
+MaxPrice = Annotated[
+    Decimal | None,
+    strawberry.argument(description="Only where `price` is known, and no more than this, in its currency."),
+]
+OrderBy = Annotated[ListOrder, strawberry.argument(description="The order of the list.")]
+
 Kinds = Annotated[
     list[ChangeKind] | None,
     strawberry.argument(
@@ -82,7 +96,15 @@ class Query:
 
     @root(requests.evses, "EVSEs of an area, nearest first, along the route, or by id. OCHP GetChargePointList.")
     async def evses(
-        self, info: Info, within: Within = None, matching: Matching = None, first: First = 50, after: After = None
+        self,
+        info: Info,
+        within: Within = None,
+        matching: Matching = None,
+        price: Price = None,
+        max_price: MaxPrice = None,
+        order_by: OrderBy = ListOrder.AREA,
+        first: First = 50,
+        after: After = None,
     ) -> EvseConnection:
         return await answer(info)
 
@@ -107,6 +129,9 @@ class Query:
                 description="With at least so many EVSEs that pass the filter and are available now (availableNow)."
             ),
         ] = None,
+        price: Price = None,
+        max_price: MaxPrice = None,
+        order_by: OrderBy = ListOrder.AREA,
         first: First = 50,
         after: After = None,
     ) -> LocationConnection:

@@ -54,6 +54,7 @@ _ALWAYS: Final = (-_LIMIT, _LIMIT)
 #: An operation that is not exact raises.
 _EXACT: Final = Context(prec=100, traps=[Inexact])
 _ROUND: Final = Context(prec=100, rounding=ROUND_HALF_UP)
+_ONE: Final = Decimal(1)
 
 
 class Unknown(StrEnum):
@@ -62,6 +63,8 @@ class Unknown(StrEnum):
     POWER = "the price depends on the power of the session, which is not given"
     TIME_ZONE = "the price depends on the hour, and the time zone of the location is not known"
     NO_ELEMENT = "no element of the tariff applies to this session"
+    NO_TARIFF = "no tariff is known for it"
+    CURRENCY = "the tariff is in another currency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +95,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`total`: the sum of the parts, rounded half up to the currency's decimals; None: unknown, see `reason`."""
+    """`total`: the sum of the parts, rounded half up to the currency's decimals; None: unknown, see `reason`.
+
+    `currency` None: there is no tariff.
+    """
 
     total: Decimal | None
-    currency: str
+    currency: str | None
     parts: tuple[Part, ...] = ()
     reason: Unknown | None = None
 
@@ -157,19 +163,24 @@ class _Element:
             raise _UnknownPrice(Unknown.POWER)
         return self.power[0] <= power < self.power[1]
 
-    def part(self, quantity: int) -> Part:
-        """Return what a quantity costs: in whole steps, or without steps in six decimals, rounded half up."""
+    def part(self, quantity: int, minor_unit: Decimal) -> Part:
+        """Return what a quantity costs: in whole steps, or without steps in six decimals, rounded half up.
+
+        The cost has at least the decimals of the currency.
+        """
         if self.quantity_of_step:
             value = _EXACT.multiply(self.step, -(-quantity // self.quantity_of_step))
         else:
             unit = _UNITS[self.item]
             value = Decimal((2 * quantity * 10**VALUE_DECIMALS + unit) // (2 * unit)).scaleb(-VALUE_DECIMALS, _EXACT)
-        return Part(self.item, _plain(value), self.price, _plain(_EXACT.multiply(value, self.price)))
+        cost = _EXACT.multiply(value, self.price)
+        return Part(self.item, _shortest(value, _ONE), self.price, _shortest(cost, minor_unit))
 
 
-def _plain(value: Decimal) -> Decimal:
-    """Drop trailing zeros behind the point."""
-    return _EXACT.quantize(value, Decimal(1)) if value == value.to_integral_value() else _EXACT.normalize(value)
+def _shortest(value: Decimal, unit: Decimal) -> Decimal:
+    """Drop trailing zeros behind the decimals of a unit."""
+    rounded = _ROUND.quantize(value, unit)
+    return rounded if rounded == value else _EXACT.normalize(value)
 
 
 def _element(place: int, element: TariffElement) -> _Element:
@@ -249,7 +260,7 @@ class CompiledTariff:
             return Estimate(None, self._currency, reason=unknown.reason)
         if not quantities:
             return Estimate(None, self._currency, reason=Unknown.NO_ELEMENT)
-        parts = tuple(self._elements[place].part(quantities[place]) for place in sorted(quantities))
+        parts = tuple(self._elements[place].part(quantities[place], self._minor_unit) for place in sorted(quantities))
         total = Decimal(0)
         for part in parts:
             total = _EXACT.add(total, part.cost)

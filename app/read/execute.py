@@ -1,18 +1,32 @@
 """Run a request: the only place of the read path that waits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final
 
 from app.auth import Caller
 from app.db.engine import Reader
+from app.errors import HubError
 from app.read.frequencies import prepare_nearest
-from app.read.paging import BadCursor, decode_cursor, page_info
+from app.read.paging import MAXIMUM_FIRST, BadCursor, decode_cursor, page_info
 from app.read.plan import Selection
+from app.read.prices import Ranking
 from app.read.search import Request, Search, order_name
 from app.read.statement import Statement
 from app.read.statements import STATEMENTS
 from app.visibility.rules import caller_arguments, caller_kind_of
+from app.worker_thread import in_worker_thread
+
+#: Rows of a list whose prices are compared.
+MOST_PRICED: Final = MAXIMUM_FIRST
+
+
+class TooManyToPrice(HubError):
+    """A list by prices has more rows than are compared."""
+
+    code = "TOO_MANY_TO_PRICE"
 
 
 async def read(
@@ -30,8 +44,9 @@ async def read(
     """
     caller_kind = caller_kind_of(caller)
     request = await prepare_nearest(database.database, request, caller_kind)
-    statement = await STATEMENTS.get(selection, request.search, caller_kind)
-    page_arguments, position = _page_arguments(request)
+    ranking = request.ranking
+    statement = await STATEMENTS.get(selection, request.search, caller_kind, ranking and ranking.offers)
+    page_arguments, place, position = _page_arguments(request)
     arguments = {
         "now": now,
         "provider_id": None,
@@ -42,15 +57,18 @@ async def read(
     }
     rows = await _fetch(database, caller, statement, statement.bind(arguments))
     if request.first is None:
-        return statement.build(rows, {})
+        return statement.build(rows, {}, arguments)
     if statement.logged:
         *_, is_row, present = rows[0]
         rows = rows if is_row else []
         position = _first_position(request, position, present)
+    if ranking is not None:
+        rows = await in_worker_thread(partial(_ranked, rows, ranking, now, statement, request.search, place))
     shown = rows[: request.first]
     ends = [statement.places(row) for row in (shown[0], shown[-1])] if shown else []
-    page = page_info(order_name(request.search), ends, len(rows) > len(shown), request.after, position)
-    return statement.build(shown, page)
+    name = order_name(request.search, ranking is not None)
+    page = page_info(name, ends, len(rows) > len(shown), request.after, position)
+    return statement.build(shown, page, arguments)
 
 
 def _first_position(request: Request, position: str | None, present: str) -> str:
@@ -75,20 +93,50 @@ async def _fetch(database: Reader, caller: Caller | None, statement: Statement, 
     )
 
 
-def _page_arguments(request: Request) -> tuple[Mapping[str, Any], str | None]:
-    """Return what binds a page, and the position of its list.
+def _ranked(
+    rows: Sequence[Any],
+    ranking: Ranking,
+    now: datetime,
+    statement: Statement,
+    search: Search,
+    after: Sequence[Any] | None,
+) -> list[Any]:
+    """Return the rows after a place that a ranking shows, in its order, each with its rank and its price at the end.
+
+    Raises: TooManyToPrice.
+    """
+    if len(rows) > MOST_PRICED and not search.given:
+        raise TooManyToPrice(
+            f"more than {MOST_PRICED} match, and prices are compared for at most so many",
+            "ask for a smaller area, add a filter, or ask around a point or along a route, where the first ones count",
+        )
+    pricing = ranking.pricing(now)
+    ranked: list[Any] = []
+    for row in rows[:MOST_PRICED]:
+        offer = pricing.lowest(*statement.offered(row))
+        rank = ranking.rank(offer)
+        if rank is not None:
+            ranked.append((*row, rank, offer))
+    ranked.sort(key=statement.places)
+    return ranked if after is None else [row for row in ranked if statement.places(row) > tuple(after)]
+
+
+def _page_arguments(request: Request) -> tuple[Mapping[str, Any], Sequence[Any] | None, str | None]:
+    """Return what binds a page, the place that it begins after, and the position of its list.
 
     The limit has one row more, which shows whether there is a next page.
     """
     if request.first is None:
-        return {}, None
-    arguments: dict[str, Any] = {"limit": request.first + 1}
+        return {}, None, None
+    ranked, search = request.ranking is not None, request.search
+    arguments: dict[str, Any] = {"limit": (MOST_PRICED if ranked else request.first) + 1}
     if request.after is None:
-        return arguments, None
-    search = request.search
-    values, position = decode_cursor(request.after, order_name(search), [_type(search, name) for name in search.order])
-    bound = {f"after_{name}": value for name, value in zip(search.order, values, strict=True)}
-    return {**arguments, **bound}, position
+        return arguments, None, None
+    types = [*([Decimal] if ranked else []), *(_type(search, name) for name in search.order)]
+    values, position = decode_cursor(request.after, order_name(search, ranked), types)
+    if not ranked:
+        arguments |= {f"after_{name}": value for name, value in zip(search.order, values, strict=True)}
+    return arguments, values, position
 
 
 def _type(search: Search, name: str) -> type:

@@ -40,11 +40,13 @@ Name = str | Via
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A leaf: one column, or several that `shape` makes one value of."""
+    """A leaf: one column, or several that `shape` makes one value of, with one of the field's own arguments before them
+    where there is an `argument`."""
 
     names: tuple[Name, ...]
     shape: Shape | None = None
     sees_null: bool = False
+    argument: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,16 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Priced:
+    """What a session costs at a row, an object whose fields name the keys.
+
+    `offers`: the tariffs there, by the field's own arguments, one of which holds the session.
+    """
+
+    offers: Callable[[Arguments], ToMany]
+
+
+@dataclass(frozen=True, slots=True)
 class Arrays:
     """A list of objects that stands in parallel arrays of the same row; its fields name the arrays."""
 
@@ -159,6 +171,11 @@ class EdgeCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class RankPrice:
+    """The price that a row is ranked by, an object whose fields name the keys; null in other lists."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogCursor:
     """The position in the change log of the snapshot that the list was read in; `shape` makes a cursor of its text."""
 
@@ -176,8 +193,8 @@ class PageLeaf:
 
 
 Read = (
-    Column | Computed | SameRow | ToOne | ToMany | Counted | Arrays | Documents | Given | Constant
-    | Edges | Nodes | Node | EdgeCursor | LogCursor | PageInfo | PageLeaf
+    Column | Computed | SameRow | ToOne | ToMany | Counted | Priced | Arrays | Documents | Given | Constant
+    | Edges | Nodes | Node | EdgeCursor | RankPrice | LogCursor | PageInfo | PageLeaf
 )  # fmt: skip
 
 

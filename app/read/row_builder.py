@@ -28,15 +28,27 @@ from app.read.plan import (
     Nodes,
     PageInfo,
     PageLeaf,
+    Priced,
+    RankPrice,
     SameRow,
     Shape,
     ToMany,
     ToOne,
     Via,
 )
+from app.read.prices import shown_price
 from app.read.search import Search, order_name
 from app.read.select_builder import Array, Expression, Level, Path, Place, may_be_missing
 from app.visibility.rules import table_name
+
+#: The language in which a row's tariff is described.
+LANGUAGE = "location_name_language"
+#: The argument of a price that holds the session.
+PRICING = "pricing"
+#: Columns of an offer, in the order in which `app.read.prices.Pricing` takes them.
+OFFER = ("tariff_id", "content_hash", "currency", "elements")
+#: Rows of a ranked list end with these.
+RANK, RANKED_OFFER = "r0[-2]", "r0[-1]"
 
 
 @dataclass(slots=True)
@@ -176,6 +188,7 @@ class Code:
     """The function being written."""
 
     search: Search
+    ranked: bool = False
     shapes: dict[str, Shape] = field(default_factory=dict)
     variables: int = 0
     logged: bool = False
@@ -194,7 +207,7 @@ class Code:
         """Write the expression of one field's value."""
         match asked.read:
             case Column():
-                return self.leaf(asked.read, source)
+                return self.leaf(asked.read, source, asked.arguments)
             case Constant(value):
                 return repr(value)
             case SameRow(present):
@@ -230,6 +243,8 @@ class Code:
                 return f"[{self.object(asked.fields, child)} for {variable} in {expression}]"
             case Counted():
                 return self.counted(asked.fields, asked.read, row)
+            case Priced():
+                return self.priced(asked, asked.read, row)
             case Arrays(length_of):
                 return self.arrays(asked.fields, row, length_of)
             case Edges() | Nodes():
@@ -237,8 +252,10 @@ class Code:
             case Node():
                 return self.object(asked.fields, row)
             case EdgeCursor():
-                places = ", ".join(row.column(name) for name in self.search.order)
-                return f"{self.shape(encode_cursor)}({order_name(self.search)!r}, {places}, position=page['position'])"
+                order = order_name(self.search, self.ranked)
+                return f"{self.shape(encode_cursor)}({order!r}, {self.places(row)}position=page['position'])"
+            case RankPrice():
+                return self.documents(asked.fields, self.rank_price(row), many=False)
             case LogCursor(shape):
                 self.logged = True
                 return f"{self.shape(shape)}(page['position'])"
@@ -247,17 +264,39 @@ class Code:
             case _:
                 raise TypeError(f"no way to read {asked.read}")
 
+    def places(self, row: Row) -> str:
+        """Write the values of a row's place in its list, each followed by a comma."""
+        rank = f"{RANK}, " if self.ranked else ""
+        return rank + "".join(f"{row.column(name)}, " for name in self.search.order)
+
     def counted(self, fields: tuple[Field, ...], counted: Counted, row: Row) -> str:
         expression, child = row.to_many(counted.rows, Arguments(), self.variable("r"))
         for name in counted.names:
             child.column(name)
         return self.documents(fields, f"{self.shape(counted.count)}({expression})", many=False)
 
-    def leaf(self, leaf: Column, source: _Any) -> str:
+    def rank_price(self, row: Row) -> str:
+        return f"{self.shape(shown_price)}({RANKED_OFFER}, {row.column(LANGUAGE)})" if self.ranked else "None"
+
+    def priced(self, asked: Field, priced: Priced, row: Row) -> str:
+        pricing = f"arguments[{asked.arguments.prefix + PRICING!r}]"
+        offered = self.offered(priced.offers(asked.arguments), row)
+        offer = f"{pricing}.lowest({offered})"
+        return self.documents(asked.fields, f"{self.shape(shown_price)}({offer}, {row.column(LANGUAGE)})", many=False)
+
+    def offered(self, offers: ToMany, row: Row) -> str:
+        """Write a row's time zone and its offers."""
+        expression, child = row.to_many(offers, Arguments(), self.variable("r"))
+        for name in OFFER:
+            child.column(name)
+        return f"{row.column('time_zone')}, {expression}"
+
+    def leaf(self, leaf: Column, source: _Any, arguments: Arguments) -> str:
         columns = [source.column(name) for name in leaf.names]
         if leaf.shape is None:
             return columns[0]
-        call = f"{self.shape(leaf.shape)}({', '.join(columns)})"
+        own = [] if leaf.argument is None else [f"arguments[{arguments.prefix + leaf.argument!r}]"]
+        call = f"{self.shape(leaf.shape)}({', '.join([*own, *columns])})"
         if len(leaf.names) == 1 and not leaf.sees_null and source.nullable(leaf.names[0]):
             return f"(None if {columns[0]} is None else {call})"
         return call

@@ -91,6 +91,9 @@ PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
 PROVIDER_ID = bindparam("provider_id", type_=Text)
 
 OPERATOR: ColumnElement[Any] = literal_column("'OPERATOR'")
+#: Individual tariffs as `app.read.offers` reads them, which asks itself for the ones that are meant for the caller.
+OFFERED_TARIFF = select(individual_tariff).subquery("offered_tariff")
+
 #: The number of the individual tariff without recipients.
 DEFAULT: ColumnElement[Any] = literal_column("0")
 
@@ -257,12 +260,14 @@ def is_own(operator_no: ColumnElement[Any]) -> ColumnElement[bool]:
     return operator_no == func.any(func.array(own, type_=ARRAY(Integer)))
 
 
-def meant_for_caller(tariff_id: ColumnElement[Any], column: ColumnElement[Any]) -> ColumnElement[Any]:
+def meant_for_caller(
+    tariff_id: ColumnElement[Any], column: ColumnElement[Any], provider_id: ColumnElement[Any] = PROVIDER_ID
+) -> ColumnElement[Any]:
     """Return a column of `tariff_recipient` for the provider whose tariffs the caller is shown; null: there is none.
 
-    Only at operators that this provider sees itself.
+    `provider_id`: the provider that is asked about. Only at operators that it sees itself.
     """
-    provider = func.tariff_provider(ROLE_ID, PROVIDER_ID, type_=Integer)
+    provider = func.tariff_provider(ROLE_ID, provider_id, type_=Integer)
     party_id = select(partner_role.c.party_id).where(partner_role.c.id == provider).scalar_subquery()
     seen = select(func.visible_subjects(provider, OPERATOR, type_=Integer).column_valued()).scalar_subquery()
     return (
@@ -324,6 +329,7 @@ RULES: Mapping[str, Rule] = {
     session.name: _sides_only("operator_role_id", "provider_role_id"),
     tariff.name: _by_operator,
     individual_tariff.name: _meant,
+    OFFERED_TARIFF.name: _by_operator,
     tariff_recipient.name: _own_operator,
     installed_sql.name: _nobody,
 }
@@ -333,6 +339,6 @@ PRIVATE = frozenset(
     {
         *(api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name),
         *(authorisation.name, authorisation_request.name, authorisation_answer.name, session.name),
-        *(tariff.name, individual_tariff.name, tariff_recipient.name),
+        *(tariff.name, individual_tariff.name, OFFERED_TARIFF.name, tariff_recipient.name),
     }
 )

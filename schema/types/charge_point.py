@@ -68,6 +68,7 @@ from schema.types.live import (
     spot_updated_at,
     status_history_of,
 )
+from schema.types.price import PriceEstimate, list_price, price_of_evse
 from schema.types.tariff import Tariff
 
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
@@ -328,6 +329,7 @@ class Evse:
     max_reservation_minutes: int | None = column(
         description="Longest reservation, minutes; null: unknown. OCHP maxReservation."
     )
+    price = price_of_evse
     timestamp: DateTime | None = column(
         description="The operator's own time of last change. OCHP timestamp, OCPI last_updated."
     )
@@ -338,6 +340,7 @@ class Evse:
 class EvseEdge:
     cursor: str = edge_cursor("Where the EVSE stands in this list; opaque.")
     node: Evse = node("The EVSE.")
+    price: PriceEstimate | None = list_price()
     distance_m: float | None = distance()
     along_route_m: float | None = along_route()
 
@@ -354,6 +357,7 @@ class EvseConnection:
 class LocationEdge:
     cursor: str = edge_cursor("Where the location stands in this list; opaque.")
     node: Location = node("The location.")
+    price: PriceEstimate | None = list_price()
     distance_m: float | None = distance()
     along_route_m: float | None = along_route()
 
