@@ -59,6 +59,14 @@ def column(
     return declared(Column(names, shape, sees_null), description, name)
 
 
+def told(
+    *names: Name, shape: Shape, argument: str, bind: Bind, description: str
+) -> Callable[[Callable[..., Any]], Any]:
+    """Read what `shape` makes of one argument in the decorated signature, whose body is never run, and of columns."""
+    metadata = {READ: Column(names, shape, argument=argument), BIND: bind}
+    return lambda signature: strawberry.field(signature, description=description, metadata=metadata)
+
+
 def computed(
     *names: Name, sql: Callable[..., ColumnElement[Any]], bind: Bind, description: str
 ) -> Callable[[Callable[..., Any]], Any]:

@@ -111,10 +111,18 @@ _CONTENTS: LRUCache[str, Content] = LRUCache(COMPILED)
 def _content(content_hash: str, currency: str, elements: Sequence[Any]) -> Content:
     content = _CONTENTS.get(content_hash)
     if content is None:
-        read = msgspec.convert(elements, tuple[TariffElement, ...])
-        tariff = IndividualTariff(currency=currency, elements=read)
+        tariff = _tariff(currency, elements)
         content = _CONTENTS[content_hash] = Content(tariff, CompiledTariff(tariff))
     return content
+
+
+def describe_content(language: str, currency: str, elements: Sequence[Any]) -> str:
+    """Return an individual tariff in words, from its columns."""
+    return describe(_tariff(currency, elements), language)
+
+
+def _tariff(currency: str, elements: Sequence[Any]) -> IndividualTariff:
+    return IndividualTariff(currency=currency, elements=msgspec.convert(elements, tuple[TariffElement, ...]))
 
 
 @cache

@@ -1,6 +1,6 @@
 """Tariffs, and pages of their changes. Pages: `schema.private_changes`."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import ColumnElement, FromClause, case, func, select
@@ -9,9 +9,11 @@ from sqlalchemy.types import Text
 
 from app.db.tables import individual_tariff, tariff_recipient
 from app.ids import separated_tariff_id
+from app.prices.words import ENGLISH, LANGUAGES
 from app.read.plan import Arguments, Computed
+from app.read.prices import describe_content
 from app.visibility.rules import DEFAULT, is_own, meant_for_caller
-from schema.field import column, declared, document, documents, page_leaf, to_many
+from schema.field import column, declared, document, documents, page_leaf, to_many, told
 from schema.scalars import Cursor, DateTime, Decimal, PartyId, TariffId
 from schema.types.common import BillingItem, ChangeAction, RegularHours
 
@@ -72,6 +74,21 @@ class IndividualTariff:
         "The EVSPs that it is meant for; empty: the default. For the owning operator only, else null.",
     )
     elements: list[TariffElement] = documents("elements", "Its prices, in the operator's order; at least one.")
+
+    @told(
+        "currency",
+        "elements",
+        shape=describe_content,
+        argument="language",
+        bind=lambda arguments, _: {"language": arguments["language"]},
+        description="The same in a sentence, made of the elements; in English where the hub lacks the language.",
+    )
+    def description(
+        self,
+        language: Annotated[
+            str, strawberry.argument(description=f"ISO 639-3: {', '.join(LANGUAGES)}; as `nameLanguage` of a location.")
+        ] = ENGLISH,
+    ) -> str: ...
 
 
 def of_tariff(individual: FromClause, tariff_id: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -332,6 +332,20 @@ def test_uses_the_tariff_that_is_meant_for_the_caller(ground: Ground) -> None:
     assert dict(listed(ground, first, filter=by_filter))["SECRET"] == "10.00"
 
 
+def test_shows_prices_and_words_in_changes(ground: Ground) -> None:
+    document = """query ($cursor: Cursor!) {
+        changes(cursor: $cursor, kinds: [EVSE]) { changes { evse { evseId price(energyKwh: "20", durationMinutes: 60
+            start: "2026-06-02T10:00:00Z") { total description } } } }
+        tariffs { changes { tariffId tariff { individualTariffs { description(language: "NLD") } } } } }"""
+    cursor = ground.hub.ask("{ evses(first: 1) { cursor } }")["evses"]["cursor"]
+    ground.put([evse("DE*TST*ENEW", "NEW", 10, 10, f"{T2_SOCKET}/{tariff_of('CHEAP')}")])
+    answer = ground.hub.ask(document, {"cursor": cursor})
+    price = {"total": "4.00", "description": "0,20 EUR je kWh."}
+    assert answer["changes"]["changes"] == [{"evse": {"evseId": "DE*TST*ENEW", "price": price}}]
+    tariffs = {each["tariffId"]: each["tariff"]["individualTariffs"] for each in answer["tariffs"]["changes"]}
+    assert tariffs["DE*TST*TCHEAP"] == [{"description": "0,20 EUR per kWh."}]
+
+
 # ---------------------------------------------------------------- many
 
 
