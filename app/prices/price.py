@@ -11,13 +11,12 @@ microseconds, energy and power in 10^-12 kWh and kW. Rules (*hub*, explained in 
 - A session has no reservation, so RESERVATION and RESERVATION_TIME are not part of its price.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Context, Decimal, Inexact
+from decimal import Context, Decimal, Inexact
 from enum import StrEnum
-from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -41,7 +40,8 @@ _UNITS: Final = {
     BillingItem.SERVICE_FEE: 1,
     BillingItem.RESERVATION: 1,
 }
-#: Decimals of a value that is not in steps.
+#: Decimals of prices and steps, and of a value that is not in steps.
+_DECIMALS: Final = 8
 VALUE_DECIMALS: Final = 6
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,8 +53,6 @@ _ALWAYS: Final = (-_LIMIT, _LIMIT)
 
 #: An operation that is not exact raises.
 _EXACT: Final = Context(prec=100, traps=[Inexact])
-_ROUND: Final = Context(prec=100, rounding=ROUND_HALF_UP)
-_ONE: Final = Decimal(1)
 
 
 class Unknown(StrEnum):
@@ -81,6 +79,28 @@ class ChargingSession:
     parking: timedelta = timedelta()
     power_kw: Decimal | None = None
     time_zone: ZoneInfo | None = None
+    numbers: "Numbers" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", _numbers(self))
+
+
+class Numbers(NamedTuple):
+    """A session in whole numbers. `charged`, `end`: since the start. `offsets`: of the local clock, none: not known."""
+
+    start: int
+    charged: int
+    end: int
+    energy: int
+    power: int | None
+    offsets: tuple["Offset", ...]
+
+
+class Offset(NamedTuple):
+    """An offset from UTC, in microseconds, and the instant since which it holds."""
+
+    since: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +117,19 @@ class Part:
 class Estimate:
     """`total`: the sum of the parts, rounded half up to the currency's decimals; None: unknown, see `reason`.
 
-    `currency` None: there is no tariff.
+    `currency` None: there is no tariff. `billed`: elements and what they bill.
     """
 
     total: Decimal | None
     currency: str | None
-    parts: tuple[Part, ...] = ()
     reason: Unknown | None = None
+    billed: tuple[tuple["Element", int], ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Return what each element bills, in the order of the tariff."""
+        decimals = 0 if self.currency is None else DECIMALS[self.currency]
+        return tuple(element.part(value, decimals) for element, value in self.billed)
 
 
 def price(tariff: IndividualTariff, session: ChargingSession) -> Estimate:
@@ -129,19 +155,23 @@ class _UnknownPrice(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Element:
-    """An element in whole numbers. Bands and dates: [from, to); `hours`: of the week, none: always."""
+class Element:
+    """An element in whole numbers: `price` and `step` in 10^-8, `step` and `whole` 0: exact.
+
+    `whole`: the quantity of a step. Bands and dates: [from, to). `hours`: beginnings and ends by turns, none: always.
+    """
 
     place: int
     item: BillingItem
-    price: Decimal
-    step: Decimal
-    quantity_of_step: int
-    energy: tuple[int, int] = _ALWAYS
-    duration: tuple[int, int] = _ALWAYS
-    power: tuple[int, int] = _ALWAYS
-    dates: tuple[int, int] = _ALWAYS
-    hours: tuple[tuple[int, int], ...] = ()
+    item_price: Decimal
+    price: int
+    step: int
+    whole: int
+    energy: tuple[int, int]
+    duration: tuple[int, int]
+    power: tuple[int, int]
+    dates: tuple[int, int]
+    hours: tuple[int, ...]
 
     def applies(self, moment: _Moment, power: int | None) -> bool:
         """Return whether all conditions hold. Raises: _UnknownPrice."""
@@ -155,44 +185,45 @@ class _Element:
         if self.hours:
             if week is None:
                 raise _UnknownPrice(Unknown.TIME_ZONE)
-            if not any(begin <= week < end for begin, end in self.hours):
+            if bisect_right(self.hours, week) % 2 == 0:
                 return False
-        if self.power == _ALWAYS:
+        if self.power is _ALWAYS:
             return True
         if power is None:
             raise _UnknownPrice(Unknown.POWER)
         return self.power[0] <= power < self.power[1]
 
-    def part(self, quantity: int, minor_unit: Decimal) -> Part:
-        """Return what a quantity costs: in whole steps, or without steps in six decimals, rounded half up.
+    def value(self, quantity: int) -> int:
+        """Return a quantity in whole steps, or without steps in six decimals, rounded half up; in 10^-8."""
+        if self.whole:
+            return self.step * -(-quantity // self.whole)
+        unit = _UNITS[self.item]
+        return (2 * quantity * 10**VALUE_DECIMALS + unit) // (2 * unit) * 10 ** (_DECIMALS - VALUE_DECIMALS)
 
-        The cost has at least the decimals of the currency.
-        """
-        if self.quantity_of_step:
-            value = _EXACT.multiply(self.step, -(-quantity // self.quantity_of_step))
-        else:
-            unit = _UNITS[self.item]
-            value = Decimal((2 * quantity * 10**VALUE_DECIMALS + unit) // (2 * unit)).scaleb(-VALUE_DECIMALS, _EXACT)
-        cost = _EXACT.multiply(value, self.price)
-        return Part(self.item, _shortest(value, _ONE), self.price, _shortest(cost, minor_unit))
-
-
-def _shortest(value: Decimal, unit: Decimal) -> Decimal:
-    """Drop trailing zeros behind the decimals of a unit."""
-    rounded = _ROUND.quantize(value, unit)
-    return rounded if rounded == value else _EXACT.normalize(value)
+    def part(self, value: int, decimals: int) -> Part:
+        """Return what a value costs, with at least these decimals."""
+        cost = _decimal(value * self.price, 2 * _DECIMALS, decimals)
+        return Part(self.item, _decimal(value, _DECIMALS, 0), self.item_price, cost)
 
 
-def _element(place: int, element: TariffElement) -> _Element:
+def _decimal(number: int, decimals: int, least: int) -> Decimal:
+    """Return a number with so many decimals, without the zeros at its end but for the least."""
+    while decimals > least and number % 10 == 0:
+        number, decimals = number // 10, decimals - 1
+    return Decimal(number).scaleb(-decimals, _EXACT)
+
+
+def _element(place: int, element: TariffElement) -> Element:
     item = element.billing_item
-    step = 0 if _UNITS[item] == 1 else _whole(element.step_size, _UNITS[item])
+    is_fee = _UNITS[item] == 1
     restriction = element.restriction or TariffRestriction()
-    return _Element(
+    return Element(
         place=place,
         item=item,
-        price=element.item_price,
-        step=element.step_size,
-        quantity_of_step=step,
+        item_price=element.item_price,
+        price=_whole(element.item_price, 10**_DECIMALS),
+        step=_whole(element.step_size, 10**_DECIMALS),
+        whole=0 if is_fee else _whole(element.step_size, _UNITS[item]),
         energy=_band(restriction.min_energy_kwh, restriction.max_energy_kwh, _KILO),
         duration=_band(restriction.min_duration_seconds, restriction.max_duration_seconds, 1_000_000),
         power=_band(restriction.min_power_kw, restriction.max_power_kw, _KILO),
@@ -200,11 +231,13 @@ def _element(place: int, element: TariffElement) -> _Element:
             -_LIMIT if restriction.start is None else _since_epoch(restriction.start),
             _LIMIT if restriction.end is None else _since_epoch(restriction.end),
         ),
-        hours=tuple(_hours_of_week(each) for each in restriction.regular_hours),
+        hours=_joined(_hours_of_week(each) for each in restriction.regular_hours),
     )
 
 
 def _band(lowest: Decimal | int | None, highest: Decimal | int | None, unit: int) -> tuple[int, int]:
+    if lowest is None and highest is None:
+        return _ALWAYS
     return (
         -_LIMIT if lowest is None else _whole(lowest, unit),
         _LIMIT if highest is None else _whole(highest, unit),
@@ -224,6 +257,18 @@ def _hours_of_week(hours: RegularHours) -> tuple[int, int]:
     return day + _time_of_day(hours.begin), day + _time_of_day(hours.end)
 
 
+def _joined(hours: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    """Return the beginnings and ends of hours in turn, those that follow each other as one."""
+    limits: list[int] = []
+    for begin, end in sorted(hours):
+        if limits and limits[-1] == begin:
+            limits.pop()
+        else:
+            limits.append(begin)
+        limits.append(end)
+    return tuple(limits)
+
+
 def _time_of_day(text: str) -> int:
     hour, minute = text.split(":")
     return (60 * int(hour) + int(minute)) * (_HOUR // 60)
@@ -235,19 +280,18 @@ def _time_of_day(text: str) -> int:
 class CompiledTariff:
     """An individual tariff, ready to price many sessions."""
 
-    __slots__ = ("_currency", "_cuts", "_elements", "_fees_have_bands", "_items", "_minor_unit")
+    __slots__ = ("_currency", "_cuts", "_elements", "_fees_have_bands", "_items")
 
     def __init__(self, tariff: IndividualTariff) -> None:
         elements = [_element(place, each) for place, each in enumerate(tariff.elements)]
         self._currency = tariff.currency
-        self._minor_unit = Decimal(1).scaleb(-DECIMALS[tariff.currency])
         self._elements = elements
-        self._items = {item: tuple(each for each in elements if each.item is item) for item in BillingItem}
+        self._items = {item: [each for each in elements if each.item is item] for item in BillingItem}
         self._cuts = _Cuts(
             energy=_limits(each.energy for each in elements),
             duration=_limits(each.duration for each in elements),
             dates=_limits(each.dates for each in elements),
-            week=_limits(hours for each in elements for hours in each.hours),
+            week=_limits(each.hours for each in elements),
         )
         fees = (*self._items[BillingItem.SERVICE_FEE], *self._items[BillingItem.POWER])
         self._fees_have_bands = any((each.energy, each.duration) != (_ALWAYS, _ALWAYS) for each in fees)
@@ -255,48 +299,53 @@ class CompiledTariff:
     def price(self, session: ChargingSession) -> Estimate:
         """Return the price of a session, as `price`."""
         try:
-            quantities = self._quantities(session)
+            quantities = self._quantities(session.numbers)
         except _UnknownPrice as unknown:
-            return Estimate(None, self._currency, reason=unknown.reason)
+            return Estimate(None, self._currency, unknown.reason)
         if not quantities:
-            return Estimate(None, self._currency, reason=Unknown.NO_ELEMENT)
-        parts = tuple(self._elements[place].part(quantities[place], self._minor_unit) for place in sorted(quantities))
-        total = Decimal(0)
-        for part in parts:
-            total = _EXACT.add(total, part.cost)
-        return Estimate(_ROUND.quantize(total, self._minor_unit), self._currency, parts)
+            return Estimate(None, self._currency, Unknown.NO_ELEMENT)
+        elements = self._elements
+        billed = tuple((elements[place], elements[place].value(quantities[place])) for place in sorted(quantities))
+        total = sum(element.price * value for element, value in billed)
+        return Estimate(_rounded(total, DECIMALS[self._currency]), self._currency, None, billed)
 
-    def _quantities(self, session: ChargingSession) -> dict[int, int]:
+    def _quantities(self, session: Numbers) -> dict[int, int]:
         """Return what each element bills, by its place. Raises: _UnknownPrice."""
         charging, parking = _moments(self._cuts, session)
-        power = None if session.power_kw is None else _whole(session.power_kw, _KILO)
         found: dict[int, int] = {}
-
-        def add(item: BillingItem, moment: _Moment, quantity: int) -> None:
-            element = self._first(item, moment, power)
-            if element is not None:
-                found[element.place] = found.get(element.place, 0) + quantity
-
         for moment, following in pairwise(charging):
-            add(BillingItem.ENERGY, moment, following.energy - moment.energy)
-            add(BillingItem.USAGE_TIME, moment, following.duration - moment.duration)
+            self._add(found, BillingItem.ENERGY, moment, session.power, following.energy - moment.energy)
+            self._add(found, BillingItem.USAGE_TIME, moment, session.power, following.duration - moment.duration)
         for moment, following in pairwise(parking):
-            add(BillingItem.PARKING_TIME, moment, following.duration - moment.duration)
-        for moment in (*charging, *parking) if self._fees_have_bands else charging[:1]:
-            by_start = moment._replace(at=charging[0].at, week=charging[0].week)
-            if (fee := self._first(BillingItem.SERVICE_FEE, by_start, power)) is not None:
+            self._add(found, BillingItem.PARKING_TIME, moment, session.power, following.duration - moment.duration)
+        start = charging[0]
+        for moment in (*charging, *parking) if self._fees_have_bands else (start,):
+            by_start = _Moment(moment.duration, moment.energy, start.at, start.week)
+            if (fee := self._first(BillingItem.SERVICE_FEE, by_start, session.power)) is not None:
                 found[fee.place] = 1
-            if (element := self._first(BillingItem.POWER, by_start, power)) is not None:
-                if power is None:
+            if (element := self._first(BillingItem.POWER, by_start, session.power)) is not None:
+                if session.power is None:
                     raise _UnknownPrice(Unknown.POWER)
-                found[element.place] = power
+                found[element.place] = session.power
         return found
 
-    def _first(self, item: BillingItem, moment: _Moment, power: int | None) -> _Element | None:
+    def _add(self, found: dict[int, int], item: BillingItem, moment: _Moment, power: int | None, quantity: int) -> None:
+        element = self._first(item, moment, power)
+        if element is not None:
+            found[element.place] = found.get(element.place, 0) + quantity
+
+    def _first(self, item: BillingItem, moment: _Moment, power: int | None) -> Element | None:
         for element in self._items[item]:
             if element.applies(moment, power):
                 return element
         return None
+
+
+def _rounded(cost: int, decimals: int) -> Decimal:
+    """Return a sum of costs with so many decimals, rounded half away from zero."""
+    unit = 10 ** (2 * _DECIMALS - decimals)
+    number = (2 * abs(cost) + unit) // (2 * unit)
+    return Decimal(number if cost >= 0 else -number).scaleb(-decimals, _EXACT)
 
 
 # ---------------------------------------------------------------- moments
@@ -311,68 +360,69 @@ class _Cuts(NamedTuple):
     week: tuple[int, ...]
 
 
-def _limits(bands: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    return tuple({*chain.from_iterable(bands)} - {*_ALWAYS})
+def _limits(bands: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sorted({*chain.from_iterable(bands)} - {*_ALWAYS}))
 
 
-def _moments(cuts: _Cuts, session: ChargingSession) -> tuple[list[_Moment], list[_Moment]]:
+def _moments(cuts: _Cuts, session: Numbers) -> tuple[list[_Moment], list[_Moment]]:
     """Return the moments of charging and those of parking, between which no condition of the tariff changes.
 
     Charging has its start and its end, even of no length. A moment cut by energy has that energy exactly.
     """
-    start = _since_epoch(session.start)
-    charged = session.duration // _MICROSECOND
-    end = charged + session.parking // _MICROSECOND
-    energy = _whole(session.energy_kwh, _KILO)
+    start, charged, end, energy, _, offsets = session
     times = {*cuts.duration, *(date - start for date in cuts.dates)}
-    offsets: tuple[_Offset, ...] = ()
-    if cuts.week and session.time_zone is not None:
-        offsets = _offsets(start, start + end, session.time_zone)
+    if cuts.week:
         times.update(at - start for at in _week_cuts(cuts.week, offsets, start + end))
     points = {(time, energy * time // charged) for time in times if 0 < time < charged}
     points.update((charged * cut // energy, cut) for cut in cuts.energy if 0 < cut < energy)
-    charging = ((0, 0), *sorted(points), (charged, energy))
-    parking = ((time, energy) for time in sorted({charged, end, *times}) if charged <= time <= end)
+    charging = [(0, 0), *sorted(points), (charged, energy)]
+    parking = [(time, energy) for time in sorted({charged, end, *times}) if charged <= time <= end]
     return [_moment(*each, start, offsets) for each in charging], [_moment(*each, start, offsets) for each in parking]
 
 
-def _moment(duration: int, energy: int, start: int, offsets: Sequence["_Offset"]) -> _Moment:
+def _moment(duration: int, energy: int, start: int, offsets: Sequence[Offset]) -> _Moment:
     at = start + duration
-    week = next((_week(at, offset) for since, offset in reversed(offsets) if since <= at), None)
-    return _Moment(duration, energy, at, week)
+    for since, offset in reversed(offsets):
+        if since <= at:
+            return _Moment(duration, energy, at, _week(at, offset))
+    return _Moment(duration, energy, at, None)
 
 
-# ---------------------------------------------------------------- clocks
+# ---------------------------------------------------------------- sessions and clocks
 
 
-class _Offset(NamedTuple):
-    """An offset from UTC, in microseconds, and the instant since which it holds."""
-
-    since: int
-    offset: int
+def _numbers(session: ChargingSession) -> Numbers:
+    start = _since_epoch(session.start)
+    charged = session.duration // _MICROSECOND
+    end = charged + session.parking // _MICROSECOND
+    power = None if session.power_kw is None else _whole(session.power_kw, _KILO)
+    offsets = () if session.time_zone is None else _offsets(start, start + end, session.time_zone)
+    return Numbers(start, charged, end, _whole(session.energy_kwh, _KILO), power, offsets)
 
 
 def _week(at: int, offset: int) -> int:
     return (at + offset + _MONDAY) % _WEEK
 
 
-def _week_cuts(week: Sequence[int], offsets: Sequence[_Offset], end: int) -> Iterator[int]:
+def _week_cuts(week: Sequence[int], offsets: Sequence[Offset], end: int) -> Iterator[int]:
     """Return the instants at which the local clock shows a time of the week, or is put forward or back."""
     for (since, offset), (until, _) in pairwise((*offsets, (end, 0))):
         yield since
-        for cut in week:
-            yield from range(since + (cut - _week(since, offset)) % _WEEK, until, _WEEK)
+        monday = since - _week(since, offset)
+        while monday < until:
+            for cut in week[bisect_left(week, since - monday) : bisect_left(week, until - monday)]:
+                yield monday + cut
+            monday += _WEEK
 
 
-@lru_cache(maxsize=4_096)
-def _offsets(start: int, end: int, zone: ZoneInfo) -> tuple[_Offset, ...]:
+def _offsets(start: int, end: int, zone: ZoneInfo) -> tuple[Offset, ...]:
     """Return the offsets during a session. No zone changes its offset twice within a day."""
-    found = [_Offset(start, _offset(start, zone))]
+    found = [Offset(start, _offset(start, zone))]
     for day, next_day in pairwise((*range(start, end, _DAY), end)):
         offset = _offset(next_day, zone)
         if offset != found[-1].offset:
             change = bisect_left(range(day, next_day), True, key=lambda at: _offset(at, zone) == offset)
-            found.append(_Offset(day + change, offset))
+            found.append(Offset(day + change, offset))
     return tuple(found)
 
 

@@ -57,6 +57,7 @@ class Pricing:
 
     session: ChargingSession
     currency: str | None = None
+    _in_zones: dict[str | None, ChargingSession] = field(default_factory=dict[str | None, ChargingSession])
     _known: dict[tuple[str, str | None], Estimate] = field(default_factory=dict[tuple[str, str | None], Estimate])
 
     def lowest(self, time_zone: str | None, offers: Sequence[Sequence[Any]]) -> Offer:
@@ -74,8 +75,13 @@ class Pricing:
             return Offer(tariff_id, content, Estimate(None, currency, reason=Unknown.CURRENCY))
         key = content_hash, time_zone
         if key not in self._known:
-            self._known[key] = content.compiled.price(replace(self.session, time_zone=_zone(time_zone)))
+            self._known[key] = content.compiled.price(self._in_zone(time_zone))
         return Offer(tariff_id, content, self._known[key])
+
+    def _in_zone(self, time_zone: str | None) -> ChargingSession:
+        if time_zone not in self._in_zones:
+            self._in_zones[time_zone] = replace(self.session, time_zone=_zone(time_zone))
+        return self._in_zones[time_zone]
 
 
 def shown_price(offer: Offer, language: str) -> dict[str, Any]:
