@@ -19,6 +19,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
     false,
     func,
     literal_column,
@@ -96,6 +97,7 @@ OFFERED_TARIFF = select(individual_tariff).subquery("offered_tariff")
 
 #: The number of the individual tariff without recipients.
 DEFAULT: ColumnElement[Any] = literal_column("0")
+HIGHEST: ColumnElement[Any] = literal_column("2147483647")
 
 
 def caller_kind_of(caller: Caller | None) -> CallerKind:
@@ -277,8 +279,24 @@ def meant_for_caller(
             tariff_recipient.c.party_id == party_id,
             tariff_recipient.c.operator_no == func.any(func.array(seen, type_=ARRAY(Integer))),
         )
+        .correlate(tariff_id.table)
         .scalar_subquery()
     )
+
+
+def is_number_shown(
+    number: ColumnElement[Any], tariff_id: ColumnElement[Any], operator_no: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Compare with the numbers of the individual tariffs that a caller is shown, as a range: an index finds them.
+
+    The rule of the table says the same of each row, but would look at every row of the tariff.
+    """
+    meant = func.coalesce(meant_for_caller(tariff_id, tariff_recipient.c.number), DEFAULT)
+    lowest, highest = (
+        select(case((is_own(operator_no), end), else_=meant)).correlate(tariff_id.table).scalar_subquery()
+        for end in (DEFAULT, HIGHEST)
+    )
+    return and_(number >= lowest, number <= highest)
 
 
 def _meant(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:

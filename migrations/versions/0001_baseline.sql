@@ -729,6 +729,8 @@ create table tariff_recipient (
     CONSTRAINT tariff_recipient_tariff_id_fkey FOREIGN KEY(tariff_id) REFERENCES tariff (tariff_id) ON DELETE CASCADE
 );
 
+CREATE INDEX tariff_recipient_tariff_id_number_idx ON tariff_recipient (tariff_id, number);
+
 create table change_default partition of change default;
 create table status_history_default partition of status_history default;
 create table authorisation_request_default partition of authorisation_request default;

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import strawberry
-from sqlalchemy import ColumnElement, FromClause, case, func, select
+from sqlalchemy import ColumnElement, FromClause, and_, case, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
@@ -12,7 +12,7 @@ from app.ids import separated_tariff_id
 from app.prices.words import ENGLISH, LANGUAGES
 from app.read.plan import Arguments, Computed
 from app.read.prices import describe_content
-from app.visibility.rules import DEFAULT, is_own, meant_for_caller
+from app.visibility.rules import DEFAULT, is_number_shown, is_own, meant_for_caller
 from schema.field import column, declared, document, documents, page_leaf, to_many, told
 from schema.scalars import Cursor, DateTime, Decimal, PartyId, TariffId
 from schema.types.common import BillingItem, ChangeAction, RegularHours
@@ -91,8 +91,10 @@ class IndividualTariff:
     ) -> str: ...
 
 
-def of_tariff(individual: FromClause, tariff_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    return individual.c.tariff_id == tariff_id
+def shown_of_tariff(
+    individual: FromClause, tariff_id: ColumnElement[Any], operator_no: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    return and_(individual.c.tariff_id == tariff_id, is_number_shown(individual.c.number, tariff_id, operator_no))
 
 
 def shown_since(
@@ -117,8 +119,8 @@ class Tariff:
     individual_tariffs: list[IndividualTariff] = to_many(
         individual_tariff,
         "The one that is meant for the caller; for its operator all, the default first.",
-        ("tariff_id",),
-        of_tariff,
+        ("tariff_id", "operator_no"),
+        shown_of_tariff,
         ("number",),
     )
     updated_at: DateTime = declared(

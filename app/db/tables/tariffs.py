@@ -47,4 +47,5 @@ tariff_recipient = Table(
     Column("operator_no", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
     CheckConstraint("party_id ~ '^[A-Z]{2}[A-Z0-9]{3}$'", name="party_id"),
+    Index(None, "tariff_id", "number"),
 )

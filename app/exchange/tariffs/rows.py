@@ -60,7 +60,8 @@ class Shown:
 class Moved:
     """A tariff that is written. `since`: since when each provider that has a row is shown what it is shown now.
 
-    `recipients`: what the log says of the callers that are shown something else now (app/db/tables/log.py).
+    `recipients`: what the log says of the callers that are shown something else now (app/db/tables/log.py). `numbers`:
+    of the individual tariffs by recipient.
     """
 
     row: TariffRow
@@ -68,6 +69,7 @@ class Moved:
     default_since: datetime
     since: Mapping[str, datetime]
     recipients: tuple[str, ...]
+    numbers: Mapping[str, int]
 
 
 def row_of(tariff: Tariff) -> TariffRow:
@@ -106,7 +108,7 @@ def moved(row: TariffRow, before: Shown | None, now: datetime) -> Moved:
     """Compare what callers are shown of a tariff with what they were shown before; None: it did not exist."""
     numbers, default = row.numbers, row.individual[0].content_hash
     if before is None:
-        return Moved(row, False, now, dict.fromkeys(numbers, now), (ALL_BUT,))
+        return Moved(row, False, now, dict.fromkeys(numbers, now), (ALL_BUT,), numbers)
     since: dict[str, datetime] = {}
     changed: set[str] = set()
     for party_id in {*before.named, *numbers}:
@@ -116,8 +118,8 @@ def moved(row: TariffRow, before: Shown | None, now: datetime) -> Moved:
         if is_other:
             changed.add(party_id)
     if default == before.default:
-        return Moved(row, True, before.default_since, since, _sorted(changed))
-    return Moved(row, True, now, since, (ALL_BUT, *_sorted(since.keys() - changed)))
+        return Moved(row, True, before.default_since, since, _sorted(changed), numbers)
+    return Moved(row, True, now, since, (ALL_BUT, *_sorted(since.keys() - changed)), numbers)
 
 
 def _sorted(party_ids: Iterable[str]) -> tuple[str, ...]:

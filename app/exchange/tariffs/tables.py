@@ -90,7 +90,7 @@ async def _write(connection: Connection, operator_no: int, written: Sequence[Mov
         (each.row.tariff_id, number, row) for each in written for number, row in enumerate(each.row.individual)
     ]
     recipients = [
-        (each.row.tariff_id, party_id, each.row.numbers.get(party_id, 0), since)
+        (each.row.tariff_id, party_id, each.numbers.get(party_id, 0), since)
         for each in written
         for party_id, since in each.since.items()
     ]
