@@ -26,10 +26,10 @@ from app.read import plan
 from app.read.areas import AreaSearch
 from app.read.evses import EvseSearch
 from app.read.locations import MIN_AVAILABLE, LocationSearch, OneLocation
-from app.read.offers import offers_of_evse, offers_of_location
+from app.read.offers import tariff_ids_of_evse, tariff_ids_of_location
 from app.read.paging import check_first
 from app.read.parking import SpotSearch
-from app.read.plan import ToMany
+from app.read.plan import Computed
 from app.read.prices import Ranking
 from app.read.search import ById, Listing, Request
 from app.vocabulary import AuthMethod, ConnectorFormat, ConnectorStandard, Restriction, connector_mask, mask_of
@@ -61,7 +61,7 @@ def one_evse(arguments: Arguments, caller: Caller | None) -> Request:
 
 
 def evses(arguments: Arguments, caller: Caller | None) -> Request:
-    return _by_price(_in_area(EvseSearch, arguments), arguments, lambda given, _: offers_of_evse(given))
+    return _by_price(_in_area(EvseSearch, arguments), arguments, lambda given, _: tariff_ids_of_evse(given))
 
 
 def one_location(arguments: Arguments, caller: Caller | None) -> Request:
@@ -74,7 +74,7 @@ def locations(arguments: Arguments, caller: Caller | None) -> Request:
     if at_least is not None and at_least < 0:
         raise BadFilter(f"minAvailable is {at_least}; possible: 0 and more")
     request = _in_area(LocationSearch, arguments, {MIN_AVAILABLE: at_least} if at_least else {})
-    return _by_price(request, arguments, offers_of_location)
+    return _by_price(request, arguments, tariff_ids_of_location)
 
 
 ONE_SPOT = ById(parking_spot, ("parking_id",))
@@ -105,7 +105,7 @@ def _in_area(search: Callable[..., AreaSearch], arguments: Arguments, more: Argu
 
 
 def _by_price(
-    request: Request, arguments: Arguments, offers: Callable[[plan.Arguments, frozenset[str]], ToMany]
+    request: Request, arguments: Arguments, tariff_ids: Callable[[plan.Arguments, frozenset[str]], Computed]
 ) -> Request:
     """Order or filter a list by prices, where these are asked for. Raises: BadFilter."""
     session, most, by_price = arguments.get("price"), arguments.get("maxPrice"), arguments["orderBy"] is ListOrder.PRICE
@@ -119,7 +119,7 @@ def _by_price(
     given = plan.Arguments(PRICE, frozenset(bound))
     assert isinstance(request.search, AreaSearch)
     filters = request.search.filters - {MIN_AVAILABLE}
-    ranking = Ranking(offers(given, filters), partial(pricing_of, session), most, by_price)
+    ranking = Ranking(tariff_ids(given, filters), given, partial(pricing_of, session), most, by_price)
     priced = {f"{PRICE}{name}": value for name, value in bound.items()}
     return replace(
         request,

@@ -172,9 +172,12 @@ class Element:
     power: tuple[int, int]
     dates: tuple[int, int]
     hours: tuple[int, ...]
+    always: bool
 
     def applies(self, moment: _Moment, power: int | None) -> bool:
         """Return whether all conditions hold. Raises: _UnknownPrice."""
+        if self.always:
+            return True
         duration, energy, at, week = moment
         if not (
             self.duration[0] <= duration < self.duration[1]
@@ -232,6 +235,7 @@ def _element(place: int, element: TariffElement) -> Element:
             _LIMIT if restriction.end is None else _since_epoch(restriction.end),
         ),
         hours=_joined(_hours_of_week(each) for each in restriction.regular_hours),
+        always=restriction == TariffRestriction(),
     )
 
 
@@ -312,33 +316,39 @@ class CompiledTariff:
     def _quantities(self, session: Numbers) -> dict[int, int]:
         """Return what each element bills, by its place. Raises: _UnknownPrice."""
         charging, parking = _moments(self._cuts, session)
+        power, start, items = session.power, charging[0], self._items
         found: dict[int, int] = {}
-        for moment, following in pairwise(charging):
-            self._add(found, BillingItem.ENERGY, moment, session.power, following.energy - moment.energy)
-            self._add(found, BillingItem.USAGE_TIME, moment, session.power, following.duration - moment.duration)
-        for moment, following in pairwise(parking):
-            self._add(found, BillingItem.PARKING_TIME, moment, session.power, following.duration - moment.duration)
-        start = charging[0]
+        if energy := items[BillingItem.ENERGY]:
+            for moment, following in pairwise(charging):
+                _add(found, energy, moment, power, following.energy - moment.energy)
+        if usage := items[BillingItem.USAGE_TIME]:
+            for moment, following in pairwise(charging):
+                _add(found, usage, moment, power, following.duration - moment.duration)
+        if stay := items[BillingItem.PARKING_TIME]:
+            for moment, following in pairwise(parking):
+                _add(found, stay, moment, power, following.duration - moment.duration)
         for moment in (*charging, *parking) if self._fees_have_bands else (start,):
             by_start = _Moment(moment.duration, moment.energy, start.at, start.week)
-            if (fee := self._first(BillingItem.SERVICE_FEE, by_start, session.power)) is not None:
+            if (fee := _first(items[BillingItem.SERVICE_FEE], by_start, power)) is not None:
                 found[fee.place] = 1
-            if (element := self._first(BillingItem.POWER, by_start, session.power)) is not None:
-                if session.power is None:
+            if (element := _first(items[BillingItem.POWER], by_start, power)) is not None:
+                if power is None:
                     raise _UnknownPrice(Unknown.POWER)
-                found[element.place] = session.power
+                found[element.place] = power
         return found
 
-    def _add(self, found: dict[int, int], item: BillingItem, moment: _Moment, power: int | None, quantity: int) -> None:
-        element = self._first(item, moment, power)
-        if element is not None:
-            found[element.place] = found.get(element.place, 0) + quantity
 
-    def _first(self, item: BillingItem, moment: _Moment, power: int | None) -> Element | None:
-        for element in self._items[item]:
-            if element.applies(moment, power):
-                return element
-        return None
+def _add(found: dict[int, int], elements: list[Element], moment: _Moment, power: int | None, quantity: int) -> None:
+    element = _first(elements, moment, power)
+    if element is not None:
+        found[element.place] = found.get(element.place, 0) + quantity
+
+
+def _first(elements: list[Element], moment: _Moment, power: int | None) -> Element | None:
+    for element in elements:
+        if element.applies(moment, power):
+            return element
+    return None
 
 
 def _rounded(cost: int, decimals: int) -> Decimal:

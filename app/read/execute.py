@@ -10,6 +10,7 @@ from app.auth import Caller
 from app.db.engine import Reader
 from app.errors import HubError
 from app.read.frequencies import prepare_nearest
+from app.read.offers import OFFERED, Offers
 from app.read.paging import MAXIMUM_FIRST, BadCursor, decode_cursor, page_info
 from app.read.plan import Selection
 from app.read.prices import Ranking
@@ -37,7 +38,9 @@ async def read(
     now: datetime,
     nested: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Answer one root field with one statement. `nested`: the bind parameters of arguments inside the selection.
+    """Answer one root field with one statement; with a second one for the tariffs of a list by prices.
+
+    `nested`: the bind parameters of arguments inside the selection.
 
     Shape: plain dicts and lists that orjson writes as they are; None for a single row that is not there, or not the
     caller's to see.
@@ -45,7 +48,7 @@ async def read(
     caller_kind = caller_kind_of(caller)
     request = await prepare_nearest(database.database, request, caller_kind)
     ranking = request.ranking
-    statement = await STATEMENTS.get(selection, request.search, caller_kind, ranking and ranking.offers)
+    statement = await STATEMENTS.get(selection, request.search, caller_kind, ranking and ranking.tariff_ids)
     page_arguments, place, position = _page_arguments(request)
     arguments = {
         "now": now,
@@ -63,7 +66,11 @@ async def read(
         rows = rows if is_row else []
         position = _first_position(request, position, present)
     if ranking is not None:
-        rows = await in_worker_thread(partial(_ranked, rows, ranking, now, statement, request.search, place))
+        offered = [statement.offered(row) for row in _to_price(rows, request.search)]
+        offers = await _offers(database, caller, ranking, offered, arguments)
+        rows = await in_worker_thread(partial(_ranked, rows, offered, offers, ranking, now))
+        rows.sort(key=statement.places)
+        rows = rows if place is None else [row for row in rows if statement.places(row) > tuple(place)]
     shown = rows[: request.first]
     ends = [statement.places(row) for row in (shown[0], shown[-1])] if shown else []
     name = order_name(request.search, ranking is not None)
@@ -93,32 +100,47 @@ async def _fetch(database: Reader, caller: Caller | None, statement: Statement, 
     )
 
 
-def _ranked(
-    rows: Sequence[Any],
-    ranking: Ranking,
-    now: datetime,
-    statement: Statement,
-    search: Search,
-    after: Sequence[Any] | None,
-) -> list[Any]:
-    """Return the rows after a place that a ranking shows, in its order, each with its rank and its price at the end.
-
-    Raises: TooManyToPrice.
-    """
+def _to_price(rows: Sequence[Any], search: Search) -> Sequence[Any]:
+    """Return the rows that are priced. Raises: TooManyToPrice in areas without a first one."""
     if len(rows) > MOST_PRICED and not search.given:
         raise TooManyToPrice(
             f"more than {MOST_PRICED} match, and prices are compared for at most so many",
             "ask for a smaller area, add a filter, or ask around a point or along a route, where the first ones count",
         )
+    return rows[:MOST_PRICED]
+
+
+async def _offers(
+    database: Reader,
+    caller: Caller | None,
+    ranking: Ranking,
+    offered: Sequence[tuple[Any, Sequence[str | None]]],
+    arguments: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """Return the offers that are meant for a caller, by the ids of their tariffs."""
+    ids = {tariff_id for _, tariff_ids in offered for tariff_id in tariff_ids if tariff_id is not None}
+    statement = await STATEMENTS.get(OFFERED, Offers(ranking.arguments), caller_kind_of(caller))
+    bound = {**arguments, f"{ranking.arguments.prefix}tariff_ids": list(ids), "limit": len(ids)}
+    rows = await _fetch(database, caller, statement, statement.bind(bound)) if ids else []
+    return {row[0]: row for row in rows}
+
+
+def _ranked(
+    rows: Sequence[Any],
+    offered: Sequence[tuple[Any, Sequence[str | None]]],
+    offers: Mapping[str, Any],
+    ranking: Ranking,
+    now: datetime,
+) -> list[Any]:
+    """Return the rows that a ranking shows, each with its rank and its price at the end."""
     pricing = ranking.pricing(now)
     ranked: list[Any] = []
-    for row in rows[:MOST_PRICED]:
-        offer = pricing.lowest(*statement.offered(row))
+    for row, (time_zone, tariff_ids) in zip(rows, offered, strict=False):
+        offer = pricing.lowest(time_zone, [offers[each] for each in tariff_ids if each is not None and each in offers])
         rank = ranking.rank(offer)
         if rank is not None:
             ranked.append((*row, rank, offer))
-    ranked.sort(key=statement.places)
-    return ranked if after is None else [row for row in ranked if statement.places(row) > tuple(after)]
+    return ranked
 
 
 def _page_arguments(request: Request) -> tuple[Mapping[str, Any], Sequence[Any] | None, str | None]:

@@ -17,11 +17,15 @@ from cachetools import LRUCache
 
 from app.prices.price import ChargingSession, CompiledTariff, Estimate, Unknown
 from app.prices.words import describe
-from app.read.plan import ToMany
+from app.read.plan import Arguments, Computed
 from app.records.tariff import IndividualTariff, TariffElement
 
 #: Individual tariffs that stay compiled.
 COMPILED: Final = 10_000
+#: Columns of an offered tariff, in the order in which `Pricing` takes them.
+OFFER: Final = ("tariff_id", "content_hash", "currency", "elements")
+#: As PostgreSQL gives it, within JSON as text.
+Hash = bytes | str
 #: Behind all prices.
 NOT_KNOWN: Final = Decimal("Infinity")
 
@@ -58,7 +62,7 @@ class Pricing:
     session: ChargingSession
     currency: str | None = None
     _in_zones: dict[str | None, ChargingSession] = field(default_factory=dict[str | None, ChargingSession])
-    _known: dict[tuple[str, str | None], Estimate] = field(default_factory=dict[tuple[str, str | None], Estimate])
+    _known: dict[tuple[Hash, str | None], Estimate] = field(default_factory=dict[tuple[Hash, str | None], Estimate])
 
     def lowest(self, time_zone: str | None, offers: Sequence[Sequence[Any]]) -> Offer:
         """Return the lowest price, in the currency of the first known one; where none is known, the first offer."""
@@ -68,7 +72,7 @@ class Pricing:
         return min(alike, key=_total, default=found[0] if found else NO_OFFER)
 
     def _offer(
-        self, time_zone: str | None, tariff_id: str, content_hash: str, currency: str, elements: Sequence[Any]
+        self, time_zone: str | None, tariff_id: str, content_hash: Hash, currency: str, elements: Sequence[Any]
     ) -> Offer:
         content = _content(content_hash, currency, elements)
         if self.currency not in (None, currency):
@@ -111,10 +115,10 @@ def _total(offer: Offer) -> Decimal:
 
 
 #: By content hash.
-_CONTENTS: LRUCache[str, Content] = LRUCache(COMPILED)
+_CONTENTS: LRUCache[Hash, Content] = LRUCache(COMPILED)
 
 
-def _content(content_hash: str, currency: str, elements: Sequence[Any]) -> Content:
+def _content(content_hash: Hash, currency: str, elements: Sequence[Any]) -> Content:
     content = _CONTENTS.get(content_hash)
     if content is None:
         tariff = _tariff(currency, elements)
@@ -146,12 +150,13 @@ def _zone(name: str | None) -> ZoneInfo | None:
 class Ranking:
     """How a list uses prices.
 
-    `offers`: the tariffs of its rows. `pricing`: by the instant of the request. `most`: the highest price that is
-    shown; None: any, known or not. `by_price`: the lowest first, those that are not known last; else the order of the
-    list without prices.
+    `tariff_ids`: of a row. `arguments`: those that select tariffs. `pricing`: by the instant of the request. `most`:
+    the highest price that is shown; None: any, known or not. `by_price`: the lowest first, those that are not known
+    last; else the order of the list without prices.
     """
 
-    offers: ToMany
+    tariff_ids: Computed
+    arguments: Arguments
     pricing: Callable[[datetime], Pricing]
     most: Decimal | None = None
     by_price: bool = True

@@ -36,7 +36,7 @@ from app.read.plan import (
     ToOne,
     Via,
 )
-from app.read.prices import shown_price
+from app.read.prices import OFFER, shown_price
 from app.read.search import Search, order_name
 from app.read.select_builder import Array, Expression, Level, Path, Place, may_be_missing
 from app.visibility.rules import table_name
@@ -45,8 +45,6 @@ from app.visibility.rules import table_name
 LANGUAGE = "location_name_language"
 #: The argument of a price that holds the session.
 PRICING = "pricing"
-#: Columns of an offer, in the order in which `app.read.prices.Pricing` takes them.
-OFFER = ("tariff_id", "content_hash", "currency", "elements")
 #: Rows of a ranked list end with these.
 RANK, RANKED_OFFER = "r0[-2]", "r0[-1]"
 
@@ -280,16 +278,11 @@ class Code:
 
     def priced(self, asked: Field, priced: Priced, row: Row) -> str:
         pricing = f"arguments[{asked.arguments.prefix + PRICING!r}]"
-        offered = self.offered(priced.offers(asked.arguments), row)
-        offer = f"{pricing}.lowest({offered})"
-        return self.documents(asked.fields, f"{self.shape(shown_price)}({offer}, {row.column(LANGUAGE)})", many=False)
-
-    def offered(self, offers: ToMany, row: Row) -> str:
-        """Write a row's time zone and its offers."""
-        expression, child = row.to_many(offers, Arguments(), self.variable("r"))
+        offers, child = row.to_many(priced.offers(asked.arguments), Arguments(), self.variable("r"))
         for name in OFFER:
             child.column(name)
-        return f"{row.column('time_zone')}, {expression}"
+        offer = f"{pricing}.lowest({row.column('time_zone')}, {offers})"
+        return self.documents(asked.fields, f"{self.shape(shown_price)}({offer}, {row.column(LANGUAGE)})", many=False)
 
     def leaf(self, leaf: Column, source: _Any, arguments: Arguments) -> str:
         columns = [source.column(name) for name in leaf.names]

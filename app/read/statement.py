@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from app.read.plan import Selection, ToMany
+from app.read.plan import Arguments, Computed, Selection
 from app.read.row_builder import Code, Row
 from app.read.search import LIMIT, Search
 from app.read.select_builder import Level
@@ -26,9 +26,9 @@ class Statement:
     """SQL, the names of its parameters in order, the values of those that never change, and the generated functions.
 
     `build(rows, page, arguments)` makes the answer; `places(row)` gives a row's values in the search's order;
-    `offered(row)`, where rows are ranked, its time zone and offers. `private`: row-level security must know the caller.
-    `planned`: see `Search.planned`. `logged`: each row ends with whether it is one, and the position of the statement
-    in the change log; there is always a row.
+    `offered(row)`, where rows are ranked, its time zone and the ids of its tariffs. `private`: row-level security must
+    know the caller. `planned`: see `Search.planned`. `logged`: each row ends with whether it is one, and the position
+    of the statement in the change log; there is always a row.
     """
 
     sql: str
@@ -48,16 +48,17 @@ class Statement:
 
 
 def compile_statement(
-    selection: Selection, search: Search, caller_kind: CallerKind, offers: ToMany | None = None
+    selection: Selection, search: Search, caller_kind: CallerKind, tariff_ids: Computed | None = None
 ) -> Statement:
-    """Compile what is asked of a search, for one kind of caller. `offers`: rows are ranked by prices under these."""
-    code = Code(search, offers is not None)
+    """Compile what is asked of a search, for one kind of caller. `tariff_ids`: of a row, by which rows are ranked."""
+    code = Code(search, tariff_ids is not None)
     level = Level(caller_kind)
     row = Row(code, level, search.table, "r0", given_names=search.given)
     answer = code.root(selection.fields, row)
     source = f"def build(rows, page, arguments):\n    {answer}\n\n"
     source += f"def places(r0):\n    return ({code.places(row)})\n\n"
-    source += f"def offered(r0):\n    return ({'' if offers is None else code.offered(offers, row)})\n"
+    offered = "" if tariff_ids is None else f"{row.column('time_zone')}, {row.computed(tariff_ids, Arguments())}"
+    source += f"def offered(r0):\n    return ({offered})\n"
     namespace: dict[str, Any] = dict(code.shapes)
     exec(compile(source, "<plan>", "exec"), namespace)  # made of quoted response keys, numbers and names of ours only
     statement = _root_select(level, search, caller_kind)

@@ -176,12 +176,12 @@ def test_has_the_lowest_price_of_its_connectors_or_that_of_one_standard(ground: 
     assert priced(ground, "BOTH", connector="CHADEMO")["reason"] == "no tariff is known for it"
 
 
-def test_is_one_statement_beside_those_that_make_the_caller_known(ground: Ground) -> None:
+def test_reads_the_tariffs_of_a_list_with_a_second_statement(ground: Ground) -> None:
     given = {"within": NEAR, "price": SESSION, "orderBy": "PRICE", "first": 5}
     ground.hub.ask(EVSES, given)  # may look up how common values are
     with ground.hub.recording() as statements:
         ground.hub.ask(EVSES, given)
-    assert len(statements) == 1 + len(AROUND_PRIVATE)
+    assert len(statements) == 2 * (1 + len(AROUND_PRIVATE))
 
 
 def test_refuses_what_is_no_session(ground: Ground) -> None:
