@@ -19,7 +19,7 @@ from app.exchange.partners import resume_partner, suspend_partner
 from app.live.stream.sink import Subscription
 from schema.subscription import ChangeSource
 from tests.exchange.tariffs.world import World, individual, item, make_world
-from tests.exchange.world import Member, look, utc_now
+from tests.exchange.world import Member, look, owner, utc_now
 from tests.length import rounds
 from tests.live.streams import Collecting, ask, running, subscribe, until
 
@@ -76,6 +76,26 @@ def readers(world: World) -> dict[str, Reader]:
     asked = (("map_", "DE8AA"), ("map_", "FRA1B"), ("stranger", "DE8AA"), ("rival", "DE8AA"))
     named = {f"{name} for {each}": Reader(world.database, world.callers[name], each) for name, each in asked}
     return own | named
+
+
+async def test_hides_by_its_rules_alone_what_row_level_security_hides(world: World, database_url: str):
+    """`tests/exchange/tariffs` tries row-level security without the rules."""
+    await world.update(item(individual("1"), individual("2", "DE8AA", "NLTNM"), individual("3", "FRA1B")))
+    every = readers(world)
+    lists = {name: await each.list() for name, each in every.items()}
+    assert {name: prices(each["DE*8AC*T1"]) for name, each in lists.items() if each} == {
+        "operator": ["1", "2", "3"],
+        "first": ["2"],
+        "second": ["3"],
+        "map_": ["1"],
+        "map_ for DE8AA": ["2"],
+        "map_ for FRA1B": ["1"],
+        "administrator": ["1"],
+    }
+    async with owner(database_url) as connection:
+        for table in ("tariff", "individual_tariff", "tariff_recipient"):
+            await connection.execute(f"alter table {table} disable row level security")
+    assert {name: await each.list() for name, each in every.items()} == lists
 
 
 class Moves:
