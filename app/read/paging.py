@@ -8,6 +8,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +66,10 @@ def decode_cursor(cursor: str, order: str, types: Sequence[type]) -> tuple[list[
 POSITION = re.compile(r"[0-9a-f]{12}(?: \d{1,19}){5} [\d,]{0,200000}", re.ASCII)
 
 
+#: A price, or that there is none.
+RANK = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?|Infinity", re.ASCII)
+
+
 def _position(value: Any) -> str:
     if not isinstance(value, str) or POSITION.fullmatch(value) is None:
         raise ValueError
@@ -76,6 +81,8 @@ def _restore(value: Any, type_: type) -> Any:
         return _instant(datetime.fromisoformat(value))
     if type_ is UUID and isinstance(value, str):
         return UUID(value)
+    if type_ is Decimal and isinstance(value, str) and RANK.fullmatch(value):
+        return Decimal(value)
     if type_ is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type_ or not _storable(value):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -105,6 +106,9 @@ class Feed:
     subjects: Callable[[Difference], Sequence[Sequence[Any]]] = operators_and_psos
     #: Whether an id begins with the party id of the one operator through which the entity is seen.
     ids_by_operator: bool = False
+    #: Where an entity differs from viewer to viewer: when it became another for one, None: it did not. Takes the
+    #: filter, what the log says of the entity (`Touched`), the entity as it is now, the scope and the one before.
+    changed_for: Callable[[Any, Any, Any, ViewerScope, ViewerScope], datetime | None] | None = None
 
     @property
     def log_kinds(self) -> tuple[LogKind, ...]:
