@@ -21,7 +21,7 @@ from schema.uploads import uploaded
 
 
 @strawberry.type
-class Billing:
+class CdrExchange:
     @strawberry.mutation(
         description="Uploads CDRs of your sessions. Each is checked on its own for plausibility, and all that is wrong "
         "with it is reported; what is refused changes nothing. The same again is `unchanged`, for ever. REVISED "

@@ -12,18 +12,20 @@ from graphql.execution.values import get_argument_values
 from app.auth import Caller
 from app.db.engine import Database, Reading
 from app.db.seal import UnknownLog, with_known_log
+from app.db.tables import tariff
 from app.errors import BadInput
 from app.live.feeds.evse import EVSES, EvseFilter, EvseState
 from app.live.feeds.parking import SPOTS, SpotFilter
+from app.live.feeds.tariff import TARIFFS, TariffFilter
 from app.live.log.cursor import Cursor, CursorExpired, Position, decode_cursor, encode_cursor
 from app.live.log.rows import check_cursor, position_since, read_position
-from app.live.stream.feed import FeedFilter, Kind, SubscriptionFilter
+from app.live.stream.feed import Feed, FeedFilter, Kind, SubscriptionFilter
 from app.live.stream.matching import Change
 from app.live.stream.pages import changes_after
 from app.read.evses import TESTS, EvseSearch
 from app.read.paging import check_first
 from app.read.parking import SpotSearch
-from app.read.search import Request
+from app.read.search import Listing, Request
 from app.visibility.viewer_scope import Viewer, ViewerScope, read_scope_rows
 from app.vocabulary import ChangeAction
 from app.worker_thread import in_worker_thread
@@ -59,7 +61,8 @@ def filter_of(arguments: Arguments, caller: Caller | None) -> SubscriptionFilter
     available_now = given.pop("availableNow", None)
     filters = evse_filters(given)
     evse_ids = filters.pop("evse_ids", None)
-    viewer = Viewer.of(caller, filters.pop("provider_id", None))
+    provider_id = filters.pop("provider_id", None)
+    viewer = Viewer.of(caller, provider_id)
     region, kinds = region_of(arguments.get("within")), _kinds(arguments)
     evses = EvseFilter(
         tuple(kind for kind in EVSES.kinds if kind in kinds),
@@ -69,16 +72,24 @@ def filter_of(arguments: Arguments, caller: Caller | None) -> SubscriptionFilter
         available_now is True,
     )
     spots = SpotFilter(tuple(kind for kind in SPOTS.kinds if kind in kinds), region)
-    asked: tuple[FeedFilter, ...] = (evses, spots)
-    return SubscriptionFilter(viewer, tuple(each for each in asked if each.kinds))
+    asked: list[FeedFilter] = [each for each in (evses, spots) if each.kinds]
+    if TARIFFS.kinds[0] in kinds:
+        asked.append(TariffFilter.of(caller, provider_id))
+    return SubscriptionFilter(viewer, tuple(asked))
 
 
 def _kinds(arguments: Arguments) -> frozenset[Kind]:
-    """Return the kinds asked for. Filters are about EVSEs: with one, spots come only where their kinds are named."""
+    """Return the kinds asked for.
+
+    Filters are about EVSEs: with one, spots come only where their kinds are named. Tariffs lie nowhere: in an area,
+    too, they come only where theirs is named.
+    """
     if arguments.get("kinds") is not None:
         return frozenset(arguments["kinds"])
-    filtered = any(value is not None for value in _filter(arguments).values())
-    return frozenset(EVSES.kinds if filtered else (*EVSES.kinds, *SPOTS.kinds))
+    if any(value is not None for value in _filter(arguments).values()):
+        return frozenset(EVSES.kinds)
+    everywhere = TARIFFS.kinds if arguments.get("within") is None else ()
+    return frozenset((*EVSES.kinds, *SPOTS.kinds, *everywhere))
 
 
 def _filter(arguments: Arguments) -> Arguments:
@@ -150,7 +161,7 @@ class Following:
         return await first_cursor(self.database, self.arguments, LIST if initial else "")
 
     async def _list_page(self, reader: Reading, cursor: Cursor, present: Position) -> Page:
-        """Read a page of the list: EVSEs first, then spots, as far as they are wanted.
+        """Read a page of the list: EVSEs first, then spots, then tariffs, as far as they are wanted.
 
         Changes after it go on from the snapshot of its first page.
         """
@@ -174,8 +185,8 @@ class Following:
     async def _listed(
         self, reader: Reading, wanted: FeedFilter, after: str | None
     ) -> tuple[list[Rendered], str | None]:
-        of_evses = wanted.feed is EVSES
-        listed, end = await self.rendering.listed(self._list_request(of_evses, after), self.caller, of_evses, reader)
+        request = self._list_request(wanted.feed, after)
+        listed, end = await self.rendering.listed(request, self.caller, wanted.feed, reader)
         if isinstance(wanted, EvseFilter) and wanted.available_now:
             rows = await reader.fetch(EVSES.by_ids, [id_ for id_, _ in listed])
             states = (cast(EvseState, EVSES.state_of(row)) for row in rows)
@@ -186,13 +197,15 @@ class Following:
         changes = ((Change(kind, ChangeAction.UPSERTED, id_, now, None), shown) for id_, shown in listed)
         return [self.rendering.rendered(each, shown) for each, shown in changes], end
 
-    def _list_request(self, of_evses: bool, after: str | None) -> Request:
+    def _list_request(self, feed: Feed, after: str | None) -> Request:
+        if feed is TARIFFS:
+            return Request(Listing(tariff, ("tariff_id",), after=after is not None), {}, LISTED_AT_ONCE, after)
         area, place = self.area
         filters: Mapping[str, Any] = {}
-        if of_evses:
+        if feed is EVSES:
             given = _filter(self.arguments)
             filters = evse_filters({name: value for name, value in given.items() if name != "availableNow"})
-        search = EvseSearch if of_evses else SpotSearch
+        search = EvseSearch if feed is EVSES else SpotSearch
         found = search(area=area, filters=frozenset(filters), after=after is not None)
         return Request(found, {**place, **filters}, LISTED_AT_ONCE, after)
 
@@ -211,7 +224,8 @@ async def following(
         return filter_of(arguments, context.caller), area_of(within)
 
     wanted, area = await in_worker_thread(read) if takes_long(within) else read()
-    rendering = Rendering(context.database, context.caller, selected, context.variables, area, root_key)
+    provider_id = wanted.viewer.provider_id
+    rendering = Rendering(context.database, context.caller, selected, context.variables, area, root_key, provider_id)
     await rendering.prepare()
     kept = timedelta(days=context.settings.cursor_days)
     return Following(context.database, context.caller, arguments, wanted, area, rendering, kept)

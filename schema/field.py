@@ -28,6 +28,8 @@ from app.read.plan import (
     Nodes,
     PageInfo,
     PageLeaf,
+    Priced,
+    RankPrice,
     Read,
     SameRow,
     Shape,
@@ -55,6 +57,14 @@ def column(
 ) -> Any:
     """Read a column (by default the one named like the field), or what `shape` makes of one or several."""
     return declared(Column(names, shape, sees_null), description, name)
+
+
+def told(
+    *names: Name, shape: Shape, argument: str, bind: Bind, description: str
+) -> Callable[[Callable[..., Any]], Any]:
+    """Read what `shape` makes of one argument in the decorated signature, whose body is never run, and of columns."""
+    metadata = {READ: Column(names, shape, argument=argument), BIND: bind}
+    return lambda signature: strawberry.field(signature, description=description, metadata=metadata)
 
 
 def computed(
@@ -120,6 +130,16 @@ def counted(
 ) -> Any:
     """Read an object that `count` makes of the rows of another table; see `app.read.plan.Counted`."""
     return declared(Counted(rows, names, count), description)
+
+
+def priced(read: Priced, bind: Bind, description: str) -> Callable[[Callable[..., Any]], Any]:
+    """Read what a session costs; its arguments are in the decorated signature, whose body is never run."""
+    return lambda signature: strawberry.field(signature, description=description, metadata={READ: read, BIND: bind})
+
+
+def rank_price(description: str) -> Any:
+    """Read the price that a row of a list is ranked by; null in other lists."""
+    return declared(RankPrice(), description)
 
 
 def log_cursor(shape: Callable[[str], str], description: str) -> Any:

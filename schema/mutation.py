@@ -14,7 +14,8 @@ from app.exchange.actor import acting, id_of, not_found, require_administrator
 from app.exchange.roles import Party, RoleName, name_role
 from app.read.search import ById, Request
 from app.vocabulary import Role
-from schema.cdrs import Billing
+from schema.billing import Billing
+from schema.cdrs import CdrExchange
 from schema.charging import Charging
 from schema.publishing import Publishing
 from schema.root_fields import Info, answer_request
@@ -43,7 +44,7 @@ class IssuedApiKey:
 
 
 @strawberry.type(description="What can be changed. Names are those of OCHP's operations.")
-class Mutation(Publishing, Charging, Billing):
+class Mutation(Publishing, Charging, Billing, CdrExchange):
     # ---------------------------------------------------------------- contracts
 
     @strawberry.mutation(

@@ -1,7 +1,8 @@
-"""Pages of a private entity's list and changes, as one caller's role sees them: for queries and for subscriptions.
+"""Pages of an entity's list and changes, as one caller's role sees them: for queries and for subscriptions.
 
-An entity is data (`schema.private_entities`). A page is read in one snapshot and under the role of the caller, by
-row-level security too; its selection is compiled. Subscribers of one role with the same selection share one text.
+For private entities, and for tariffs, which differ from caller to caller. An entity is data
+(`schema.private_entities`). A page is read in one snapshot and under the role of the caller, by row-level security too;
+its selection is compiled. Subscribers of one role with the same selection share one text.
 """
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
@@ -17,6 +18,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from app.auth import Caller
 from app.db.engine import Database, Reader
 from app.errors import BadInput
+from app.ids import separated_tariff_id
 from app.live.log.cursor import Cursor, Position, encode_cursor
 from app.live.log.rows import check_cursor, read_position
 from app.live.stream.feed import Feed, FeedFilter, SubscriptionFilter
@@ -55,18 +57,19 @@ class Listed:
 class PrivateEntity:
     """What pages of an entity are made of.
 
-    `wanted`: what a role follows. `listed`: the list that arguments ask for. `by_ids`: a search for those with the ids
-    `id`; `id_of`: from an id as text. `items`: the field of a page that holds them. Without `parts` these are the
-    entities themselves, and removals are left out; else changes, with these parts that are objects of the entity's row.
-    `removed`: a search for the `removed_part` of what is taken away: what it does not find is left out.
+    `wanted`: what arguments of a caller follow. `listed`: the list that they ask for. `by_ids`: a search for those with
+    the ids `key`; `id_of`: from an id as text. `items`: the field of a page that holds them. Without `parts` these are
+    the entities themselves, and removals are left out; else changes, with these parts that are objects of the entity's
+    row. `removed`: a search for the `removed_part` of what is taken away: what it does not find is left out.
     """
 
     feed: Feed
-    wanted: Callable[[int | None], FeedFilter]
+    wanted: Callable[[Arguments, Caller | None], FeedFilter]
     listed: Callable[[Arguments, Caller | None], Listed]
     by_ids: Search
     id_of: Callable[[str], Any]
     items: str
+    key: str = "id"
     parts: frozenset[str] = frozenset()
     removed: Search | None = None
     removed_part: str | None = None
@@ -106,7 +109,8 @@ def _plan_of(entity: PrivateEntity, selection: Selection) -> _Plan:
             asked.append(each)
             items.append(_Items(number=len(asked) - 1))
     removed = {number: each for number, each in enumerate(asked) if name_of(each) == entity.removed_part}
-    return _Plan(selection.fields, tuple(items), _rows(dict(enumerate(asked))), _rows(removed))
+    rows, gone = (_rows(entity.key, each) for each in (dict(enumerate(asked)), removed))
+    return _Plan(selection.fields, tuple(items), rows, gone)
 
 
 def _numbered(entity: PrivateEntity, member: Field, asked: list[Field]) -> int | None:
@@ -116,9 +120,9 @@ def _numbered(entity: PrivateEntity, member: Field, asked: list[Field]) -> int |
     return len(asked) - 1
 
 
-def _rows(asked: Mapping[int, Field]) -> Selection:
+def _rows(key: str, asked: Mapping[int, Field]) -> Selection:
     objects = (Field(str(number), SameRow(), each.fields) for number, each in asked.items())
-    nodes = Field("nodes", Nodes(), (Field("id", Column(("id",), shape=str)), *objects))
+    nodes = Field("nodes", Nodes(), (Field("id", Column((key,), shape=str)), *objects))
     page = (Field("end", PageLeaf("endCursor")), Field("more", PageLeaf("hasNextPage")))
     return Selection((nodes, Field("page", PageInfo(), page)))
 
@@ -130,7 +134,8 @@ def _rows(asked: Mapping[int, Field]) -> Selection:
 class Rendering:
     """Writes changes as one selection asks, for one role: every read names it to row-level security.
 
-    `root_key`: pages are whole GraphQL results with this key; None: values.
+    `root_key`: pages are whole GraphQL results with this key; None: values. `provider_id`: the provider that is asked
+    about.
     """
 
     entity: PrivateEntity
@@ -138,12 +143,13 @@ class Rendering:
     selected: Selected
     variables: VariableValues
     root_key: str | None = None
+    provider_id: str | None = None
 
     @property
     def key(self) -> Hashable:
         selection, nested = self.selected.bind(self.variables, ANY_TIME)
         role_id = self.caller.role_id if self.caller else None
-        return self.entity.feed.name, selection, encode(nested), role_id, self.root_key
+        return self.entity.feed.name, selection, encode(nested), role_id, self.root_key, self.provider_id
 
     async def render(self, changes: Sequence[Change], reader: Reader) -> list[Rendered | None]:
         """Write changes; None: one that has nothing to show. What the role does not see any more is removed."""
@@ -162,13 +168,14 @@ class Rendering:
         for start in range(0, len(listed), IDS_AT_ONCE):
             some = listed[start : start + IDS_AT_ONCE]
             assert search is not None
-            request = Request(search, {"id": [self.entity.id_of(each) for each in some]}, len(some))
+            request = Request(search, {self.entity.key: [self.entity.id_of(each) for each in some]}, len(some))
             shown |= {node["id"]: node for node in (await self.answer(selection, request, reader))["nodes"]}
         return shown
 
     async def answer(self, selection: Selection, request: Request, reader: Reader) -> Any:
         now = datetime.now(UTC)
-        return await read(reader, self.caller, selection, request, now, self.selected.bind(self.variables, now)[1])
+        nested = {"provider_id": self.provider_id, **self.selected.bind(self.variables, now)[1]}
+        return await read(reader, self.caller, selection, request, now, nested)
 
     @property
     def plan(self) -> _Plan:
@@ -205,6 +212,8 @@ def _leaf(asked: Field, change: Change) -> Any:
             return change.action.value
         case "id":
             return change.id
+        case "tariffId":
+            return separated_tariff_id(change.id)
         case "at":
             return change.at
         case _:
@@ -237,8 +246,8 @@ class Following:
 
     @property
     def wanted(self) -> SubscriptionFilter:
-        role_id = self.caller.role_id if self.caller else None
-        return SubscriptionFilter(Viewer.of(self.caller), (self.entity.wanted(role_id),))
+        viewer = Viewer.of(self.caller, self.rendering.provider_id)
+        return SubscriptionFilter(viewer, (self.entity.wanted(self.arguments, self.caller),))
 
     @property
     def listed(self) -> Listed:
@@ -301,7 +310,8 @@ def following_private(
     """
     arguments = get_argument_values(field, node, context.variables)
     entity.listed(arguments, context.caller)
-    rendering = Rendering(entity, context.caller, selected, context.variables, root_key)
+    provider_id = arguments.get("providerId")
+    rendering = Rendering(entity, context.caller, selected, context.variables, root_key, provider_id)
     kept = timedelta(days=context.settings.cursor_days)
     return Following(context.database, entity, context.caller, arguments, rendering, kept)
 

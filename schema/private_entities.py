@@ -1,4 +1,4 @@
-"""The private entities whose lists and changes are read through `schema.private_changes`, and their searches."""
+"""The entities whose lists and changes are read through `schema.private_changes`, and their searches."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,12 +7,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, DateTime, FromClause, Table, bindparam
 
 from app.auth import Caller
-from app.db.tables import authorisation, authorisation_request, cdr, session
+from app.db.tables import authorisation, authorisation_request, cdr, session, tariff
 from app.live.feeds.authorisation import AUTHORISATIONS, AuthorisationFilter
 from app.live.feeds.authorisation_request import REQUESTS
 from app.live.feeds.cdr import CDRS
 from app.live.feeds.session import SESSIONS
 from app.live.feeds.sides import SidesFilter
+from app.live.feeds.tariff import TARIFFS, TariffFilter
 from app.live.stream.feed import Feed
 from app.read.authorisations import (
     CONDITIONS,
@@ -32,6 +33,7 @@ from schema.private_changes import Arguments, Listed, PrivateEntity
 from schema.search_arguments import BadFilter, by_uuid
 
 ONE_SESSION: Final = ById(session, ("id",))
+ONE_TARIFF: Final = ById(tariff, ("tariff_id",))
 
 
 # ---------------------------------------------------------------- authorisations
@@ -68,7 +70,7 @@ def _token_keys(sent: Mapping[str, Any]) -> list[str]:
 
 AUTHORISATION: Final = PrivateEntity(
     feed=AUTHORISATIONS,
-    wanted=lambda role_id: AuthorisationFilter(),
+    wanted=lambda arguments, caller: AuthorisationFilter(),
     listed=_authorisations,
     by_ids=Listing(authorisation, ORDER, filters=("id",), where=(in_force,)),
     id_of=UUID,
@@ -109,8 +111,11 @@ def _of_sides(
     def listed(arguments: Arguments, caller: Caller | None) -> Listed:
         return Listed(lambda after: Listing(table, order, where=own(caller), after=after), {})
 
+    def wanted(arguments: Arguments, caller: Caller | None) -> SidesFilter:
+        return SidesFilter(feed, caller.role_id if caller else None)
+
     by_ids = Listing(table, ("id",), filters=("id",))
-    return PrivateEntity(feed, lambda role_id: SidesFilter(feed, role_id), listed, by_ids, id_of, items)
+    return PrivateEntity(feed, wanted, listed, by_ids, id_of, items)
 
 
 SESSION_ORDER: Final = ("authorised_at", "id")
@@ -138,12 +143,29 @@ def _waiting_cdrs(arguments: Arguments, caller: Caller | None) -> Listed:
 
 CDR: Final = PrivateEntity(
     feed=CDRS,
-    wanted=lambda role_id: SidesFilter(CDRS, role_id),
+    wanted=lambda _, caller: SidesFilter(CDRS, caller.role_id if caller else None),
     listed=_waiting_cdrs,
     by_ids=Listing(cdr, ("id",), filters=("id",)),
     id_of=UUID,
     items="cdrs",
 )
+
+# ---------------------------------------------------------------- tariffs
+
+TARIFF_ORDER: Final = ("tariff_id",)
+TARIFF: Final = PrivateEntity(
+    feed=TARIFFS,
+    wanted=lambda arguments, caller: TariffFilter.of(caller, arguments.get("providerId")),
+    listed=lambda arguments, caller: Listed(lambda after: Listing(tariff, TARIFF_ORDER, after=after), {}),
+    by_ids=Listing(tariff, TARIFF_ORDER, filters=TARIFF_ORDER),
+    id_of=str,
+    items="changes",
+    key="tariff_id",
+    parts=frozenset({"tariff"}),
+)
+
+
+# ---------------------------------------------------------------- what is followed
 
 #: By the field of `Subscription`.
 FOLLOWED: Final[Mapping[str, PrivateEntity]] = {
@@ -151,6 +173,7 @@ FOLLOWED: Final[Mapping[str, PrivateEntity]] = {
     "sessionChanges": SESSION,
     "authorisationRequestChanges": REQUEST,
     "cdrChanges": CDR,
+    "tariffChanges": TARIFF,
 }
 
 
@@ -159,6 +182,10 @@ FOLLOWED: Final[Mapping[str, PrivateEntity]] = {
 
 def one_session(arguments: Arguments, caller: Caller | None) -> Request | None:
     return by_uuid(ONE_SESSION, arguments["id"])
+
+
+def one_tariff(arguments: Arguments, caller: Caller | None) -> Request:
+    return Request(ONE_TARIFF, {"tariff_id": arguments["tariffId"], "provider_id": arguments.get("providerId")})
 
 
 def active(table: FromClause) -> ColumnElement[bool]:

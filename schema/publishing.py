@@ -168,21 +168,21 @@ async def published(info: Info, upload: Callable[..., Awaitable[Report]], *argum
 
 def _operator(info: Info) -> Owner:
     """Return the acting operator. Raises: Unauthenticated, Forbidden."""
-    return _publisher(info, "charge points are published by EVSE operators", Role.EVSE_OPERATOR)[1]
+    return publisher(info, "charge points are published by EVSE operators", Role.EVSE_OPERATOR)[1]
 
 
 def _parking_operator(info: Info) -> Owner:
     """Return the acting parking spot operator. Raises: Unauthenticated, Forbidden."""
-    return _publisher(info, "parking spots are published by parking spot operators", Role.PSO)[1]
+    return publisher(info, "parking spots are published by parking spot operators", Role.PSO)[1]
 
 
 def _status_sender(info: Info) -> tuple[Caller, Owner]:
     """Return the acting operator or parking spot operator. Raises: Unauthenticated, Forbidden."""
     rule = "live status is sent by EVSE operators and parking spot operators"
-    return _publisher(info, rule, Role.EVSE_OPERATOR, Role.PSO)
+    return publisher(info, rule, Role.EVSE_OPERATOR, Role.PSO)
 
 
-def _publisher(info: Info, rule: str, *roles: Role) -> tuple[Caller, Owner]:
+def publisher(info: Info, rule: str, *roles: Role) -> tuple[Caller, Owner]:
     """Return the caller, which must act in one of the roles. Raises: Unauthenticated; Forbidden with `rule`."""
     caller: Caller = acting(info.context.caller)
     if caller.role not in roles or caller.party_id is None:

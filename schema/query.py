@@ -8,9 +8,10 @@ from schema import private_entities as private
 from schema import search_arguments as requests
 from schema.cdrs import answer_reconciliation
 from schema.changes import answer_changes
+from schema.price_arguments import ListOrder
 from schema.private_changes import answer_private
 from schema.root_fields import Info, answer, root
-from schema.scalars import CdrId, ContractId, Cursor, DateTime, EvseId, ParkingId, PartyId
+from schema.scalars import CdrId, ContractId, Cursor, DateTime, Decimal, EvseId, ParkingId, PartyId, TariffId
 from schema.types.authorisation import (
     AuthorisationPage,
     AuthorisationRequest,
@@ -30,16 +31,30 @@ from schema.types.charge_point import (
     ParkingSpotConnection,
 )
 from schema.types.common import After, CdrStatus, ChangeKind, Connection, ContractStatus, First
-from schema.types.inputs import AreaInput, EvseFilter
+from schema.types.inputs import AreaInput, EvseFilter, PriceInput
 from schema.types.partner import AuditEntry, Caller, Contract, KeptRefusal, Partner
+from schema.types.tariff import Tariff, TariffPage
 
 Within = Annotated[AreaInput | None, strawberry.argument(description="Where to look; absent: everywhere.")]
 Matching = Annotated[EvseFilter | None, strawberry.argument(name="filter", description="What an EVSE must have.")]
+Price = Annotated[
+    PriceInput | None,
+    strawberry.argument(
+        description="Price this session at what is found, within an area. At most 500 are priced: around a point or "
+        "along a route the first 500, elsewhere more are refused with TOO_MANY_TO_PRICE."
+    ),
+]
+MaxPrice = Annotated[
+    Decimal | None,
+    strawberry.argument(description="Only where `price` is known, and no more than this, in its currency."),
+]
+OrderBy = Annotated[ListOrder, strawberry.argument(description="The order of the list.")]
+
 Kinds = Annotated[
     list[ChangeKind] | None,
     strawberry.argument(
-        description="Kinds of changes; absent: all, with a filter those of EVSEs. The filter selects EVSEs; parking "
-        "spots are selected by the area alone."
+        description="Kinds of changes; absent: all, with an area all but TARIFF, with a filter those of EVSEs. The "
+        "filter selects EVSEs; parking spots are selected by the area alone, tariffs by neither: all that you see."
     ),
 ]
 
@@ -52,6 +67,13 @@ OnFrom = Annotated[
 Since = Annotated[
     DateTime | None,
     strawberry.argument(description="Changes after this instant, and maybe a little before. Not with cursor."),
+]
+OfProvider = Annotated[
+    PartyId | None,
+    strawberry.argument(
+        description="For an NSP: as meant for this EVSP. Without a contract with it the answer is the one without this "
+        "argument. Other roles have no use for it."
+    ),
 ]
 PerPage = Annotated[int, strawberry.argument(description="Items per page, about; 1 to 1000.")]
 Counterparty = Annotated[
@@ -86,7 +108,15 @@ class Query:
 
     @root(requests.evses, "EVSEs of an area, nearest first, along the route, or by id. OCHP GetChargePointList.")
     async def evses(
-        self, info: Info, within: Within = None, matching: Matching = None, first: First = 50, after: After = None
+        self,
+        info: Info,
+        within: Within = None,
+        matching: Matching = None,
+        price: Price = None,
+        max_price: MaxPrice = None,
+        order_by: OrderBy = ListOrder.AREA,
+        first: First = 50,
+        after: After = None,
     ) -> EvseConnection:
         return await answer(info)
 
@@ -111,6 +141,9 @@ class Query:
                 description="With at least so many EVSEs that pass the filter and are available now (availableNow)."
             ),
         ] = None,
+        price: Price = None,
+        max_price: MaxPrice = None,
+        order_by: OrderBy = ListOrder.AREA,
         first: First = 50,
         after: After = None,
     ) -> LocationConnection:
@@ -207,6 +240,33 @@ class Query:
         self, info: Info, cursor: OnFrom = None, since: Since = None, first: PerPage = 1_000
     ) -> AuthorisationRequestPage:
         return await answer_private(info, private.REQUEST)
+
+    @root(
+        private.one_tariff,
+        "One tariff, as it is meant for you: an EVSP's own individual one, else the default. Null when it does not "
+        "exist or is not visible to you.",
+    )
+    async def tariff(
+        self,
+        info: Info,
+        tariff_id: Annotated[TariffId, strawberry.argument(description="Its id, in any spelling.")],
+        provider_id: OfProvider = None,
+    ) -> Tariff | None:
+        return await answer(info)
+
+    @strawberry.field(
+        description="Tariffs, page by page: the whole list, then with its last cursor what changed for you. A change "
+        "that is meant for another EVSP is none. OCHP GetTariffUpdates."
+    )
+    async def tariffs(
+        self,
+        info: Info,
+        cursor: OnFrom = None,
+        since: Since = None,
+        provider_id: OfProvider = None,
+        first: PerPage = 500,
+    ) -> TariffPage:
+        return await answer_private(info, private.TARIFF)
 
     @root(private.one_session, "One session. Null when it does not exist or is not visible to you.")
     async def session(

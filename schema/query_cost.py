@@ -46,6 +46,8 @@ from app.settings import Settings
 LIST_SIZE = 5
 #: A mutation is a transaction; of the items uploaded with it, ten count as one object.
 MUTATION_COST = 10
+#: A list by price is priced as a whole, whatever its `first`.
+PRICED_COST = MAXIMUM_FIRST
 ITEM_COST = 0.1
 #: What is refused is quoted in the error, so what is written out must be short.
 MAXIMUM_WRITTEN = 300
@@ -280,7 +282,8 @@ class _Walk:
         if definition is None or node.name.value in FREE:
             return inner
         if "first" in definition.args:
-            return Cost(1) + inner.times(_first(node, definition))
+            priced = PRICED_COST if any(each.name.value == "price" for each in node.arguments or ()) else 0
+            return Cost(1 + priced) + inner.times(_first(node, definition))
         if node.selection_set is None:
             return Cost(1) if type_ is self.schema.query_type else Cost()
         return (Cost(1) + inner).times(_list_size(self.schema, type_, definition))

@@ -1,9 +1,11 @@
 """From a root field's arguments, as graphql-core coerced them, to what `app.read` searches for."""
 
 from collections.abc import Callable, Mapping, Sized
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.auth import Caller
@@ -20,18 +22,25 @@ from app.db.tables import (
 )
 from app.errors import HubError
 from app.ids import normalise_location_id
+from app.read import plan
 from app.read.areas import AreaSearch
 from app.read.evses import EvseSearch
 from app.read.locations import MIN_AVAILABLE, LocationSearch, OneLocation
+from app.read.offers import tariff_ids_of_evse, tariff_ids_of_location
 from app.read.paging import check_first
 from app.read.parking import SpotSearch
+from app.read.plan import Computed
+from app.read.prices import Ranking
 from app.read.search import ById, Listing, Request
 from app.vocabulary import AuthMethod, ConnectorFormat, ConnectorStandard, Restriction, connector_mask, mask_of
 from schema.areas import area_of
+from schema.price_arguments import ListOrder, pricing_of, tariffs_of
 
 Arguments = Mapping[str, Any]
 
 MAXIMUM_LIST = 1_000
+#: Before the bind parameters of a list's prices.
+PRICE: Final = "price_"
 NOTHING: Arguments = MappingProxyType({})
 
 
@@ -52,7 +61,7 @@ def one_evse(arguments: Arguments, caller: Caller | None) -> Request:
 
 
 def evses(arguments: Arguments, caller: Caller | None) -> Request:
-    return _in_area(EvseSearch, arguments)
+    return _by_price(_in_area(EvseSearch, arguments), arguments, lambda given, _: tariff_ids_of_evse(given))
 
 
 def one_location(arguments: Arguments, caller: Caller | None) -> Request:
@@ -64,7 +73,8 @@ def locations(arguments: Arguments, caller: Caller | None) -> Request:
     at_least = arguments.get("minAvailable")
     if at_least is not None and at_least < 0:
         raise BadFilter(f"minAvailable is {at_least}; possible: 0 and more")
-    return _in_area(LocationSearch, arguments, {MIN_AVAILABLE: at_least} if at_least else {})
+    request = _in_area(LocationSearch, arguments, {MIN_AVAILABLE: at_least} if at_least else {})
+    return _by_price(request, arguments, tariff_ids_of_location)
 
 
 ONE_SPOT = ById(parking_spot, ("parking_id",))
@@ -92,6 +102,31 @@ def _in_area(search: Callable[..., AreaSearch], arguments: Arguments, more: Argu
     after = arguments.get("after")
     found = search(area=kind, filters=frozenset(filters), after=after is not None)
     return Request(found, {**area, **filters}, check_first(arguments["first"]), after)
+
+
+def _by_price(
+    request: Request, arguments: Arguments, tariff_ids: Callable[[plan.Arguments, frozenset[str]], Computed]
+) -> Request:
+    """Order or filter a list by prices, where these are asked for. Raises: BadFilter."""
+    session, most, by_price = arguments.get("price"), arguments.get("maxPrice"), arguments["orderBy"] is ListOrder.PRICE
+    if session is None:
+        if by_price or most is not None:
+            raise BadFilter("orderBy PRICE and maxPrice need `price`, the session that is to be priced")
+        return request
+    if arguments.get("within") is None:
+        raise BadFilter("prices are compared within an area; expected `within`")
+    bound = tariffs_of(session)
+    given = plan.Arguments(PRICE, frozenset(bound))
+    assert isinstance(request.search, AreaSearch)
+    filters = request.search.filters - {MIN_AVAILABLE}
+    ranking = Ranking(tariff_ids(given, filters), given, partial(pricing_of, session), most, by_price)
+    priced = {f"{PRICE}{name}": value for name, value in bound.items()}
+    return replace(
+        request,
+        search=replace(request.search, after=False),
+        arguments={**request.arguments, **priced},
+        ranking=ranking,
+    )
 
 
 def bind_filter(arguments: Arguments, now: datetime) -> Arguments:

@@ -14,6 +14,7 @@ from app.live.feeds.cdr import CDRS
 from app.live.feeds.evse import EVSES
 from app.live.feeds.parking import SPOTS
 from app.live.feeds.session import SESSIONS
+from app.live.feeds.tariff import TARIFFS
 from app.live.log.rows import check_cursor, read_position
 from app.live.stream.fanout import Fanout
 from app.live.stream.sink import Sink
@@ -23,16 +24,17 @@ from schema.documents import Operation
 from schema.private_changes import Following as PrivateFollowing
 from schema.private_changes import following_private
 from schema.private_entities import FOLLOWED
-from schema.query import Kinds, Matching, Within
+from schema.query import Kinds, Matching, OfProvider, Within
 from schema.root_fields import Context, Info
 from schema.scalars import Cursor
 from schema.select import Selected
 from schema.types.authorisation import AuthorisationPage, AuthorisationRequestPage, SessionPage
 from schema.types.cdr import CdrPage
 from schema.types.change import ChangePage
+from schema.types.tariff import TariffPage
 
 #: What can be followed.
-FEEDS: Final = (EVSES, SPOTS, AUTHORISATIONS, REQUESTS, SESSIONS, CDRS)
+FEEDS: Final = (EVSES, SPOTS, TARIFFS, AUTHORISATIONS, REQUESTS, SESSIONS, CDRS)
 
 Resumed = Annotated[
     Cursor | None,
@@ -95,6 +97,16 @@ class Subscription:
     async def authorisation_request_changes(
         self, info: Info, cursor: Resumed = None, initial: Initial = False
     ) -> AsyncGenerator[AuthorisationRequestPage, None]:
+        raise not_at_once()
+        yield
+
+    @strawberry.subscription(
+        description="Tariffs that come, change for you, or go, also with operators that come into view or leave it. "
+        "A change that is meant for another EVSP is none."
+    )
+    async def tariff_changes(
+        self, info: Info, provider_id: OfProvider = None, cursor: Resumed = None, initial: Initial = False
+    ) -> AsyncGenerator[TariffPage, None]:
         raise not_at_once()
         yield
 

@@ -22,7 +22,7 @@ from schema.root_fields import Info, raw_info
 UPLOADED = frozenset(
     {
         *("ChargePointInput", "EvseId", "ParkingSpotInput", "ParkingId", "EvseStatusInput", "ParkingStatusInput"),
-        *("AuthorisationInput", "TokenInput", "CdrInput", "CdrKey", "CdrDecline"),
+        *("AuthorisationInput", "TokenInput", "TariffInput", "TariffId", "CdrInput", "CdrKey", "CdrDecline"),
     }
 )
 

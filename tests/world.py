@@ -18,11 +18,14 @@ from app.exchange.contracts import decline_contract, end_contract, propose_contr
 from app.exchange.keys import issue_key
 from app.exchange.partners import register_partner, suspend_partner
 from app.exchange.roles import Party, RoleName
+from app.exchange.tariffs.updates import update_tariffs
 from app.ingest.charge_points.updates import Owner, item_of, put, update_charge_points
 from app.ingest.status.updates import update_status
 from app.records.charge_point import ChargePoint
 from app.records.charge_point_input import REGISTER_LIMITS, read_charge_point
 from app.records.status_input import Hearing, read_evse_statuses, read_parking_statuses
+from app.records.tariff import Tariff
+from app.records.tariff_input import read_tariff
 from app.settings import Settings
 from app.vocabulary import Role
 
@@ -92,6 +95,7 @@ async def make_world(dsn: str) -> World:
         await _conclude_contracts(database, secrets, partner_ids, clock)
         await suspend_partner(database, CONSOLE, partner_ids["Ruhend"], next(clock))
         await _say_statuses(database, secrets, clock)
+        await _publish_tariffs(database, secrets)
     finally:
         await database.close()
     return World(dsn, secrets, partner_ids)
@@ -209,6 +213,17 @@ async def _put_register(database: Database, now: datetime) -> None:
     await database.write(work)
 
 
+async def _publish_tariffs(database: Database, secrets: Mapping[str, str]) -> None:
+    """Publish at the beginning, before every other upload, so that the last one of a partner stays what it is."""
+    for caller, tariffs in TARIFFS.items():
+        behind = await caller_behind(database, secrets[caller])
+        assert behind.party_id is not None
+        read = [read_tariff(raw, 0) for raw in tariffs]
+        items = [each for each in read if isinstance(each, Tariff)]
+        assert len(items) == len(tariffs)
+        await update_tariffs(database, items, Owner(behind.partner_id, behind.role_id, behind.party_id), BEGINNING)
+
+
 async def _say_statuses(database: Database, secrets: Mapping[str, str], clock: Iterator[datetime]) -> None:
     """Push what stands for as long as the tests are run, a word after a word: each has its own time."""
     for caller, words in STATUSES:
@@ -278,6 +293,53 @@ STATUSES: Sequence[tuple[str, Mapping[str, Any]]] = (
     ),
     ("nordlicht", {"evses": [{"evseId": "DE*823*E1234*5678", "major": "NOT_AVAILABLE", "minor": "OUT_OF_ORDER"}]}),
 )
+
+NIGHT = {"regularHours": [{"weekday": 7, "begin": "22:00", "end": "24:00"}], "end": "2199-01-01T00:00:00Z"}
+
+#: Sonnenstrom has individual tariffs for two providers, Fjordlade one for itself.
+TARIFFS: Mapping[str, Sequence[Any]] = {
+    "sonnenstrom": [
+        {
+            "tariffId": "DE*SON*T1",
+            "individualTariffs": [
+                {
+                    "currency": "EUR",
+                    "elements": [
+                        {"billingItem": "SERVICE_FEE", "itemPrice": "0.50", "stepSize": "1"},
+                        {"billingItem": "ENERGY", "itemPrice": "0.39", "stepSize": "0", "restriction": NIGHT},
+                        {"billingItem": "ENERGY", "itemPrice": "0.490", "stepSize": "0"},
+                    ],
+                },
+                {
+                    "recipients": ["DEMOB"],
+                    "currency": "EUR",
+                    "elements": [{"billingItem": "ENERGY", "itemPrice": "0.35", "stepSize": "0"}],
+                },
+                {
+                    "recipients": ["NOFJO", "ZZZZZ"],
+                    "currency": "NOK",
+                    "elements": [{"billingItem": "USAGE_TIME", "itemPrice": "12", "stepSize": "0.25"}],
+                },
+            ],
+        },
+    ],
+    "fjordlade": [
+        {
+            "tariffId": "NO*FJO*T1",
+            "individualTariffs": [
+                {
+                    "currency": "NOK",
+                    "elements": [{"billingItem": "ENERGY", "itemPrice": "4.0", "stepSize": "0"}],
+                },
+                {
+                    "recipients": ["DEMOB"],
+                    "currency": "NOK",
+                    "elements": [{"billingItem": "ENERGY", "itemPrice": "3.5", "stepSize": "0"}],
+                },
+            ],
+        }
+    ],
+}
 
 EVERYTHING: Mapping[str, Any] = {
     "locationName": "Parkhaus am Münster „Süd“",

@@ -34,6 +34,7 @@ SQL_FILES = (
     "authorisations",
     "sessions",
     "cdrs",
+    "tariffs",
     "policies",
     "grants",
 )

@@ -75,12 +75,16 @@ async def release_operator(connection: Connection, role: HeldRole) -> None:
     """Take the operator from a role that is revoked, in the caller's transaction.
 
     Without uploads by the partner the operator is unclaimed again, and open if it came from a register. With uploads,
-    the operator and its EVSEs stay with the revoked role, closed and suspended: visible to the administrator only,
-    unchanged by registers, and passed on to the partner that is granted the party id next. Nothing is deleted.
+    the operator, its EVSEs and tariffs stay with the revoked role, closed and suspended: visible to the administrator
+    only, unchanged by registers, and passed on to the partner that is granted the party id next. Nothing is deleted.
     """
     no = await connection.fetchval("select no from operator where role_id = $1 for update", role.id)
     uploaded = await connection.fetchval(
-        "select exists (select from evse where operator_no = $1 and evse.source is null)", no
+        """
+        select exists (select from evse where operator_no = $1 and evse.source is null)
+        or exists (select from tariff where operator_no = $1)
+        """,
+        no,
     )
     if uploaded:
         await connection.execute("update operator set open = false, suspended = true where no = $1", no)

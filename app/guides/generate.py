@@ -45,6 +45,7 @@ ADVICE: Final = {
     "BAD_FILTER": "The message has the possible values.",
     "BAD_INPUT": "The message has the possible values.",
     "BAD_PAGE_SIZE": "The message has the bounds.",
+    "BAD_PRICE": "The message has the bounds.",
     "BAD_REQUEST": "Correct the request; the HTTP status says which part.",
     "BUSY": "Repeat the request.",
     "CONFIRM_REMOVALS": "If the list is right, repeat it with `confirmRemovals: true` (`--confirm-removals`).",
@@ -70,6 +71,7 @@ ADVICE: Final = {
     "TOO_MANY_KEYS": "Revoke one of the two keys first.",
     "TOO_MANY_OPEN": "Close some first.",
     "TOO_MANY_SUBSCRIPTIONS": "Try again later.",
+    "TOO_MANY_TO_PRICE": "Ask for a smaller area, add a filter, or ask around a point.",
     "UNAUTHENTICATED": "Send a valid key.",
     "UNKNOWN_OPERATION": "Name one of them.",
 }

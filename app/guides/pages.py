@@ -80,6 +80,7 @@ CONTENTS: Final[dict[str, tuple[Page, ...]]] = {
         Page("publishing", "Publishing", "app/guides/publishing.md"),
         Page("charging", "Charging", "app/guides/charging.md"),
         Page("billing", "Billing", "app/guides/billing.md"),
+        Page("prices", "Tariffs and prices", "app/guides/prices.md"),
         Page("partners", "Partners and contracts", "app/guides/partners.md"),
         Page("limits", "Limits and budgets", "app/guides/limits.md"),
         Page("errors", "Errors and codes", "app/guides/errors.md"),

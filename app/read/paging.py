@@ -4,9 +4,11 @@ Opaque outside; inside the order's values, base64 of JSON, preceded by the order
 refused by another.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -73,6 +75,10 @@ def _sealed(position: str) -> str:
     return urlsafe_b64encode(seal(learn(log), rest.encode(), PURPOSE)).decode()
 
 
+#: A price, or that there is none.
+RANK = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?|Infinity", re.ASCII)
+
+
 def _position(value: Any) -> str:
     epoch, rest = unseal(urlsafe_b64decode(value), PURPOSE)
     return f"{name_of(epoch)} {rest.decode()}"
@@ -83,6 +89,8 @@ def _restore(value: Any, type_: type) -> Any:
         return _instant(datetime.fromisoformat(value))
     if type_ is UUID and isinstance(value, str):
         return UUID(value)
+    if type_ is Decimal and isinstance(value, str) and RANK.fullmatch(value):
+        return Decimal(value)
     if type_ is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type_ or not _storable(value):

@@ -40,11 +40,13 @@ Name = str | Via
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A leaf: one column, or several that `shape` makes one value of."""
+    """A leaf: one column, or several that `shape` makes one value of, with one of the field's own arguments before them
+    where there is an `argument`."""
 
     names: tuple[Name, ...]
     shape: Shape | None = None
     sees_null: bool = False
+    argument: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class ToOne:
     `shared` columns mean the same in both rows: selecting nothing else needs no join. `visible_with_parent`: a caller
     who sees the parent sees this row, by the same rule over the same value; else the rule of `table` joins the plan.
     `optional`: there may be no such row; the object is null then, as it is when the row is not the caller's to see.
-    Inside `Arrays` the one parent column is the array of keys; every key has its row, and is seen with the parent.
+    Inside `Arrays` the one parent column is the array of keys; unless it is `optional`, every key has its row.
     """
 
     table: FromClause
@@ -106,6 +108,16 @@ class Counted:
     rows: ToMany
     names: tuple[Name, ...]
     count: Callable[[Sequence[Sequence[Any]]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a session costs at a row, an object whose fields name the keys.
+
+    `offers`: the tariffs there, by the field's own arguments, one of which holds the session.
+    """
+
+    offers: Callable[[Arguments], ToMany]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +171,11 @@ class EdgeCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class RankPrice:
+    """The price that a row is ranked by, an object whose fields name the keys; null in other lists."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogCursor:
     """The position in the change log of the snapshot that the list was read in; `shape` makes a cursor of its text."""
 
@@ -176,8 +193,8 @@ class PageLeaf:
 
 
 Read = (
-    Column | Computed | SameRow | ToOne | ToMany | Counted | Arrays | Documents | Given | Constant
-    | Edges | Nodes | Node | EdgeCursor | LogCursor | PageInfo | PageLeaf
+    Column | Computed | SameRow | ToOne | ToMany | Counted | Priced | Arrays | Documents | Given | Constant
+    | Edges | Nodes | Node | EdgeCursor | RankPrice | LogCursor | PageInfo | PageLeaf
 )  # fmt: skip
 
 

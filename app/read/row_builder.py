@@ -28,15 +28,25 @@ from app.read.plan import (
     Nodes,
     PageInfo,
     PageLeaf,
+    Priced,
+    RankPrice,
     SameRow,
     Shape,
     ToMany,
     ToOne,
     Via,
 )
+from app.read.prices import OFFER, shown_price
 from app.read.search import Search, order_name
 from app.read.select_builder import Array, Expression, Level, Path, Place, may_be_missing
 from app.visibility.rules import table_name
+
+#: The language in which a row's tariff is described.
+LANGUAGE = "location_name_language"
+#: The argument of a price that holds the session.
+PRICING = "pricing"
+#: Rows of a ranked list end with these.
+RANK, RANKED_OFFER = "r0[-2]", "r0[-1]"
 
 
 @dataclass(slots=True)
@@ -115,7 +125,7 @@ class ArrayItem:
         """Return the row that this position names: all rows that the array names are read as one value."""
         if relation not in self.rows:
             [ids], [key] = relation.parent_columns, relation.columns
-            named = ToMany(relation.table, (ids,), _named_in(key), (key,), visible_with_parent=True)
+            named = ToMany(relation.table, (ids,), _named_in(key), (key,), relation.visible_with_parent)
             expression, row = self.row.to_many(named, Arguments(), f"{self.prefix}_row{len(self.rows)}")
             row.column(key)  # the first column of these rows, by which `_aligned` finds them
             aligned = f"{self.row.code.shape(_aligned)}({expression}, {self.row.column(ids)})"
@@ -130,10 +140,10 @@ def _named_in(key: str) -> Callable[..., ColumnElement[bool]]:
     return on
 
 
-def _aligned(rows: Sequence[Sequence[Any]], ids: Sequence[Any]) -> list[Sequence[Any]]:
+def _aligned(rows: Sequence[Sequence[Any]], ids: Sequence[Any]) -> list[Sequence[Any] | None]:
     """Return for each of the ids the row that begins with it."""
     by_id = {row[0]: row for row in rows}
-    return [by_id[id_] for id_ in ids]
+    return [by_id.get(id_) for id_ in ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,7 @@ class Code:
     """The function being written."""
 
     search: Search
+    ranked: bool = False
     shapes: dict[str, Shape] = field(default_factory=dict)
     variables: int = 0
     logged: bool = False
@@ -194,7 +205,7 @@ class Code:
         """Write the expression of one field's value."""
         match asked.read:
             case Column():
-                return self.leaf(asked.read, source)
+                return self.leaf(asked.read, source, asked.arguments)
             case Constant(value):
                 return repr(value)
             case SameRow(present):
@@ -204,6 +215,9 @@ class Code:
                 return self.documents(asked.fields, source.column(column), many)
             case PageLeaf(name):
                 return f"page[{name!r}]"
+            case ToOne() if isinstance(source, ArrayItem) and may_be_missing(asked.read):
+                row = source.named_row(asked.read)
+                return f"({self.object(asked.fields, row)} if {row.variable} is not None else None)"
             case ToOne() if isinstance(source, ArrayItem):
                 return self.object(asked.fields, _NamedRow(source, asked.read))
             case _:
@@ -227,6 +241,8 @@ class Code:
                 return f"[{self.object(asked.fields, child)} for {variable} in {expression}]"
             case Counted():
                 return self.counted(asked.fields, asked.read, row)
+            case Priced():
+                return self.priced(asked, asked.read, row)
             case Arrays(length_of):
                 return self.arrays(asked.fields, row, length_of)
             case Edges() | Nodes():
@@ -234,8 +250,10 @@ class Code:
             case Node():
                 return self.object(asked.fields, row)
             case EdgeCursor():
-                places = ", ".join(row.column(name) for name in self.search.order)
-                return f"{self.shape(encode_cursor)}({order_name(self.search)!r}, {places}, position=page['position'])"
+                order = order_name(self.search, self.ranked)
+                return f"{self.shape(encode_cursor)}({order!r}, {self.places(row)}position=page['position'])"
+            case RankPrice():
+                return self.documents(asked.fields, self.rank_price(row), many=False)
             case LogCursor(shape):
                 self.logged = True
                 return f"{self.shape(shape)}(page['position'])"
@@ -244,17 +262,34 @@ class Code:
             case _:
                 raise TypeError(f"no way to read {asked.read}")
 
+    def places(self, row: Row) -> str:
+        """Write the values of a row's place in its list, each followed by a comma."""
+        rank = f"{RANK}, " if self.ranked else ""
+        return rank + "".join(f"{row.column(name)}, " for name in self.search.order)
+
     def counted(self, fields: tuple[Field, ...], counted: Counted, row: Row) -> str:
         expression, child = row.to_many(counted.rows, Arguments(), self.variable("r"))
         for name in counted.names:
             child.column(name)
         return self.documents(fields, f"{self.shape(counted.count)}({expression})", many=False)
 
-    def leaf(self, leaf: Column, source: _Any) -> str:
+    def rank_price(self, row: Row) -> str:
+        return f"{self.shape(shown_price)}({RANKED_OFFER}, {row.column(LANGUAGE)})" if self.ranked else "None"
+
+    def priced(self, asked: Field, priced: Priced, row: Row) -> str:
+        pricing = f"arguments[{asked.arguments.prefix + PRICING!r}]"
+        offers, child = row.to_many(priced.offers(asked.arguments), Arguments(), self.variable("r"))
+        for name in OFFER:
+            child.column(name)
+        offer = f"{pricing}.lowest({row.column('time_zone')}, {offers})"
+        return self.documents(asked.fields, f"{self.shape(shown_price)}({offer}, {row.column(LANGUAGE)})", many=False)
+
+    def leaf(self, leaf: Column, source: _Any, arguments: Arguments) -> str:
         columns = [source.column(name) for name in leaf.names]
         if leaf.shape is None:
             return columns[0]
-        call = f"{self.shape(leaf.shape)}({', '.join(columns)})"
+        own = [] if leaf.argument is None else [f"arguments[{arguments.prefix + leaf.argument!r}]"]
+        call = f"{self.shape(leaf.shape)}({', '.join([*own, *columns])})"
         if len(leaf.names) == 1 and not leaf.sees_null and source.nullable(leaf.names[0]):
             return f"(None if {columns[0]} is None else {call})"
         return call

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from app.read.prices import Ranking
 from app.visibility.rules import CallerKind, visible
 
 LIMIT = bindparam("limit", type_=BigInteger)
@@ -126,14 +127,18 @@ def place_after(order: tuple[str, ...], table: FromClause) -> ColumnElement[Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A search with its arguments. `first` is None for a single row; `after` is the cursor as the caller sent it."""
+    """A search with its arguments. `first` is None for a single row; `after` is the cursor as the caller sent it.
+
+    `ranking`: the rows are ordered or filtered by their prices; the search itself has no `after` then.
+    """
 
     search: Search
     arguments: Mapping[str, Any]
     first: int | None = None
     after: str | None = None
+    ranking: Ranking | None = None
 
 
-def order_name(search: Search) -> str:
+def order_name(search: Search, ranked: bool = False) -> str:
     """Name a search's order: cursors of one order are refused by another."""
-    return "+".join(search.order)
+    return "+".join(("price", *search.order) if ranked else search.order)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from app.read.plan import Selection
+from app.read.plan import Arguments, Computed, Selection
 from app.read.row_builder import Code, Row
 from app.read.search import LIMIT, Search
 from app.read.select_builder import Level
@@ -25,16 +25,18 @@ TRUE: ColumnElement[Any] = literal_column("true")
 class Statement:
     """SQL, the names of its parameters in order, the values of those that never change, and the generated functions.
 
-    `build(rows, page)` makes the answer; `places(row)` gives a row's values in the search's order. `private`: row-level
-    security must know the caller. `planned`: see `Search.planned`. `logged`: each row ends with whether it is
-    one, and the position of the statement in the change log; there is always a row.
+    `build(rows, page, arguments)` makes the answer; `places(row)` gives a row's values in the search's order;
+    `offered(row)`, where rows are ranked, its time zone and the ids of its tariffs. `private`: row-level security must
+    know the caller. `planned`: see `Search.planned`. `logged`: each row ends with whether it is one, and the position
+    of the statement in the change log; there is always a row.
     """
 
     sql: str
     parameters: tuple[str, ...]
     constants: Mapping[str, Any]
-    build: Callable[[Sequence[Any], Mapping[str, Any]], Any]
+    build: Callable[[Sequence[Any], Mapping[str, Any], Mapping[str, Any]], Any]
     places: Callable[[Any], tuple[Any, ...]]
+    offered: Callable[[Any], tuple[Any, ...]]
     private: bool
     planned: bool
     logged: bool
@@ -45,14 +47,18 @@ class Statement:
         return [arguments[name] if name in arguments else constants[name] for name in self.parameters]
 
 
-def compile_statement(selection: Selection, search: Search, caller_kind: CallerKind) -> Statement:
-    """Compile what is asked of a search, for one kind of caller."""
-    code = Code(search)
+def compile_statement(
+    selection: Selection, search: Search, caller_kind: CallerKind, tariff_ids: Computed | None = None
+) -> Statement:
+    """Compile what is asked of a search, for one kind of caller. `tariff_ids`: of a row, by which rows are ranked."""
+    code = Code(search, tariff_ids is not None)
     level = Level(caller_kind)
     row = Row(code, level, search.table, "r0", given_names=search.given)
     answer = code.root(selection.fields, row)
-    places = "".join(f"{row.column(name)}, " for name in search.order)
-    source = f"def build(rows, page):\n    {answer}\n\ndef places(r0):\n    return ({places})\n"
+    source = f"def build(rows, page, arguments):\n    {answer}\n\n"
+    source += f"def places(r0):\n    return ({code.places(row)})\n\n"
+    offered = "" if tariff_ids is None else f"{row.column('time_zone')}, {row.computed(tariff_ids, Arguments())}"
+    source += f"def offered(r0):\n    return ({offered})\n"
     namespace: dict[str, Any] = dict(code.shapes)
     exec(compile(source, "<plan>", "exec"), namespace)  # made of quoted response keys, numbers and names of ours only
     statement = _root_select(level, search, caller_kind)
@@ -62,8 +68,8 @@ def compile_statement(selection: Selection, search: Search, caller_kind: CallerK
         )
     sql, parameters, constants = render(statement)
     private = not PRIVATE.isdisjoint({table_name(search.table), *level.tables})
-    build, places_of = namespace["build"], namespace["places"]
-    return Statement(sql, parameters, constants, build, places_of, private, search.planned, code.logged)
+    functions = namespace["build"], namespace["places"], namespace["offered"]
+    return Statement(sql, parameters, constants, *functions, private, search.planned, code.logged)
 
 
 def render(statement: Select[Any]) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:

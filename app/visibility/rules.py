@@ -19,8 +19,10 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
     false,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -44,6 +46,7 @@ from app.db.tables import (
     evse,
     evse_parking_spot,
     evse_status,
+    individual_tariff,
     installed_sql,
     list_part,
     listed_authorisation,
@@ -62,6 +65,8 @@ from app.db.tables import (
     session,
     status_expiry,
     status_history,
+    tariff,
+    tariff_recipient,
     upload_list,
     viewer_scope,
     viewer_scope_due,
@@ -86,6 +91,16 @@ Rule = Callable[[FromClause, CallerKind], ColumnElement[bool]]
 
 ROLE_ID = bindparam("caller_role_id", type_=Integer)
 PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
+#: The provider that a request is about, by the argument or filter of this name; null: none is named.
+PROVIDER_ID = bindparam("provider_id", type_=Text)
+
+OPERATOR: ColumnElement[Any] = literal_column("'OPERATOR'")
+#: Individual tariffs as `app.read.offers` reads them, which asks itself for the ones that are meant for the caller.
+OFFERED_TARIFF = select(individual_tariff).subquery("offered_tariff")
+
+#: The number of the individual tariff without recipients.
+DEFAULT: ColumnElement[Any] = literal_column("0")
+HIGHEST: ColumnElement[Any] = literal_column("2147483647")
 
 
 def caller_kind_of(caller: Caller | None) -> CallerKind:
@@ -96,7 +111,7 @@ def caller_kind_of(caller: Caller | None) -> CallerKind:
 
 
 def caller_arguments(caller: Caller | None) -> Mapping[str, Any]:
-    """Return the bind parameters that the rules name."""
+    """Return the bind parameters that the rules name, without the provider that a request may be about."""
     if caller is None:
         return {"caller_role_id": None, "caller_partner_id": None}
     return {"caller_role_id": caller.role_id, "caller_partner_id": caller.partner_id}
@@ -244,6 +259,61 @@ def _of_provider(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bo
     return table.c.provider_role_id == func.any(func.array(providers, type_=ARRAY(Integer)))
 
 
+def is_own(operator_no: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Compare an operator's number with that of the operator that the caller holds."""
+    own = select(operator.c.no).where(operator.c.role_id == ROLE_ID).scalar_subquery()
+    return operator_no == func.any(func.array(own, type_=ARRAY(Integer)))
+
+
+def meant_for_caller(
+    tariff_id: ColumnElement[Any], column: ColumnElement[Any], provider_id: ColumnElement[Any] = PROVIDER_ID
+) -> ColumnElement[Any]:
+    """Return a column of `tariff_recipient` for the provider whose tariffs the caller is shown; null: there is none.
+
+    `provider_id`: the provider that is asked about. Only at operators that it sees itself.
+    """
+    provider = func.tariff_provider(ROLE_ID, provider_id, type_=Integer)
+    party_id = select(partner_role.c.party_id).where(partner_role.c.id == provider).scalar_subquery()
+    seen = select(func.visible_subjects(provider, OPERATOR, type_=Integer).column_valued()).scalar_subquery()
+    return (
+        select(column)
+        .where(
+            tariff_recipient.c.tariff_id == tariff_id,
+            tariff_recipient.c.party_id == party_id,
+            tariff_recipient.c.operator_no == func.any(func.array(seen, type_=ARRAY(Integer))),
+        )
+        .correlate(tariff_id.table)
+        .scalar_subquery()
+    )
+
+
+def is_number_shown(
+    number: ColumnElement[Any], tariff_id: ColumnElement[Any], operator_no: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Compare with the numbers of the individual tariffs that a caller is shown, as a range: an index finds them.
+
+    The rule of the table says the same of each row, but would look at every row of the tariff.
+    """
+    meant = func.coalesce(meant_for_caller(tariff_id, tariff_recipient.c.number), DEFAULT)
+    lowest, highest = (
+        select(case((is_own(operator_no), end), else_=meant)).correlate(tariff_id.table).scalar_subquery()
+        for end in (DEFAULT, HIGHEST)
+    )
+    return and_(number >= lowest, number <= highest)
+
+
+def _meant(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    """Show all individual tariffs to their operator, and to every other caller the one that is meant for it."""
+    if caller_kind is not CallerKind.PARTNER:
+        return table.c.number == DEFAULT
+    number = meant_for_caller(table.c.tariff_id, tariff_recipient.c.number)
+    return or_(is_own(table.c.operator_no), table.c.number == func.coalesce(number, DEFAULT))
+
+
+def _own_operator(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    return is_own(table.c.operator_no) if caller_kind is CallerKind.PARTNER else false()
+
+
 def _concerned(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     if caller_kind is CallerKind.PARTNER:
         return table.c.partner_ids.contains(pg_array([PARTNER_ID]))
@@ -281,6 +351,10 @@ RULES: Mapping[str, Rule] = {
     cdr.name: _sides_only("operator_role_id", "provider_role_id"),
     cdr_content.name: _sides_only("operator_role_id", "provider_role_id"),
     cdr_occupancy.name: _nobody,
+    tariff.name: _by_operator,
+    individual_tariff.name: _meant,
+    OFFERED_TARIFF.name: _by_operator,
+    tariff_recipient.name: _own_operator,
     installed_sql.name: _nobody,
 }
 
@@ -290,5 +364,6 @@ PRIVATE = frozenset(
         *(api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name),
         *(authorisation.name, authorisation_request.name, authorisation_answer.name, session.name),
         *(cdr.name, cdr_content.name, cdr_occupancy.name),
+        *(tariff.name, individual_tariff.name, OFFERED_TARIFF.name, tariff_recipient.name),
     }
 )

@@ -15,27 +15,30 @@ from app.vocabulary import Role
 
 EVERYBODY: Final = 0
 
+EVSP: Final = Role.EVSP.value
+NSP: Final = Role.NSP.value
 #: The roles that read tokens of the providers they have contracts with, or are; see `visible_providers` in SQL.
-READS_TOKENS: Final = frozenset({Role.EVSE_OPERATOR, Role.EVSP})
+READS_TOKENS: Final = frozenset({Role.EVSE_OPERATOR.value, EVSP})
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """A caller, as far as visibility depends on it.
 
-    `provider_id`: only EVSEs where its customers can charge. `reads_tokens`: it acts in a role that may.
+    `provider_id`: the provider that it asks about: only EVSEs where its customers can charge, and its tariffs. `role`:
+    the one that it acts in, as a plain text, which is hashed quickly; empty without a key.
     """
 
     role_id: int | None
     administrator: bool = False
     provider_id: str | None = None
-    reads_tokens: bool = False
+    role: str = ""
 
     @classmethod
     def of(cls, caller: Caller | None, provider_id: str | None = None) -> "Viewer":
         if caller is None:
             return cls(None, False, provider_id)
-        return cls(caller.role_id, caller.is_administrator, provider_id, caller.role in READS_TOKENS)
+        return cls(caller.role_id, caller.is_administrator, provider_id, caller.role.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class ViewerScope:
 
     `evses_of`: the operators whose EVSEs it sees; `operators`: those through which it sees spots, more than `evses_of`
     where only a provider's EVSEs are asked for; `psos`: the parking spot operators, by party id; `providers`: the roles
-    whose tokens it reads.
+    whose tokens it reads; `individual`: the operators of which it is shown a provider's individual tariffs.
     """
 
     evses_of: frozenset[int] | None = frozenset()
@@ -52,6 +55,7 @@ class ViewerScope:
     psos: frozenset[str] = frozenset()
     role_id: int | None = None
     providers: frozenset[int] = frozenset()
+    individual: frozenset[int] = frozenset()
 
     def sees_evse_of(self, operator_no: int) -> bool:
         """Return whether EVSEs of an operator are seen."""
@@ -72,6 +76,7 @@ class ViewerScope:
             _minus(self.operators, other.operators),
             self.psos - other.psos,
             self.providers - other.providers,
+            self.individual - other.individual,
         )
 
 
@@ -83,9 +88,10 @@ class Difference:
     operators: frozenset[int] = frozenset()
     psos: frozenset[str] = frozenset()
     providers: frozenset[int] = frozenset()
+    individual: frozenset[int] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.evses_of or self.operators or self.psos or self.providers)
+        return bool(self.evses_of or self.operators or self.psos or self.providers or self.individual)
 
     def __or__(self, other: "Difference") -> "Difference":
         return Difference(
@@ -93,6 +99,7 @@ class Difference:
             self.operators | other.operators,
             self.psos | other.psos,
             self.providers | other.providers,
+            self.individual | other.individual,
         )
 
 
@@ -161,12 +168,30 @@ class ScopeRows:
         own = [row for row in self._rows(viewer.role_id) if holds(row)]
         operators = frozenset(row.subject for row in own if row.kind == "OPERATOR")
         psos = frozenset(row.party_id for row in own if row.kind == "PSO" and row.party_id is not None)
-        providers = frozenset(row.subject for row in own if row.kind == "EVSP" and viewer.reads_tokens)
+        its_providers = frozenset(row.subject for row in own if row.kind == "EVSP")
+        providers = its_providers if viewer.role in READS_TOKENS else frozenset[int]()
+        individual = operators & self._individual(viewer, its_providers, holds)
         seen = None if viewer.administrator else operators
         if viewer.provider_id is None:
-            return ViewerScope(seen, seen, psos, viewer.role_id, providers)
+            return ViewerScope(seen, seen, psos, viewer.role_id, providers, individual)
         its = self._of_provider(viewer, own, holds)
-        return ViewerScope(its if seen is None else its & seen, seen, psos, viewer.role_id, providers)
+        evses_of = its if seen is None else its & seen
+        return ViewerScope(evses_of, seen, psos, viewer.role_id, providers, individual)
+
+    def _individual(
+        self, viewer: Viewer, its_providers: frozenset[int], holds: Callable[[_Row], bool]
+    ) -> frozenset[int]:
+        """Return the operators of which a viewer is shown a provider's tariffs, whether or not it sees them itself.
+
+        The provider is an EVSP itself, and for an NSP the one that it asks about and has a contract with.
+        """
+        is_own = viewer.provider_id is None and viewer.role == EVSP
+        provider = viewer.role_id if is_own else self.providers.get(viewer.provider_id or "")
+        may_ask = (
+            provider == viewer.role_id if viewer.role == EVSP else viewer.role == NSP and provider in its_providers
+        )
+        rows = self._rows(provider) if may_ask else ()
+        return frozenset(row.subject for row in rows if row.kind == "OPERATOR" and holds(row))
 
     def _of_provider(self, viewer: Viewer, own: Iterable[_Row], holds: Callable[[_Row], bool]) -> frozenset[int]:
         provider = self.providers.get(viewer.provider_id or "")

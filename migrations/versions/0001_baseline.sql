@@ -12,11 +12,12 @@ create table change (
     latitudes DOUBLE PRECISION[],
     was_available BOOLEAN,
     role_ids INTEGER[],
+    recipients TEXT[],
     CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'VIEWER_SCOPE', 'AUTHORISATION', 'AUTHORISATION_REQUEST', 'SESSION', 'CDR'))
 )
  PARTITION BY RANGE (at);
 
-CREATE INDEX change_entity_idx ON change (kind, entity_id, id) WHERE kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION', 'CDR');
+CREATE INDEX change_entity_idx ON change (kind, entity_id, id) WHERE kind in ('EVSE', 'PARKING_SPOT', 'TARIFF', 'AUTHORISATION', 'SESSION', 'CDR');
 
 CREATE INDEX change_transaction_id_idx ON change (transaction, id);
 
@@ -778,11 +779,50 @@ create table cdr_occupancy (
     cdr_key UUID NOT NULL,
     operator_role_id INTEGER NOT NULL,
     evse_id TEXT COLLATE "C" NOT NULL,
+    place BIGINT GENERATED ALWAYS AS (hashtextextended(evse_id, 0)) STORED NOT NULL,
     during TSTZRANGE NOT NULL,
     CONSTRAINT cdr_occupancy_pkey PRIMARY KEY (cdr_key),
     CONSTRAINT cdr_occupancy_during_check CHECK (not isempty(during)),
-    CONSTRAINT cdr_occupancy_excl EXCLUDE USING gist (evse_id WITH =, during WITH &&)
+    CONSTRAINT cdr_occupancy_excl EXCLUDE USING gist (place WITH =, during WITH &&)
 );
+
+create table tariff (
+    tariff_id TEXT COLLATE "C" NOT NULL,
+    operator_no INTEGER NOT NULL,
+    content_hash BYTEA NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    default_updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT tariff_pkey PRIMARY KEY (tariff_id),
+    CONSTRAINT tariff_operator_no_fkey FOREIGN KEY(operator_no) REFERENCES operator (no)
+);
+
+CREATE INDEX tariff_operator_no_idx ON tariff (operator_no);
+
+create table individual_tariff (
+    tariff_id TEXT COLLATE "C" NOT NULL,
+    number INTEGER NOT NULL,
+    operator_no INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    elements JSON NOT NULL,
+    content_hash BYTEA NOT NULL,
+    CONSTRAINT individual_tariff_pkey PRIMARY KEY (tariff_id, number),
+    CONSTRAINT individual_tariff_number_check CHECK (number >= 0),
+    CONSTRAINT individual_tariff_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT individual_tariff_tariff_id_fkey FOREIGN KEY(tariff_id) REFERENCES tariff (tariff_id) ON DELETE CASCADE
+);
+
+create table tariff_recipient (
+    tariff_id TEXT COLLATE "C" NOT NULL,
+    party_id TEXT COLLATE "C" NOT NULL,
+    number INTEGER NOT NULL,
+    operator_no INTEGER NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT tariff_recipient_pkey PRIMARY KEY (tariff_id, party_id),
+    CONSTRAINT tariff_recipient_party_id_check CHECK (party_id ~ '^[A-Z]{2}[A-Z0-9]{3}$'),
+    CONSTRAINT tariff_recipient_tariff_id_fkey FOREIGN KEY(tariff_id) REFERENCES tariff (tariff_id) ON DELETE CASCADE
+);
+
+CREATE INDEX tariff_recipient_tariff_id_number_idx ON tariff_recipient (tariff_id, number);
 
 create table change_default partition of change default;
 create table status_history_default partition of status_history default;

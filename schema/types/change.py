@@ -6,6 +6,7 @@ from schema.field import page_leaf
 from schema.scalars import Cursor, DateTime
 from schema.types.charge_point import Evse, ParkingSpot
 from schema.types.common import ChangeAction, ChangeKind
+from schema.types.tariff import Tariff
 
 
 @strawberry.type(
@@ -15,11 +16,14 @@ from schema.types.common import ChangeAction, ChangeKind
 class Change:
     kind: ChangeKind = page_leaf("kind", "Which part of it changed.")
     action: ChangeAction = page_leaf("action", "Whether it is there.")
-    id: strawberry.ID = page_leaf("id", "EVSE-ID or Parking-ID, separated form. Store entities by this id.")
+    id: strawberry.ID = page_leaf("id", "EVSE-ID, Parking-ID or Tariff-ID, separated form. Store entities by this id.")
     at: DateTime = page_leaf("at", "When the hub logged the change.")
     evse: Evse | None = page_leaf("evse", "The EVSE as it is now; null when it was removed and for other kinds.")
     parking_spot: ParkingSpot | None = page_leaf(
         "parkingSpot", "The parking spot as it is now; null when it was removed and for other kinds."
+    )
+    tariff: Tariff | None = page_leaf(
+        "tariff", "The tariff as it is now for the caller; null when it was removed and for other kinds."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import Column, ColumnElement
 
-from app.db.tables import evse, location, operator, parking_spot
+from app.db.tables import evse, location, operator, parking_spot, tariff
 from app.db.tables.charge_points import address_columns, position_columns
 from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
@@ -68,6 +68,8 @@ from schema.types.live import (
     spot_updated_at,
     status_history_of,
 )
+from schema.types.price import PriceEstimate, list_price, price_of_evse
+from schema.types.tariff import Tariff
 
 #: What an EVSE's row holds with the same meaning as its location's, so that showing it needs no join.
 SHARED_WITH_LOCATION = frozenset(
@@ -156,7 +158,17 @@ class Connector:
     standard: ConnectorStandard = column("connector_standards", description="Kind of connector.")
     format: ConnectorFormat = column("connector_formats", description="Socket, or cable with a plug.")
     tariff_id: TariffId | None = column(
-        "connector_tariff_ids", shape=separated_tariff_id, description="The tariff that applies here; null: none named."
+        "connector_tariff_ids",
+        shape=separated_tariff_id,
+        description="The tariff that applies here, as its operator names it; null: none named. OCPI tariff_ids.",
+    )
+    tariff: Tariff | None = to_one(
+        tariff,
+        "That tariff as it is meant for the caller; with `filter.providerId` in the root field, for that EVSP. Null: "
+        "none is named, its operator has not published it, or it is not the caller's to see.",
+        ("connector_tariff_ids",),
+        ("tariff_id",),
+        optional=True,
     )
 
 
@@ -317,6 +329,7 @@ class Evse:
     max_reservation_minutes: int | None = column(
         description="Longest reservation, minutes; null: unknown. OCHP maxReservation."
     )
+    price = price_of_evse
     timestamp: DateTime | None = column(
         description="The operator's own time of last change. OCHP timestamp, OCPI last_updated."
     )
@@ -327,6 +340,7 @@ class Evse:
 class EvseEdge:
     cursor: str = edge_cursor("Where the EVSE stands in this list; opaque.")
     node: Evse = node("The EVSE.")
+    price: PriceEstimate | None = list_price()
     distance_m: float | None = distance()
     along_route_m: float | None = along_route()
 
@@ -343,6 +357,7 @@ class EvseConnection:
 class LocationEdge:
     cursor: str = edge_cursor("Where the location stands in this list; opaque.")
     node: Location = node("The location.")
+    price: PriceEstimate | None = list_price()
     distance_m: float | None = distance()
     along_route_m: float | None = along_route()
 

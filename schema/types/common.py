@@ -82,6 +82,12 @@ vocabulary(
 )
 vocabulary(ResultCode, "OCHP's result codes, spelt in capitals.")
 vocabulary(
+    BillingItem,
+    "What is billed, and per which unit. PARKING_TIME: per hour of parking after charging; USAGE_TIME: per hour of "
+    "use; ENERGY: per kWh; POWER: per kW of the highest power; SERVICE_FEE, RESERVATION: once; RESERVATION_TIME: per "
+    "hour reserved. OCHP billingItem, OCPI TariffDimensionType in part.",
+)
+vocabulary(
     TokenType,
     "What the driver shows. RFID: a card; ISO_15118: the car itself, plug and charge; REMOTE: a session that was "
     "started from afar, in reports of sessions and CDRs only, never in a list. OCHP tokenType, OCPI TokenType in part.",
@@ -106,11 +112,6 @@ vocabulary(
     Contradiction,
     "What does not fit an active session. EVSE_AVAILABLE: its EVSE has the status AVAILABLE; SEVERAL_SESSIONS: another "
     "session is active on its EVSE.",
-)
-vocabulary(
-    BillingItem,
-    "What is billed, and per which unit. PARKING_TIME, USAGE_TIME, RESERVATION_TIME: hours; ENERGY: kWh; POWER: kW, "
-    "the highest; SERVICE_FEE, RESERVATION: once. OCHP billingItem, OCPI tariff dimensions in part.",
 )
 vocabulary(
     CdrUploadStatus,

@@ -4,7 +4,7 @@ from typing import Any
 
 import strawberry
 
-from schema.scalars import DateTime, EvseId, PartyId
+from schema.scalars import DateTime, Decimal, EvseId, PartyId
 from schema.types.common import (
     AuthMethod,
     ChargePointType,
@@ -109,6 +109,24 @@ class EvseFilter:
         "True: usable now, filters A to F of the protocol: combinedStatus is available besides. False or absent: any."
     )
     without_restrictions: list[Restriction] | None = option("None of these restrictions.")
+
+
+@strawberry.input(description="A session to be priced, at the tariffs that are meant for you. See `price` of an EVSE.")
+class PriceInput:
+    energy_kwh: Decimal = strawberry.field(description="Energy, kWh, 0 to 10000. It flows evenly.", name="energyKwh")
+    duration_minutes: int = strawberry.field(description="Time of charging, minutes, 0 to 10080.")
+    parking_minutes: int | None = option("Parked after charging, minutes, 0 to 10080; absent: 0.")
+    power_kw: Decimal | None = strawberry.field(
+        description="Power at which it charges, kW, 0 to 10000; absent: not known.",
+        default=strawberry.UNSET,
+        name="powerKw",
+    )
+    start: DateTime | None = option("When charging begins; absent: now.")
+    connector: ConnectorStandard | None = option("At connectors of this standard; absent: any.")
+    provider_id: PartyId | None = option("For a customer of this EVSP, as in `price` of an EVSE.")
+    currency: str = strawberry.field(
+        default="EUR", description="ISO 4217. Prices in other currencies are not compared: they count as not known."
+    )
 
 
 @strawberry.input(description="A role; partyId is required but for NSP and ADMINISTRATOR.")

@@ -16,13 +16,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.db import cluster
-from tests.benchmarks import authorisation, fanout, growth, sockets, status, uploads
+from tests.benchmarks import authorisation, fanout, growth, prices, sockets, status, uploads
 from tests.benchmarks.log import measure_log, told
 from tests.benchmarks.measure import AnswersDiffer, Result, Round, Variant, compare, measure, serving
 from tests.benchmarks.questions import Question, bare_requests, graphql_requests, leaves, questions
 from tests.benchmarks.world import World, find_spots, prepare_world
 
-PARTS = ("reads", "growth", "status", "uploads", "authorisation", "log", "sockets", "fanout")
+PARTS = ("reads", "growth", "prices", "status", "uploads", "authorisation", "log", "sockets", "fanout")
 CLIENTS = (1, 8)
 SPOTS = 2_000
 COMPARED = 50
@@ -94,6 +94,8 @@ def main(
     figures: dict[str, Any] = {"seed": seed}
     with cluster.start(data_dir) as running:
         postmaster = int((running.home / "data" / "postmaster.pid").read_text().split()[0])
+        if "prices" in parts:
+            figures["prices"] = _measure_prices(running.dsn, seed, rounds, seconds, postmaster, console)
         if "status" in parts:
             figures["status"] = _measure_status(running.dsn, rounds, seconds, postmaster, console)
         if "uploads" in parts:
@@ -112,6 +114,16 @@ def main(
             figures["growth"] = _measure_growth(running.dsn, seed, rounds, seconds, postmaster, console)
     if json_file is not None:
         json_file.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+
+
+def _measure_prices(dsn: str, seed: int, rounds: int, seconds: float, postmaster: int, console: Console) -> Any:
+    console.print(f"Prices: lists of {prices.FIRST} among {prices.EVSES:,} EVSEs with {prices.TARIFFS} tariffs ...")
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Measuring", total=prices.steps(rounds))
+        figures = prices.run(dsn, seed, rounds, seconds, postmaster, lambda: progress.advance(task))
+    for line in prices.lines(figures):
+        console.print(line)
+    return asdict(figures)
 
 
 def _measure_status(dsn: str, rounds: int, seconds: float, postmaster: int, console: Console) -> Any:

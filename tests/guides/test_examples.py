@@ -89,7 +89,7 @@ def charge_point(number: int) -> dict[str, Any]:
     """Return an EVSE in Paris that all examples find, with a spot of its own."""
     more = {"openingTimes": {"twentyfourseven": True}, "parkingSpots": [{"parkingId": f"DE*PRK*P{number}"}]}
     place = PARIS["latitude"], PARIS["longitude"]
-    return evse(f"DE*8AC*E{number}", "GARE", *place, CCS, kw=150, chargePointType="DC", **more)
+    return evse(f"DE*8AC*E{number}", "GARE", *place, f"{CCS}/DE*8AC*T1", kw=150, chargePointType="DC", **more)
 
 
 EVSES = [charge_point(number) for number in (1, 2)]
@@ -111,6 +111,17 @@ def test_publishes_charge_points_and_spots(reader: Reader) -> None:
     report = reader.paste("PublishSpots", reader.pso, parkingSpots=spots)
     assert report["result"]["code"] == "PARTLY"
     assert [(each["path"], each["code"]) for each in report["refused"]] == [("parkingSpots[1].parkingId", "INVALID_ID")]
+
+
+def publish_tariffs(reader: Reader) -> dict[str, Any]:
+    [variables] = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", ALL, re.S) if '"tariffs"' in text]
+    return reader.paste("PublishTariffs", reader.operator, **variables)
+
+
+def test_publishes_tariffs(reader: Reader) -> None:
+    report = publish_tariffs(reader)
+    assert (report["result"]["code"], report["accepted"] + report["unchanged"], report["refused"]) == ("OK", 1, [])
+    assert publish_tariffs(reader)["unchanged"] == 1
 
 
 def test_activates_a_list_that_comes_in_parts(reader: Reader) -> None:
@@ -164,8 +175,12 @@ def test_answers_every_query(reader: Reader, text: str) -> None:
     free = {"major": "AVAILABLE"}
     reader.paste("Now", reader.operator, evses=[{"evseId": each["evseId"], **free} for each in EVSES])
     reader.paste("Now", reader.pso, parkingSpots=[{"parkingId": "DE*PRK*P1", "status": "AVAILABLE"}])
+    publish_tariffs(reader)
     answer = reader.hub.ask(text, PARIS if "$latitude" in text else None)
-    assert all(found["edges" if "edges" in found else "nodes"] for found in answer.values()), answer
+    lists = ("edges", "nodes", "changes")
+    assert all(any(found.get(name) for name in lists) for found in answer.values()), answer
+    for found in [node for each in answer.values() for node in each.get("nodes", ()) if "connectors" in node]:
+        assert found["connectors"][0]["tariff"]["individualTariffs"][0]["currency"] == "EUR"
 
 
 # ---------------------------------------------------------------- the shell

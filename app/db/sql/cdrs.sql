@@ -58,7 +58,7 @@ as $$
     where left(asked.evse_id, 5) = (select party_id from partner_role where id = hub_role())
     and exists (
         select from cdr_occupancy as occupied
-        where occupied.evse_id = asked.evse_id and occupied.during && tstzrange(asked.started_at, asked.ended_at)
+        where occupied.place = hashtextextended(asked.evse_id, 0) and occupied.during && tstzrange(asked.started_at, asked.ended_at)
         and occupied.cdr_key is distinct from asked.key and occupied.cdr_key <> all(freed)
     )
 $$;

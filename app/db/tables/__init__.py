@@ -11,6 +11,7 @@ from app.db.tables.log import change, log_mark, log_state
 from app.db.tables.parking import evse_parking_spot, parking_place, parking_spot
 from app.db.tables.partners import api_key, audit_log, contract, partner, partner_role, refusal
 from app.db.tables.sessions import authorisation_answer, authorisation_request, session
+from app.db.tables.tariffs import individual_tariff, tariff, tariff_recipient
 from app.db.tables.viewer_scope import viewer_scope, viewer_scope_due
 from app.db.tables.workflow import workflow_chain, workflow_history
 
@@ -28,6 +29,7 @@ __all__ = [
     "evse",
     "evse_parking_spot",
     "evse_status",
+    "individual_tariff",
     "installed_sql",
     "list_part",
     "listed_authorisation",
@@ -47,6 +49,8 @@ __all__ = [
     "session",
     "status_expiry",
     "status_history",
+    "tariff",
+    "tariff_recipient",
     "upload_list",
     "viewer_scope",
     "viewer_scope_due",

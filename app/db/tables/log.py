@@ -25,7 +25,8 @@ from app.vocabulary import LogKind
 #: `existed`: the entity was there before. `operator_nos`, `longitudes`, `latitudes`: parallel, the places through which
 #: it was seen before; operator 0: the PSO's own word about a spot, known to all who see the spot. `was_available`: its
 #: combined status before a change of status. `role_ids`: the roles that a private row belongs to, or whose viewer scope
-#: changed (0: everybody's).
+#: changed (0: everybody's). A tariff lies nowhere, at 0, 0; `recipients`: the providers that are shown something else
+#: of it now; with `*` among them, all callers but these.
 change = Table(
     "change",
     metadata,
@@ -40,6 +41,7 @@ change = Table(
     Column("latitudes", ARRAY(Double)),
     Column("was_available", Boolean),
     Column("role_ids", ARRAY(Integer)),
+    Column("recipients", ARRAY(Text)),
     one_of("kind", LogKind),
     Index(None, "transaction", "id"),
     # How an entity was at a cursor stands in the first row about it since, whatever the numbers of the transactions.
@@ -48,7 +50,7 @@ change = Table(
         "kind",
         "entity_id",
         "id",
-        postgresql_where=text("kind in ('EVSE', 'PARKING_SPOT', 'AUTHORISATION', 'SESSION', 'CDR')"),
+        postgresql_where=text("kind in ('EVSE', 'PARKING_SPOT', 'TARIFF', 'AUTHORISATION', 'SESSION', 'CDR')"),
     ),
     postgresql_partition_by="RANGE (at)",
 )

@@ -100,6 +100,7 @@ _OCCUPY: Final = """
 insert into cdr_occupancy (cdr_key, operator_role_id, evse_id, during)
 select key, $1, evse_id, tstzrange(started_at, ended_at)
 from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[]) as said (key, evse_id, started_at, ended_at)
+order by evse_id, started_at
 on conflict (cdr_key) do update set during = excluded.during where cdr_occupancy.during <> excluded.during
 """
 

@@ -34,6 +34,7 @@ class LogRow(NamedTuple):
     places: tuple[Place, ...]
     was_available: bool | None
     role_ids: tuple[int, ...]
+    recipients: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ POSITION: Final = "select log_position()"
 LEFT_AT: Final = "select timeline_left_at($1)"
 
 ROWS: Final = """
-select transaction, id, at, kind, entity_id, existed, operator_nos, longitudes, latitudes, was_available, role_ids
+select transaction, id, at, kind, entity_id, existed, operator_nos, longitudes, latitudes, was_available, role_ids,
+    recipients
 from log_rows($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
@@ -188,9 +190,9 @@ def _former(record: Any) -> Former:
 
 
 def _row(record: Any) -> LogRow:
-    transaction, id_, at, kind, entity_id, existed, *where, was_available, role_ids = record
-    places = _places(*where)
-    return LogRow(transaction, id_, at, kind, entity_id, existed, places, was_available, tuple(role_ids or ()))
+    transaction, id_, at, kind, entity_id, existed, *where, was_available, role_ids, recipients = record
+    places, roles = _places(*where), tuple(role_ids or ())
+    return LogRow(transaction, id_, at, kind, entity_id, existed, places, was_available, roles, tuple(recipients or ()))
 
 
 def _places(

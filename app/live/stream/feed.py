@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -110,6 +111,9 @@ class Feed:
     ids_by_operator: bool = False
     #: The role of the one provider through which an entity is seen, by its state; rows of the log name it too.
     provider_of: Callable[[Any], int] | None = None
+    #: Where an entity differs from viewer to viewer: when it became another for one, None: it did not. Takes the
+    #: filter, what the log says of the entity (`Touched`), the entity as it is now, the scope and the one before.
+    changed_for: Callable[[Any, Any, Any, ViewerScope, ViewerScope], datetime | None] | None = None
 
     @property
     def log_kinds(self) -> tuple[LogKind, ...]:

@@ -37,8 +37,9 @@ class Change(NamedTuple):
 class Touched:
     """What rows of the log say of one entity, and how it was before them.
 
-    `former`: by the first of its rows about its record; None: its record did not change. Changes are made once, for all
-    subscribers that are sent the same.
+    `former`: by the first of its rows about its record; None: its record did not change. `audiences`: of an entity that
+    differs from viewer to viewer, the recipients that each row names and the row's instant. Changes are made once, for
+    all subscribers that are sent the same.
     """
 
     feed: Feed
@@ -50,6 +51,7 @@ class Touched:
     former_row: int | None = None
     was_available: set[bool | None] = field(default_factory=set[bool | None])
     role_ids: tuple[int, ...] = ()
+    audiences: tuple[tuple[tuple[str, ...], datetime], ...] = ()
     _changes: dict[tuple[Kind, ChangeAction], Change] = field(default_factory=dict[tuple[Kind, ChangeAction], Change])
     _before: Before | None = None
 
@@ -57,6 +59,8 @@ class Touched:
         """Add a row. Of several the one with the lowest id says how the entity was: see app.live.log.rows."""
         self.at = max(self.at, row.at)
         self.role_ids = tuple({*self.role_ids, *row.role_ids})
+        if self.feed.changed_for is not None:
+            self.audiences = (*self.audiences, (row.recipients, row.at))
         if row.kind != self.feed.entity_kind:
             self.status_at = max(self.status_at or row.at, row.at)
             self.was_available.add(row.was_available)
@@ -124,6 +128,10 @@ def changes_of(
     kinds = wanted.kinds
     has = state is not None and wanted.has(state, scope)
     had = wanted.had(touched.id, touched.before, state, scope_before, has if same else None)
+    if has and touched.feed.changed_for is not None:
+        at = touched.feed.changed_for(wanted, touched, state, scope, scope_before)
+        upserted = Change(kinds[0], ChangeAction.UPSERTED, touched.id, at or touched.at, state)
+        return () if had is Had.SURELY and at is None else (upserted,)
     if has:
         return [
             touched.change(kind, ChangeAction.UPSERTED, state)

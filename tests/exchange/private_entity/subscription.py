@@ -23,9 +23,14 @@ ROOT_KEY: Final = "reservationChanges"
 KEPT: Final = timedelta(days=7)
 ORDER: Final = ("created_at", "id")
 
+
+def role_of(caller: Caller | None) -> int | None:
+    return None if caller is None else caller.role_id
+
+
 RESERVATION: Final = PrivateEntity(
     feed=RESERVATIONS,
-    wanted=lambda role_id: SidesFilter(RESERVATIONS, role_id),
+    wanted=lambda arguments, caller: SidesFilter(RESERVATIONS, role_of(caller)),
     listed=lambda arguments, caller: Listed(lambda after: Listing(reservation, ORDER, after=after), {}),
     by_ids=Listing(reservation, ORDER, filters=("id",)),
     id_of=UUID,

@@ -28,7 +28,7 @@ from schema.errors import shown
 from schema.private_changes import Following
 from schema.subscription import FEEDS
 from tests.exchange.private_entity.feed import RESERVATIONS
-from tests.exchange.private_entity.subscription import RESERVATION, follow
+from tests.exchange.private_entity.subscription import RESERVATION, follow, role_of
 from tests.exchange.private_entity.tables import reservation
 from tests.exchange.private_entity.workflow import Command, move_reservations, request_reservations
 from tests.exchange.private_entity.world import Sides, install, make_sides, registered
@@ -278,7 +278,7 @@ class Everything(SidesFilter):
 
 
 def follow_everything(database: Database, member: Member) -> Following:
-    entity = replace(RESERVATION, wanted=lambda role_id: Everything(RESERVATIONS, role_id))
+    entity = replace(RESERVATION, wanted=lambda _, caller: Everything(RESERVATIONS, role_of(caller)))
     return follow(database, member.caller, entity)
 
 
@@ -288,7 +288,9 @@ async def test_would_reach_the_sibling_by_a_filter_by_partner(database, database
     def broken(database: Database, member: Member) -> Following:
         ids = partner if member.caller.partner_id == sides.provider.caller.partner_id else frozenset()
         return follow(
-            database, member.caller, replace(RESERVATION, wanted=lambda id_: ByPartner(RESERVATIONS, id_, ids))
+            database,
+            member.caller,
+            replace(RESERVATION, wanted=lambda _, caller: ByPartner(RESERVATIONS, role_of(caller), ids)),
         )
 
     sibling_by_pages, *_ = received = await everything_from(database, sides, broken, database_url)

@@ -1,0 +1,1 @@
+"""Tariffs: uploaded by operators, each replaced whole."""
