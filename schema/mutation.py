@@ -43,7 +43,9 @@ class IssuedApiKey:
         return await answer_request(info, Request(ONE_KEY, {"id": self.id}))
 
 
-@strawberry.type(description="What can be changed. Names are those of OCHP's operations.")
+@strawberry.type(
+    description="What can be changed. Names are those of OCHP's operations. An uploaded list has at most 100,000 items."
+)
 class Mutation(Publishing, Charging, Billing, CdrExchange):
     # ---------------------------------------------------------------- contracts
 

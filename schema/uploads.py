@@ -16,6 +16,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from app.uploads.items import MOST_ITEMS, TooManyItems
 from schema.root_fields import Info, raw_info
 
 #: Types whose lists, in a mutation, are read by `app.ingest` item by item.
@@ -40,7 +41,10 @@ def without_uploads(operation: OperationDefinitionNode, variables: dict[str, Any
 
 
 def uploaded(info: Info, argument: str) -> list[Any]:
-    """Return the items of an uploaded list as plain JSON values; none where it is absent or null."""
+    """Return the items of an uploaded list as plain JSON values; none where it is absent or null.
+
+    Raises: TooManyItems.
+    """
     raw = raw_info(info)
     node = next((a.value for a in raw.field_nodes[0].arguments or () if a.name.value == argument), None)
     if node is None:
@@ -52,7 +56,13 @@ def uploaded(info: Info, argument: str) -> list[Any]:
     value: Any = None if node is None else value_from_ast_untyped(node, sent)
     if value is None:
         return []
-    return cast(list[Any], value) if isinstance(value, list) else [value]
+    items = cast(list[Any], value) if isinstance(value, list) else [value]
+    if len(items) > MOST_ITEMS:
+        raise TooManyItems(
+            f"{argument} has {len(items):,} items; possible: {MOST_ITEMS:,} in one call",
+            "send the rest in other calls, or a whole list in parts",
+        )
+    return items
 
 
 def _is_upload(type_: TypeNode) -> bool:

@@ -68,6 +68,7 @@ ADVICE: Final = {
     "SERVER": "Report the id.",
     "TIMEOUT": "Ask for less: a smaller area, fewer filters, a smaller page.",
     "TOO_COMPLEX": "Ask for less, or in several requests; see [Limits](limits.md).",
+    "TOO_MANY_ITEMS": "Send the rest in other calls, or a whole list in parts.",
     "TOO_MANY_KEYS": "Revoke one of the two keys first.",
     "TOO_MANY_OPEN": "Close some first.",
     "TOO_MANY_SUBSCRIPTIONS": "Try again later.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from app.errors import Forbidden
+from app.errors import Forbidden, HubError
 from app.ids import (
     InvalidId,
     party_of,
@@ -18,7 +18,15 @@ from app.uploads.yielding import yielding
 Record = TypeVar("Record")
 
 #: How many refusals an answer lists. 16 MB can hold millions of items that are refused.
-REFUSALS_LISTED: Final = 5_000
+REFUSALS_LISTED: Final = 1_000
+#: How many items one call takes: its work in the hub and its transaction stay short.
+MOST_ITEMS: Final = 100_000
+
+
+class TooManyItems(HubError):
+    """A list that is uploaded has more items than one call takes."""
+
+    code = "TOO_MANY_ITEMS"
 
 
 class NotItsOperator(Forbidden):

@@ -43,10 +43,11 @@ class UploadReport:
     unchanged: int = strawberry.field(description="Items that said what the hub knew already.")
     removed: int = strawberry.field(description="Items that were removed.")
     refused: list[Refusal] = strawberry.field(
-        description="Items that stayed out, and why; an item may have several reasons. At most the first 5,000 reasons."
+        description="Items that stayed out, and why; an item may have several reasons. At most the first 1,000 reasons."
     )
+    refused_count: int = strawberry.field(description="Items that stayed out, listed or not.")
     warnings: list[Refusal] = strawberry.field(
-        description="What to look at of items that were not refused. At most the first 5,000."
+        description="What to look at of items that were not refused. At most the first 1,000."
     )
     cursor: Cursor | None = strawberry.field(
         description="A place in the change log before this upload: `changes` from there tells what it changed."
@@ -64,6 +65,7 @@ def upload_report(report: Report, cursor: str) -> UploadReport:
         unchanged=report.unchanged,
         removed=report.removed,
         refused=_listed(report.refused),
+        refused_count=report.refused_items,
         warnings=_listed(report.warnings),
         cursor=Cursor(cursor),
     )

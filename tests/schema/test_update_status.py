@@ -102,9 +102,18 @@ def test_refuses_items_one_by_one_and_counts_those_of_both_lists(hub: Hub, heade
 def test_lists_a_bounded_number_of_refusals_and_counts_all(hub: Hub, headers: dict[str, dict[str, str]]):
     good = {"evseId": "DE*8AC*E1", "major": "AVAILABLE"}
     answer = report(hub, headers["operator"], evses=[*[{}] * 6_000, good])
-    assert (answer["accepted"], len(answer["refused"])) == (1, 5_000)
-    counted = "1 accepted, 0 unchanged, 0 removed, 6000 refused; the first 5000 reasons are listed"
-    assert answer["result"]["description"] == f"{counted}, those of 3500 more items are not"
+    assert (answer["accepted"], len(answer["refused"])) == (1, 1_000)
+    counted = "1 accepted, 0 unchanged, 0 removed, 6000 refused; the first 1000 reasons are listed"
+    assert answer["result"]["description"] == f"{counted}, those of 5500 more items are not"
+
+
+def test_takes_a_bounded_number_of_items(hub: Hub, headers: dict[str, dict[str, str]]):
+    counted = "mutation Many($evses: [EvseStatusInput!]!) { updateStatus(evses: $evses) { refusedCount } }"
+    answer = hub.post(counted, {"evses": [{}] * 100_000}, headers["operator"]).json()
+    assert answer["data"] == {"updateStatus": {"refusedCount": 100_000}}
+    [error] = hub.post(counted, {"evses": [{}] * 100_001}, headers["operator"]).json()["errors"]
+    assert error["extensions"]["code"] == "TOO_MANY_ITEMS"
+    assert "100,001" in error["message"]
 
 
 def test_is_for_operators_and_psos(hub: Hub, headers: dict[str, dict[str, str]]):
