@@ -33,6 +33,7 @@ def test_shows_private_rows_to_those_who_may_see_them(private: PrivateMatrix) ->
     check(private, private.worlds([TELLING, ENDING]))
 
 
+@pytest.mark.timeout(rounds(300, full=3_000))
 @settings(max_examples=rounds(20, full=200), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(drafts=st.tuples(*[DRAFTS] * AT_ONCE))
 def test_shows_private_rows_to_those_who_may_see_them_in_any_world(private: PrivateMatrix, drafts: Any) -> None:
