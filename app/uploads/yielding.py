@@ -7,8 +7,9 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-#: At most so long without looking up; what is done with one item takes far less.
-YIELD_EVERY_S: Final = 0.005
+#: At most so long without looking up; what is done with one item takes far less. A request with many round trips to the
+#: database waits for so long at each.
+YIELD_EVERY_S: Final = 0.0005
 
 
 async def yielding(items: Iterable[T]) -> AsyncIterator[T]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.db.engine import Database
+from app.exchange.authorisation import lists
 from app.exchange.authorisation.retention import forget_personal_data, log_expired
 from app.settings import Settings
 from app.uploads.list_parts import Part
@@ -54,6 +55,15 @@ async def test_come_in_parts_and_flip_at_the_last(world: World):
     report = await world.set([item("12")], Part("a", 2, True), confirmed=True)
     assert (report.accepted, report.removed) == (2, 1)
     assert [each for each, _ in await world.seen(world.operator.caller)] == ["11", "12"]
+
+
+async def test_renew_the_statistics_of_the_table_with_a_long_list(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lists, "MANY", 2)
+    rows = "select reltuples from pg_class where relname = 'authorisation'"
+    await world.set([item("01")])
+    assert [row["reltuples"] for row in await look(world.database, rows)] == [-1]
+    await world.set([item("01"), item("02"), item("03")])
+    assert [row["reltuples"] for row in await look(world.database, rows)] == [3]
 
 
 async def test_keep_the_previous_record_of_a_refused_item(world: World):
