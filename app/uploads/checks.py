@@ -66,6 +66,7 @@ class RefusalCode(StrEnum):
     SESSION_UNKNOWN = "SESSION_UNKNOWN"
     SESSION_DIFFERS = "SESSION_DIFFERS"
     SUPERSEDED = "SUPERSEDED"
+    PRICE_DIFFERS = "PRICE_DIFFERS"
 
 
 MEANINGS: Final[dict[RefusalCode, str]] = {
@@ -112,6 +113,7 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.SESSION_UNKNOWN: "CDRs: the session is not one of the sender's with this EVSP.",
     RefusalCode.SESSION_DIFFERS: "CDRs: what was reported of the session contradicts it.",
     RefusalCode.SUPERSEDED: "CDRs, a warning: the content was taken before, and another revision counts now.",
+    RefusalCode.PRICE_DIFFERS: "CDRs, a warning: the total is not what the tariff in force asks for the session.",
 }
 
 

@@ -27,8 +27,8 @@ CDR = f"""{{
     cdrId evseId operatorId providerId token {{ instance type subType representation }} contractId session {{ id }}
     status revision declineReason history {{ status before at by reason contentHash }} warnings {{ code message }}
     start end duration address {{ address city zipCode country houseNumber }} chargePointType
-    connector {{ standard format tariffId tariff {{ tariffId }} }} ratings {{ maximumPowerKw nominalVoltageV }}
-    meterId periods {PERIOD}
+    connector {{ standard format tariffId tariff {{ tariffId }} }}
+    ratings {{ maximumPowerKw nominalVoltageV }} meterId periods {PERIOD}
     totalCost currency updatedAt
     revisions {{
         revision at contentHash start end duration contractId token {{ instance }} totalCost currency meterId

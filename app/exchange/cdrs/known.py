@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +18,8 @@ from app.uploads.yielding import yielding
 from app.vocabulary import SessionEnd, TokenType
 
 _EVSES: Final = """
-select evse_id, maximum_power_kw::numeric as power_kw
+select evse_id, maximum_power_kw::numeric as power_kw, evse.time_zone, connector_standards, connector_formats,
+    connector_tariff_ids
 from evse join operator on operator.no = operator_no where operator.role_id = $1 and evse_id = any($2)
 """
 
@@ -43,9 +43,9 @@ _OCCUPIED: Final = "select occupied_times($1, $2, $3, $4, $5)"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """`powers_kw`: of the sender's EVSEs. `occupied`, `tokens`: of CDRs, by their index in the upload."""
+    """`evses`: the sender's, by id. `providers`, `occupied`, `tokens`: of CDRs, by their index in the upload."""
 
-    powers_kw: Mapping[str, Decimal | None]
+    evses: Mapping[str, asyncpg.Record]
     providers: Mapping[int, int]
     tokens: Collection[int]
     sessions: Mapping[UUID, asyncpg.Record]
@@ -53,11 +53,12 @@ class Known:
 
     def claim(self, cdr: Cdr, now: datetime, is_occupied: bool) -> Claim:
         """Return a CDR beside what is known. `is_occupied`: by another one of the same upload."""
+        evse = self.evses.get(cdr.evse_id)
         return Claim(
             cdr=cdr,
             now=now,
-            is_own_evse=cdr.evse_id in self.powers_kw,
-            power_kw=self.powers_kw.get(cdr.evse_id),
+            is_own_evse=evse is not None,
+            power_kw=None if evse is None else evse["power_kw"],
             provider_role_id=self.providers.get(cdr.index),
             is_token_known=cdr.index in self.tokens,
             session=self._session(cdr),
@@ -93,7 +94,7 @@ async def look_up(
     session_ids = list({each.session_id for each in cdrs if each.session_id is not None})
     sessions = await connection.fetch(_SESSIONS, role_id, session_ids) if session_ids else []
     return Known(
-        powers_kw={row["evse_id"]: row["power_kw"] for row in evses},
+        evses={row["evse_id"]: row for row in evses},
         providers=providers,
         tokens=await _known_tokens(connection, [each for each in cdrs if each.index in providers], providers),
         sessions={row["id"]: row for row in sessions},
@@ -128,7 +129,8 @@ async def _known_tokens(connection: Connection, cdrs: Sequence[Cdr], providers: 
         [token.key for token in tokens],
         [token.key_160 for token in tokens],
     )
-    return {listed[row[0] - 1].index for row in rows}
+    places: list[int] = [row[0] for row in rows]
+    return {listed[place - 1].index for place in places}
 
 
 async def _occupied(
@@ -143,4 +145,5 @@ async def _occupied(
         [keys.get(each.index) for each in timed],
         list(freed),
     )
-    return {timed[row[0] - 1].index for row in rows}
+    places: list[int] = [row[0] for row in rows]
+    return {timed[place - 1].index for place in places}

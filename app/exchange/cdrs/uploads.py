@@ -7,7 +7,7 @@ world since: only what would be written is judged.
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -19,6 +19,7 @@ from app.db.engine import Connection, Database
 from app.exchange.actor import write_as
 from app.exchange.cdrs.known import Known, look_up
 from app.exchange.cdrs.plausibility import implausible
+from app.exchange.cdrs.prices import warn_of_prices
 from app.exchange.cdrs.tables import (
     Accepted,
     free_times,
@@ -204,7 +205,8 @@ class _Upload:
         await self._require_partitions(fresh)
         revised = await self._move([*waived, *(each for each in claimed if each.key in self.standing)])
         created = await self._create(fresh)
-        await write_contents(self.connection, self.caller, [*revised, *created], self.now)
+        written = await self._with_warnings([*revised, *created], known)
+        await write_contents(self.connection, self.caller, written, self.now)
         self._account_for(doubles)
 
     def _refuse(self, cdr: Cdr, *flaws: Flaw) -> None:
@@ -302,6 +304,17 @@ class _Upload:
         await record_created(self.connection, CDR_WORKFLOW, moves, self.caller, self.now)
         self.accepted += len(created)
         return created
+
+    async def _with_warnings(self, accepted: Sequence[Accepted], known: Known) -> list[Accepted]:
+        """Return CDRs with what their providers should look at, which is reported to the operator too."""
+        flaws = await warn_of_prices(self.connection, self.caller, [each.cdr for each in accepted], known.evses)
+        warned: list[Accepted] = []
+        for each in accepted:
+            flaw = flaws.get(each.cdr.index)
+            warnings = [] if flaw is None else refusals_of([flaw], each.cdr)
+            self.warnings += warnings
+            warned.append(replace(each, warnings=warnings))
+        return warned
 
 
 def _apart(items: Sequence[Cdr]) -> tuple[Sequence[Cdr], Sequence[tuple[Cdr, Cdr]]]:

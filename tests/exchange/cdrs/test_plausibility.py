@@ -1,6 +1,6 @@
 """What is implausible is refused, each thing with its code, all of them at once."""
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha1
 from typing import Any
@@ -12,6 +12,9 @@ from app.exchange.authorisation.updates import remove_authorisations
 from app.exchange.cdrs.plausibility import CHECKS
 from app.exchange.contracts import end_contract, set_contract
 from app.exchange.sessions.commands import Known, end_session, update_session
+from app.exchange.tariffs.updates import update_tariffs
+from app.records.tariff import Tariff
+from app.records.tariff_input import read_tariff
 from app.records.token import Token
 from app.uploads.checks import MEANINGS
 from app.vocabulary import SessionEnd, TokenType
@@ -302,6 +305,56 @@ async def test_knows_no_session_of_others(world: World):
     theirs, none = [await world.add(cdr(sessionId=str(each))) for each in (row["session_id"], uuid4())]
     assert theirs == none
     assert codes(theirs) == ["SESSION_UNKNOWN"]
+
+
+# ---------------------------------------------------------------- tariffs
+
+
+async def publish(world: World, *individual_tariffs: Any, at: datetime = SINCE, tariff_id: str = "DE8ACT1") -> None:
+    raw = {"tariffId": tariff_id, "individualTariffs": list(individual_tariffs)}
+    read = read_tariff(raw, 0)
+    assert isinstance(read, Tariff)
+    await update_tariffs(world.database, [read], owner_of(world.operator), at)
+
+
+def priced(price: str, *recipients: str, currency: str = "EUR", item: str = "ENERGY") -> dict[str, Any]:
+    element = {"billingItem": item, "itemPrice": price, "stepSize": "0"}
+    return {"recipients": list(recipients), "currency": currency, "elements": [element]}
+
+
+def under(tariff_id: str | None, number: int, **more: Any) -> dict[str, Any]:
+    connector = {"standard": "IEC_62196_T2", "format": "SOCKET", "tariffId": tariff_id}
+    return cdr(f"DE8ACT{number}", NOON + number * HOUR, connector=connector, **more)
+
+
+async def test_warns_of_a_price_that_differs_from_the_tariff(world: World):
+    await publish(world, priced("0.39"), priced("0.30", "FRA1B"))
+    assert (await world.add(under("DE*8AC*T1", 1))).warnings == ()
+    [warning] = (await world.add(under("DE*8AC*T1", 2, by=1))).warnings
+    assert (warning.code, warning.path, warning.id) == ("PRICE_DIFFERS", "cdrs[0].totalCost", "DE8ACT2")
+    assert warning.message == "the total is 3.90 EUR, the tariff DE*8AC*T1 asks 3.00 EUR for this session"
+    [row] = await look(
+        world.database, "select warnings from cdr_content join cdr on cdr.id = cdr_key where cdr_id = 'DE8ACT2'"
+    )
+    assert [(each["code"], each["message"]) for each in row["warnings"]] == [("PRICE_DIFFERS", warning.message)]
+    await publish(world, priced("0.39", currency="SEK"), tariff_id="DE8ACT2", at=SINCE)
+    [warning] = (await world.add(under("DE*8AC*T2", 3))).warnings
+    assert warning.message.endswith("asks 3.90 SEK for this session")
+
+
+async def test_compares_only_with_a_tariff_that_is_known_to_have_been_in_force(world: World, database_url: str):
+    await publish(world, priced("0.10"), at=NOON + 3 * HOUR)
+    await publish(world, priced("2", item="POWER"), tariff_id="DE8ACT2")
+    for number, tariff_id in enumerate(("DE8ACT1", "DE8ACT2", "DE8ACT9", None)):
+        report = await world.add(under(tariff_id, number))
+        assert (outcome(report), report.warnings) == ("accepted", ()), tariff_id
+    assert len((await world.add(under("DE8ACT1", 5))).warnings) == 1
+    async with owner(database_url) as connection:
+        await connection.execute(
+            "update evse set connector_standards = '{IEC_62196_T2}', connector_formats = '{SOCKET}',"
+            " connector_tariff_ids = '{DE8ACT1}'"
+        )
+    assert len((await world.add(under(None, 6))).warnings) == 1
 
 
 def test_has_a_sentence_and_a_case_for_each_check():
