@@ -43,8 +43,16 @@ class Settings:
     log_level: str = _setting("info", "debug, info, warning or error")
     log_format: str = _setting("auto", "json, text, or auto: text on a terminal, else json")
     pool_size: int = _setting(8, "database connections per process and pool; there are several pools")
-    read_timeout_s: float = _setting(5.0, "seconds a reading statement may take")
+    caller_share: float = _setting(
+        0.5, "share of the connections of a pool that the requests of one caller may hold; at least one connection"
+    )
+    read_timeout_s: float = _setting(
+        5.0, "seconds a request that only reads may take, all its statements together; then it answers TIMEOUT"
+    )
     write_timeout_s: float = _setting(30.0, "seconds a writing statement may take")
+    mutation_timeout_s: float = _setting(
+        300.0, "seconds a mutation that was read whole may take, whether or not its client is still there"
+    )
     key_cache_s: float = _setting(
         1.0, "seconds that a verified key is cached; a key revoked by another process stays valid that much longer"
     )
@@ -65,6 +73,11 @@ class Settings:
     partner_cost_per_s: float = _setting(300_000.0, "cost per second and key; 0: any")
     anonymous_requests_per_s: float = _setting(50.0, "requests per second and address (IPv6: /64); 0: any number")
     anonymous_cost_per_s: float = _setting(30_000.0, "cost per second and address; 0: any")
+    database_cost_per_s: float = _setting(
+        100_000.0,
+        "cost of a second for which a request that only reads holds a connection, charged afterwards instead of the "
+        "request's cost where that is less; 0: none",
+    )
     budget_burst_s: float = _setting(10.0, "seconds for which unused budget accumulates")
     max_sockets_per_key: int = _setting(1_000, "most open sockets and event streams per key and process")
     max_sockets_per_address: int = _setting(

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import metrics
 from app.auth import Caller
 from app.budget import Bucket, Payer, RateLimited, Subject, network_of
-from app.db.engine import Overloaded
+from app.db.lending import Overloaded, TookTooLong
 from app.errors import Unauthenticated
 from app.http.admission import address_of
 from app.http.open_streams import FORBIDDEN, OpenStreams
@@ -191,7 +191,7 @@ class Socket:
             self._count_for(payer.subject)
         except Unauthenticated as error:
             raise Closing(FORBIDDEN, error.message) from None
-        except (RateLimited, Overloaded) as error:
+        except (RateLimited, Overloaded, TookTooLong) as error:
             raise Closing(TRY_LATER, error.message) from None
         except TooManyOpen as error:
             raise Closing(TOO_MANY, error.message) from None

@@ -6,6 +6,7 @@ from starlette.types import Receive, Scope
 
 from app.auth import Caller, Keys
 from app.budget import Budgets, Payer
+from app.db.lending import begin_work
 from app.errors import Unauthenticated
 from app.http.bodies import read_body
 from app.http.negotiation import Headers, text_of
@@ -33,7 +34,7 @@ class Admission:
     async def admit(self, scope: Scope, headers: Headers, receive: Receive) -> Admitted:
         """Verify the key, charge one request, and read the body unless the method has none.
 
-        Raises: Unauthenticated, RateLimited, Overloaded, BadRequest.
+        Raises: Unauthenticated, RateLimited, Overloaded, TookTooLong, BadRequest.
         """
         address = address_of(scope)
         caller = None
@@ -49,9 +50,11 @@ class Admission:
         return Admitted(caller, payer, await read_body(headers, receive, maximum_bytes, settings.body_timeout_s, hint))
 
     async def verify(self, authorization: str | None, address: str) -> Caller | None:
-        """Return the caller behind an Authorization header. Raises: Unauthenticated, RateLimited, Overloaded.
+        """Return the caller behind an Authorization header.
 
         An unknown key is charged to its address before it is looked up, and credited when it proves good.
+
+        Raises: Unauthenticated, RateLimited, Overloaded, TookTooLong.
         """
         if authorization is None:
             return None
@@ -59,6 +62,7 @@ class Admission:
         unknown = self.keys.is_new(authorization)
         if unknown:
             self.budgets.charge_unknown_key(anonymous)
+        begin_work(None, self.settings.read_timeout_s)  # no caller's share: partners may have one address
         try:
             caller = await self.keys.verify(authorization)
         except Unauthenticated:

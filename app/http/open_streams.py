@@ -15,7 +15,7 @@ from prometheus_client import Gauge
 from app import metrics
 from app.auth import Keys
 from app.budget import Subject
-from app.db.engine import Overloaded
+from app.db.lending import Overloaded
 from app.http.refusals import TooManyOpen
 from app.settings import Settings
 
