@@ -62,8 +62,8 @@ class TookTooLong(HubError):
 class Work:
     """What one request may take of the database, and has taken.
 
-    `subject`: the caller whose share of the connections it takes; None: no caller's. `until`: the deadline, by the clock of the event
-    loop. `seconds`: how long it has held connections.
+    `subject`: the caller whose share of the connections it takes; None: no caller's. `until`: the deadline, by the
+    clock of the event loop. `seconds`: how long it has held connections.
     """
 
     __slots__ = ("limit_s", "seconds", "subject", "until")

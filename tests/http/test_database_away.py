@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -35,7 +36,7 @@ def scratch(cluster: Cluster, filled: World) -> Iterator[World]:
 @contextmanager
 def warm(world: World) -> Iterator[tuple[Hub, dict[str, str]]]:
     """A hub that has answered each of the queries, and the key for them."""
-    limits = {"read_timeout_s": DEADLINE_S, "mutation_timeout_s": DEADLINE_S, "key_cache_s": 3600.0}
+    limits: dict[str, Any] = {"read_timeout_s": DEADLINE_S, "mutation_timeout_s": DEADLINE_S, "key_cache_s": 3600.0}
     key = world.authorization("sonnenstrom")
     with serve(world.dsn, profile="DEVELOPMENT", pool_size=4, **limits) as hub:
         for query in QUERIES.values():

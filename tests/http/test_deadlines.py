@@ -6,6 +6,7 @@ A lock makes statements slow, for as long as the test wants.
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -82,7 +83,7 @@ def test_has_the_deadline_for_the_begin_of_a_subscription(world: World) -> None:
 
 
 def test_charges_what_the_database_took(world: World) -> None:
-    paid = {"anonymous_cost_per_s": 10_000.0, "database_cost_per_s": 100_000.0}
+    paid: dict[str, Any] = {"anonymous_cost_per_s": 10_000.0, "database_cost_per_s": 100_000.0}
     with serve(world.dsn, read_timeout_s=DEADLINE_S, **paid) as hub:
         until_answered(hub, SLOW)
         with locked(world.dsn, "location"):
@@ -95,7 +96,7 @@ def test_charges_what_the_database_took(world: World) -> None:
 
 
 def test_refuses_whoever_owes_time(world: World) -> None:
-    paid = {"anonymous_cost_per_s": 100.0, "database_cost_per_s": 1_000_000.0}
+    paid: dict[str, Any] = {"anonymous_cost_per_s": 100.0, "database_cost_per_s": 1_000_000.0}
     with serve(world.dsn, read_timeout_s=DEADLINE_S, **paid) as hub, locked(world.dsn, "location"):
         assert hub.post("{ __typename }").status_code == 200
         assert hub.post(SLOW).status_code == 503
