@@ -56,8 +56,13 @@ class Settings:
     key_cache_s: float = _setting(
         1.0, "seconds that a verified key is cached; a key revoked by another process stays valid that much longer"
     )
-    max_body_bytes: int = _setting(16_000_000, "largest request body in bytes, from a caller with a key")
-    max_anonymous_body_bytes: int = _setting(256_000, "largest request body in bytes, from a caller without a key")
+    max_body_bytes: int = _setting(
+        16_000_000, "largest request body in bytes, with the key of an EVSE operator, a PSO or an EVSP"
+    )
+    max_anonymous_body_bytes: int = _setting(256_000, "largest request body in bytes, from other callers")
+    max_bodies_bytes: int = _setting(
+        64_000_000, "bytes of request bodies above 64 kB that a process reads or works on at a time; one caller: half"
+    )
     body_timeout_s: float = _setting(10.0, "seconds in which a request's head, and then its body, must have arrived")
     max_document_characters: int = _setting(50_000, "longest GraphQL document in characters")
     max_document_tokens: int = _setting(3_000, "most tokens of a document")

@@ -33,7 +33,7 @@ LOST: Final = (
 
 
 class Overloaded(HubError):
-    """No database connection became free in time."""
+    """No database connection became free in time, or uploads take as much memory as they may."""
 
     code = "OVERLOADED"
     retry_after_s = 1

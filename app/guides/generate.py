@@ -79,8 +79,16 @@ SETTING_GROUPS: Final[dict[str, Sequence[str]]] = {
     ),
     "Server": ("host", "port", "log_level", "log_format", "cors_origins", "trusted_proxies", "gzip_from_bytes"),
     "Requests": (
-        *("key_cache_s", "max_body_bytes", "max_anonymous_body_bytes", "body_timeout_s", "max_document_characters"),
-        *("max_document_tokens", "max_depth", "max_fields", "max_aliases", "max_directives", "max_root_fields"),
+        *("key_cache_s", "max_body_bytes", "max_anonymous_body_bytes", "max_bodies_bytes", "body_timeout_s"),
+        *(
+            "max_document_characters",
+            "max_document_tokens",
+            "max_depth",
+            "max_fields",
+            "max_aliases",
+            "max_directives",
+            "max_root_fields",
+        ),
         *("max_definitions", "max_cost", "max_values"),
     ),
     "Budgets": (

@@ -44,7 +44,10 @@ class Route:
             if scope["method"] == "POST":
                 check_body_type(headers, self.body_type)
             admitted = await self.admission.admit(scope, headers, receive)
-            answer = await self._respond(scope, admitted)
+            try:
+                answer = await self._respond(scope, admitted)
+            finally:
+                admitted.held.release()
         except ClientLeft:
             return
         except Exception as error:
