@@ -44,7 +44,7 @@ class Settings:
     log_format: str = _setting("auto", "json, text, or auto: text on a terminal, else json")
     pool_size: int = _setting(8, "database connections per process and pool; there are several pools")
     caller_share: float = _setting(
-        0.5, "share of the connections of a pool that the requests of one caller may hold; at least one connection"
+        0.25, "share of the connections of a pool that the requests of one caller may hold; at least one connection"
     )
     read_timeout_s: float = _setting(
         5.0, "seconds a request that only reads may take, all its statements together; then it answers TIMEOUT"
@@ -90,7 +90,9 @@ class Settings:
     )
     max_subscriptions: int = _setting(20_000, "most subscriptions per process")
     max_subscriptions_per_socket: int = _setting(100, "most operations that run on one socket at a time")
-    max_subscriptions_per_key: int = _setting(5_000, "most subscriptions per key and process")
+    max_subscriptions_per_key: int = _setting(
+        5_000, "most subscriptions per key and process; an area of many corners counts as several"
+    )
     max_subscriptions_per_address: int = _setting(
         200, "most subscriptions per address and process, from callers without a key"
     )

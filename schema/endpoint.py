@@ -43,8 +43,6 @@ from schema.uploads import without_uploads
 REFUSED = "refused"
 #: Per character of a new document. Parsing one takes 5 microseconds, as long as an object of an answer, at worst 18.
 PARSING_COST = 4
-#: Per character of a long text in the variables: of a polyline, which is decoded and cut into pieces.
-LONG_TEXT_COST = 0.25
 
 
 class Source(Protocol):
@@ -129,11 +127,9 @@ class Endpoint:
         if incoming.by_get and operation.is_mutation:
             raise BadRequest("GET is possible for queries only; possible: POST", status=405, allow="POST")
         given = without_uploads(operation.node, request.variables)
-        values, characters = count_values(given, self.limits.values)
-        self.limits.hold("values", values, "values in the variables")
+        self.limits.hold("values", count_values(given, self.limits.values), "values in the variables")
         cost = operation.cost.of(request.variables)
         self.limits.hold("cost", cost, "the request's cost")
-        cost += LONG_TEXT_COST * characters
         balance = self.budgets.charge_cost(incoming.payer, cost)
         return Accepted(incoming, operation, given, cost, cost, balance)
 

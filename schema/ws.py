@@ -259,7 +259,8 @@ class Running:
         self.ready = not socket.queue.full
         self.subscription: Subscription | None = None
         self.task: asyncio.Task[None] | None = None
-        self._counted = False
+        #: As how many subscriptions it counts.
+        self._counted = 0
         self._finishes = False
 
     async def run(self, incoming: Incoming) -> None:
@@ -295,9 +296,12 @@ class Running:
 
     async def _subscribe(self, accepted: Accepted) -> None:
         socket = self.socket
-        socket.streams.subscriptions.take(accepted.incoming.payer.subject)
-        self._counted = True
-        self.subscription = await socket.endpoint.subscribe(accepted, self)
+        subject = accepted.incoming.payer.subject
+        socket.streams.subscriptions.take(subject)
+        self._counted = 1
+        self.subscription = subscription = await socket.endpoint.subscribe(accepted, self)
+        socket.streams.subscriptions.weigh(subject, subscription.weight - 1)
+        self._counted = subscription.weight
         metrics.REQUESTS.labels("subscribed").inc()
         self.flow(not socket.queue.full)
 
@@ -328,8 +332,8 @@ class Running:
         if self._is_open:
             del socket.running[self.id]
         if self._counted:
-            self._counted = False
-            socket.streams.subscriptions.give_back(socket.subject)
+            counted, self._counted = self._counted, 0
+            socket.streams.subscriptions.give_back(socket.subject, counted)
         subscription, self.subscription = self.subscription, None
         if subscription is not None:
             subscription.close()
