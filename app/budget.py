@@ -67,15 +67,15 @@ class Bucket:
     tokens: float
     at: float
 
-    def take(self, rate: Rate, amount: float, now: float) -> float:
+    def take(self, rate: Rate, amount: float, now: float, owing: bool = False) -> float:
         """Refill the bucket and take tokens. Return how many are missing; nothing is taken where that is above 0.
 
-        A request may cost more than a full bucket, which then owes.
+        A request may cost more than a full bucket, which then owes; with `owing` whatever is left in it.
         """
         burst = rate.burst
         tokens = self.tokens + rate.per_s * (now - self.at)
         tokens = tokens if tokens < burst else burst  # a tenth of the time of `min`, on every request
-        short = (amount if amount < burst else burst) - tokens
+        short = 0.0 if owing else (amount if amount < burst else burst) - tokens
         self.tokens = tokens if short > 0 else tokens - amount
         self.at = now
         return short
@@ -89,14 +89,14 @@ class Budget:
         self.clock = clock
         self._buckets: LRUCache[Subject, Bucket] = LRUCache(KEPT_SUBJECTS)
 
-    def take(self, subject: Subject, rate: Rate, amount: float) -> Balance:
-        """Take tokens. Raises: RateLimited."""
+    def take(self, subject: Subject, rate: Rate, amount: float, owing: bool = False) -> Balance:
+        """Take tokens; with `owing` even those that are not there. Raises: RateLimited."""
         now = self.clock()
         try:
             bucket = self._buckets[subject]  # half the time of `get`
         except KeyError:
             bucket = self._buckets[subject] = Bucket(rate.burst, now)
-        short = bucket.take(rate, amount, now)
+        short = bucket.take(rate, amount, now, owing)
         if short > 0:
             raise RateLimited(
                 f"the budget of {self.name} is spent: {amount:g} asked, {rate.per_s:g} per second come back",
@@ -118,6 +118,7 @@ class Budgets:
         self.requests = Budget("requests", clock)
         self.cost = Budget("cost", clock)
         self.unknown_keys = Budget("unknown keys", clock)
+        self.database_cost_per_s = settings.database_cost_per_s
         burst_s = settings.budget_burst_s
         #: The rate of messages on a socket, each of which has its own bucket.
         self.messages = Rate(settings.messages_per_s, settings.messages_per_s * burst_s)
@@ -144,6 +145,16 @@ class Budgets:
     def charge_cost(self, payer: Payer, cost: float) -> Balance | None:
         """Charge the cost of a request; None where it is unlimited. Raises: RateLimited."""
         return None if payer.cost is None else self.cost.take(payer.subject, payer.cost, cost)
+
+    def settle(self, payer: Payer, cost: float, database_s: float) -> tuple[float, Balance | None]:
+        """Charge what the database took beyond the cost that a request was charged before.
+
+        Return what it has cost in all, and the balance; None where nothing was charged.
+        """
+        taken = self.database_cost_per_s * database_s
+        if payer.cost is None or taken <= cost:
+            return cost, None
+        return taken, self.cost.take(payer.subject, payer.cost, taken - cost, owing=True)
 
     def charge_unknown_key(self, anonymous: Payer) -> None:
         """Charge a key that may be guessed, before it is looked up. Raises: RateLimited."""

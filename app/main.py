@@ -169,7 +169,7 @@ async def _look(database: Database) -> Look:
             rows = await database.fetch("select version_num from alembic_version")
             found, expected = (rows[0][0] if rows else None), newest_revision()
     except Exception as error:
-        return Look({"status": "unavailable", "database": type(error).__name__})
+        return Look({"status": "unavailable", "database": type(error.__cause__ or error).__name__})
     schema = {"schema": found, "expectedSchema": expected}
     is_current = found == expected
     return Look({"status": "ok" if is_current else "schema behind", **schema}, is_current)

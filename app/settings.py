@@ -53,14 +53,29 @@ class Settings:
         "auto", "json, text, or auto: text on a terminal, else json", one_of("json", "text", "auto")
     )
     pool_size: int = _setting(8, "database connections per process and pool; there are several pools", POSITIVE)
-    read_timeout_s: float = _setting(5.0, "seconds a reading statement may take", SOME)
+    caller_share: float = _setting(
+        0.25,
+        "share of the connections of a pool that the requests of one caller may hold; at least one connection",
+        between(0, 1),
+    )
+    read_timeout_s: float = _setting(
+        5.0, "seconds a request that only reads may take, all its statements together; then it answers TIMEOUT", SOME
+    )
     write_timeout_s: float = _setting(30.0, "seconds a writing statement may take", SOME)
+    mutation_timeout_s: float = _setting(
+        300.0, "seconds a mutation that was read whole may take, whether or not its client is still there", SOME
+    )
     key_cache_s: float = _setting(
         1.0, "seconds that a verified key is cached; a key revoked by another process stays valid that much longer"
     )
-    max_body_bytes: int = _setting(16_000_000, "largest request body in bytes, from a caller with a key", POSITIVE)
-    max_anonymous_body_bytes: int = _setting(
-        256_000, "largest request body in bytes, from a caller without a key", POSITIVE
+    max_body_bytes: int = _setting(
+        16_000_000, "largest request body in bytes, with the key of an EVSE operator, a PSO or an EVSP", POSITIVE
+    )
+    max_anonymous_body_bytes: int = _setting(256_000, "largest request body in bytes, from other callers", POSITIVE)
+    max_bodies_bytes: int = _setting(
+        64_000_000,
+        "bytes of request bodies above 64 kB that a process reads or works on at a time; one caller: half",
+        POSITIVE,
     )
     body_timeout_s: float = _setting(
         10.0, "seconds in which a request's head, and then its body, must have arrived", SOME
@@ -83,6 +98,11 @@ class Settings:
     partner_cost_per_s: float = _setting(300_000.0, "cost per second and key; 0: any")
     anonymous_requests_per_s: float = _setting(50.0, "requests per second and address (IPv6: /64); 0: any number")
     anonymous_cost_per_s: float = _setting(30_000.0, "cost per second and address; 0: any")
+    database_cost_per_s: float = _setting(
+        100_000.0,
+        "cost of a second for which a request that only reads holds a connection, charged afterwards instead of the "
+        "request's cost where that is less; 0: none",
+    )
     budget_burst_s: float = _setting(10.0, "seconds for which unused budget accumulates", POSITIVE)
     max_sockets_per_key: int = _setting(1_000, "most open sockets and event streams per key and process")
     max_sockets_per_address: int = _setting(
@@ -90,7 +110,9 @@ class Settings:
     )
     max_subscriptions: int = _setting(20_000, "most subscriptions per process")
     max_subscriptions_per_socket: int = _setting(100, "most operations that run on one socket at a time")
-    max_subscriptions_per_key: int = _setting(5_000, "most subscriptions per key and process")
+    max_subscriptions_per_key: int = _setting(
+        5_000, "most subscriptions per key and process; an area of many corners counts as several"
+    )
     max_subscriptions_per_address: int = _setting(
         200, "most subscriptions per address and process, from callers without a key"
     )

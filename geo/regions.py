@@ -13,14 +13,22 @@ from geo.routes import Piece, Point
 #: An arc bulges beyond the box of its ends, by less than this share of its length in the pieces of a route.
 BULGE = 0.02
 SLACK_DEGREES = 1e-9
+#: The pieces of a route are looked up by more cells than a subscriber is: each takes as long as three edges.
+MOST_CELLS = 200
+PIECE_WORK = 3
+#: The edges of a ring are looked up by bands of latitude.
+MOST_BANDS = 64
 Vector = tuple[float, float, float]
+Edge = tuple[float, float, float, float]
 
 
 class Region(Protocol):
-    """A part of the earth. `boxes`: what it lies in."""
+    """A part of the earth. `boxes`: what it lies in. `work`: edges, at most, that a place is held against, or as much."""
 
     @property
     def boxes(self) -> Sequence[Box]: ...
+    @property
+    def work(self) -> int: ...
 
     def contains(self, longitude: float, latitude: float) -> bool:
         """Return whether a place lies inside."""
@@ -32,6 +40,8 @@ class Circle:
     """What lies near a point."""
 
     near: Near
+
+    work = 1
 
     @property
     def boxes(self) -> Sequence[Box]:
@@ -49,6 +59,8 @@ class Rectangle:
 
     bounds: Bounds
 
+    work = 1
+
     @property
     def boxes(self) -> Sequence[Box]:
         return _split(self.bounds.west, self.bounds.south, self.bounds.east, self.bounds.north)
@@ -64,9 +76,12 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """What a polygon goes round, its border included. `ring`: closed, longitudes going on beyond 180 degrees."""
+    """What a polygon goes round, its border included.
 
-    ring: tuple[Point, ...]
+    `bands`: its edges, longitudes going on beyond 180 degrees, in each band of latitude from south to north.
+    """
+
+    bands: tuple[tuple[Edge, ...], ...] = field(repr=False)
     west: float
     south: float
     east: float
@@ -76,7 +91,17 @@ class Ring:
     def of(cls, polygon: Polygon) -> "Ring":
         ring = polygon.unwrapped()
         longitudes, latitudes = zip(*ring, strict=True)
-        return cls(tuple(ring), min(longitudes), min(latitudes), max(longitudes), max(latitudes))
+        south, north = min(latitudes), max(latitudes)
+        bands: list[list[Edge]] = [[] for _ in range(_bands(ring, north - south))]
+        for (x1, y1), (x2, y2) in pairwise(ring):
+            first, last = (_band(len(bands), south, north, y) for y in (min(y1, y2), max(y1, y2)))
+            for band in bands[first : last + 1]:
+                band.append((x1, y1, x2, y2))
+        return cls(tuple(map(tuple, bands)), min(longitudes), south, max(longitudes), north)
+
+    @property
+    def work(self) -> int:
+        return max(map(len, self.bands))
 
     @property
     def boxes(self) -> Sequence[Box]:
@@ -87,14 +112,29 @@ class Ring:
     def contains(self, longitude: float, latitude: float) -> bool:
         if not self.south <= latitude <= self.north:
             return False
+        edges = self.bands[_band(len(self.bands), self.south, self.north, latitude)]
         turns = (longitude, longitude - 360, longitude + 360)
-        return any(self.west <= x <= self.east and _goes_round(self.ring, x, latitude) for x in turns)
+        return any(self.west <= x <= self.east and _go_round(edges, x, latitude) for x in turns)
 
 
-def _goes_round(ring: Sequence[Point], x: float, y: float) -> bool:
-    """Return whether a ring goes round a point (non-zero winding) or passes through it."""
+def _bands(ring: Sequence[Point], height: float) -> int:
+    """Return how many bands a ring is cut into: fewer where its edges would lie in many of them."""
+    climbed = sum(abs(y2 - y1) for (_, y1), (_, y2) in pairwise(ring))
+    return 1 if climbed == 0 else min(MOST_BANDS, 1 + int(3 * height * len(ring) / climbed))
+
+
+def _band(count: int, south: float, north: float, latitude: float) -> int:
+    """Return the band of a latitude. It never falls as the latitude rises, however that is rounded."""
+    return 0 if north == south else min(int((latitude - south) / (north - south) * count), count - 1)
+
+
+def _go_round(edges: Sequence[Edge], x: float, y: float) -> bool:
+    """Return whether the edges of a ring go round a point (non-zero winding) or pass through it.
+
+    Those that lie wholly north or south of it make no difference.
+    """
     count = 0
-    for (x1, y1), (x2, y2) in pairwise(ring):
+    for x1, y1, x2, y2 in edges:
         side = (x2 - x1) * (y - y1) - (x - x1) * (y2 - y1)
         if side == 0 and min(x1, x2) <= x <= max(x1, x2) and min(y1, y2) <= y <= max(y1, y2):
             return True
@@ -114,10 +154,14 @@ class Corridor:
     level: int
     near: dict[int, tuple[Piece, ...]] = field(repr=False)
 
+    @property
+    def work(self) -> int:
+        return PIECE_WORK * max(map(len, self.near.values()))
+
     @classmethod
     def of(cls, pieces: Sequence[Piece], corridor_m: float) -> "Corridor":
         boxes = [_around(each.start, each.end, corridor_m + each.length_m * BULGE) for each in pieces]
-        level, cells = cover([box for some in boxes for box in some])
+        level, cells = cover([box for some in boxes for box in some], MOST_CELLS)
         near: dict[int, list[Piece]] = {cell: [] for cell in cells}
         for piece, some in zip(pieces, boxes, strict=True):
             for cell in _cells_at(level, some):

@@ -24,7 +24,8 @@ from strawberry import Schema
 
 from app.auth import Caller
 from app.budget import Balance, Payer
-from app.db.engine import Database, Overloaded
+from app.db.engine import Database
+from app.db.lending import Overloaded, TookTooLong, Work, begin_work
 from app.errors import HubError
 from app.http.admission import Admission
 from app.http.answers import Answer
@@ -42,8 +43,6 @@ from schema.uploads import without_uploads
 REFUSED = "refused"
 #: Per character of a new document. Parsing one takes 5 microseconds, as long as an object of an answer, at worst 18.
 PARSING_COST = 4
-#: Per character of a long text in the variables: of a polyline, which is decoded and cut into pieces.
-LONG_TEXT_COST = 0.25
 
 
 class Source(Protocol):
@@ -82,13 +81,16 @@ class Incoming:
 class Accepted:
     """One operation, validated and paid for.
 
-    `given`: the variables that GraphQL coerces. `extensions`: the budget, as the answer shows it.
+    `given`: the variables that GraphQL coerces. `requested`: its cost; `charged`: that, or what the database took.
+    `balance`: what is left of the budget; None: unlimited.
     """
 
     incoming: Incoming
     operation: Operation
     given: dict[str, Any]
-    extensions: Any
+    requested: float
+    charged: float
+    balance: Balance | None
 
 
 class Endpoint:
@@ -125,33 +127,37 @@ class Endpoint:
         if incoming.by_get and operation.is_mutation:
             raise BadRequest("GET is possible for queries only; possible: POST", status=405, allow="POST")
         given = without_uploads(operation.node, request.variables)
-        values, characters = count_values(given, self.limits.values)
-        self.limits.hold("values", values, "values in the variables")
+        self.limits.hold("values", count_values(given, self.limits.values), "values in the variables")
         cost = operation.cost.of(request.variables)
         self.limits.hold("cost", cost, "the request's cost")
-        cost += LONG_TEXT_COST * characters
         balance = self.budgets.charge_cost(incoming.payer, cost)
-        return Accepted(incoming, operation, given, None if balance is None else _spent(cost, balance))
+        return Accepted(incoming, operation, given, cost, cost, balance)
 
     async def answer(self, accepted: Accepted) -> Answer:
-        """Answer a query or a mutation. Raises: HubError, Invalid; Overloaded of a query, in which nothing is done."""
-        operation = accepted.operation
-        if operation.is_query:
+        """Answer a query or a mutation. Raises: HubError, Invalid; Overloaded, TookTooLong where nothing was done."""
+        operation, subject = accepted.operation, accepted.incoming.payer.subject
+        if operation.is_mutation:
+            begin_work(subject, self.settings.mutation_timeout_s)
+            return await self._executed(accepted, None)
+        work = begin_work(subject, self.settings.read_timeout_s)
+        try:
             variables = self._coerced(accepted)
             compiled = operation.compiled(self.core, variables)
-            if compiled is not None:
-                return await _compiled(compiled, self._context(accepted, variables), accepted.extensions)
-        try:
-            return await self._executed(accepted)
+            if compiled is None:
+                return await self._executed(accepted, work)
+            return await self._compiled(accepted, compiled, self._context(accepted, variables), work)
         finally:
-            # graphql-core's execution is a cycle, which would keep what was uploaded until the next garbage collection.
-            accepted.incoming.request.variables.clear()
+            self._settle(accepted, work)  # also of a request whose client has left
 
     async def subscribe(self, accepted: Accepted, sink: Sink) -> Subscription:
         """Begin a subscription. Raises: HubError, Invalid, GraphQLError."""
         assert self.source is not None, "a schema with subscriptions has a source of them"
         variables = self._coerced(accepted)
-        return await self.source.subscribe(self._context(accepted, variables), accepted.operation, variables, sink)
+        work = begin_work(accepted.incoming.payer.subject, self.settings.read_timeout_s)
+        try:
+            return await self.source.subscribe(self._context(accepted, variables), accepted.operation, variables, sink)
+        finally:
+            self._settle(accepted, work)
 
     # ---------------------------------------------------------------- from a request to its context
 
@@ -183,7 +189,56 @@ class Endpoint:
         caller, raw = accepted.incoming.caller, accepted.incoming.request.variables
         return Context(self.database, self.admission.keys, caller, self.settings, variables or NO_VARIABLES, raw)
 
-    async def _executed(self, accepted: Accepted) -> Answer:
+    # ---------------------------------------------------------------- answers
+
+    def _settle(self, accepted: Accepted, work: Work) -> None:
+        charged, balance = self.budgets.settle(accepted.incoming.payer, accepted.charged, work.seconds)
+        accepted.charged, accepted.balance = charged, balance or accepted.balance
+
+    def _body(self, accepted: Accepted, work: Work | None, data: Any, errors: Iterable[GraphQLError]) -> bytes:
+        body: dict[str, Any] = {"data": data}
+        formatted_errors = [formatted(error) for error in errors]
+        if formatted_errors:
+            body["errors"] = formatted_errors
+        if work is not None:
+            self._settle(accepted, work)
+        if accepted.balance is not None:
+            body["extensions"] = _spent(accepted, accepted.balance)
+        return encode(body)
+
+    async def _compiled(
+        self, accepted: Accepted, fields: tuple[CompiledField, ...], context: Context, work: Work
+    ) -> Answer:
+        data: dict[str, Any] | None = {}
+        errors: list[GraphQLError] = []
+        has_answered = False
+        for field in fields:
+            try:
+                data[field.key] = await _value(field, context)
+                has_answered = has_answered or field.field is not None
+            except Exception as error:
+                errors.append(located(error, field.node, field.key))
+                if field.non_null:
+                    data = None
+                    break
+                data[field.key] = None
+        if not (data and has_answered):
+            _raise_late(errors)
+        return Answer(self._body(accepted, work, data, errors), way="compiled")
+
+    async def _executed(self, accepted: Accepted, work: Work | None) -> Answer:
+        try:
+            result = await self._execute(accepted)
+        finally:
+            # graphql-core's execution is a cycle, which would keep what was uploaded until the next garbage collection.
+            accepted.incoming.request.variables.clear()
+        if result.data is None and result.errors and not any(error.path for error in result.errors):
+            raise Invalid(result.errors)
+        if not _has_answered(accepted.operation, result):
+            _raise_late(result.errors or ())
+        return Answer(self._body(accepted, work, result.data, result.errors or ()), way="executed")
+
+    async def _execute(self, accepted: Accepted) -> ExecutionResult:
         operation = accepted.operation
 
         def run() -> ExecutionResult | Awaitable[ExecutionResult]:
@@ -199,31 +254,27 @@ class Endpoint:
             )
 
         began = await in_worker_thread(run) if operation.introspects else run()
-        result = await began if isawaitable(began) else began
-        if result.data is None and result.errors and not any(error.path for error in result.errors):
-            raise Invalid(result.errors)
-        for error in result.errors or ():
-            if operation.is_query and isinstance(error.original_error, Overloaded):
-                raise error.original_error
-        return Answer(_body(result.data, result.errors or (), accepted.extensions), way="executed")
+        return await began if isawaitable(began) else began
 
 
-async def _compiled(fields: tuple[CompiledField, ...], context: Context, extensions: Any) -> Answer:
-    data: dict[str, Any] | None = {}
-    errors: list[GraphQLError] = []
-    for field in fields:
-        try:
-            value = await _value(field, context)
-        except Overloaded:
-            raise
-        except Exception as error:
-            errors.append(located(error, field.node, field.key))
-            value = None
-            if field.non_null:
-                data = None
-        if data is not None:
-            data[field.key] = value
-    return Answer(_body(data, errors, extensions), way="compiled")
+def _has_answered(operation: Operation, result: ExecutionResult) -> bool:
+    """Return whether a result has an answer to a field; of a mutation, whether something may have been done.
+
+    What the schema says of itself is no answer, for it would be the same without a database.
+    """
+    fields = [node for node in operation.node.selection_set.selections if isinstance(node, FieldNode)]
+    keys = [node.alias.value if node.alias else node.name.value for node in fields if node.name.value[:2] != "__"]
+    failed = {error.path[0] for error in result.errors or () if error.path}
+    if operation.is_mutation:  # they are executed one after the other
+        return not keys or keys[0] not in failed
+    return result.data is not None and not (keys and failed.issuperset(keys))
+
+
+def _raise_late(errors: Iterable[GraphQLError]) -> None:
+    """Raise the error of a database that did not answer in time, if there is one."""
+    for error in errors:
+        if isinstance(error.original_error, Overloaded | TookTooLong):
+            raise error.original_error
 
 
 async def _value(field: CompiledField, context: Context) -> Any:
@@ -241,22 +292,20 @@ def located(error: Exception, node: FieldNode, key: str) -> GraphQLError:
     return GraphQLError(str(error), [node], path=[key], original_error=error)
 
 
-# ---------------------------------------------------------------- answers and refusals
+# ---------------------------------------------------------------- refusals
 
 
-def _body(data: Any, errors: Iterable[GraphQLError], extensions: Any) -> bytes:
-    body: dict[str, Any] = {"data": data}
-    formatted_errors = [formatted(error) for error in errors]
-    if formatted_errors:
-        body["errors"] = formatted_errors
-    if extensions is not None:
-        body["extensions"] = extensions
-    return encode(body)
-
-
-def _spent(cost: float, balance: Balance) -> Any:
+def _spent(accepted: Accepted, balance: Balance) -> Any:
     full_at = datetime.fromtimestamp(ceil(time() + balance.full_in_s), UTC)
-    return {"cost": {"requested": ceil(cost), "remaining": int(balance.remaining), "resetAt": full_at}}
+    requested, charged = ceil(accepted.requested), ceil(accepted.charged)
+    return {
+        "cost": {
+            "requested": requested,
+            "charged": charged,
+            "remaining": int(balance.remaining),
+            "resetAt": full_at,
+        }
+    }
 
 
 def shown_errors(error: Exception) -> list[dict[str, Any]]:

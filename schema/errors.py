@@ -10,8 +10,9 @@ from asyncpg import QueryCanceledError
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from app import metrics
+from app.db.lending import TookTooLong
 from app.errors import HubError
-from app.http.refusals import TookTooLong, log_unforeseen
+from app.http.refusals import log_unforeseen
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -58,8 +59,8 @@ def _formatted(error: GraphQLError, default_code: str) -> dict[str, Any]:
             | _extensions(cause.code, cause.hint, cause.retry_after_s)
         )
     if isinstance(cause, QueryCanceledError):
-        hint = "ask for less: a smaller area, fewer filters, a smaller page"
-        return entry | {"message": "the database took longer than it may"} | _extensions(TookTooLong.code, hint)
+        late = TookTooLong("the database took longer than it may")
+        return entry | {"message": late.message} | _extensions(late.code, late.hint, late.retry_after_s)
     if cause is not None:
         return entry | _unforeseen(cause)
     return entry | _extensions(PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else default_code)

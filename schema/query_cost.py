@@ -54,8 +54,11 @@ MAXIMUM_WRITTEN = 300
 MAXIMUM_DIGITS = 100
 #: Beyond this the walk itself would run out of stack.
 MAXIMUM_DEPTH = 100
-#: Characters of a text in the variables that take no time worth mentioning.
-LONG_TEXT = 1_000
+#: Characters of a polyline that take no time worth mentioning, and those that take as long as the corner of a polygon.
+LONG_POLYLINE = 1_000
+CHARACTERS_PER_CORNER = 4
+#: The members of an area whose size counts, wherever it is used.
+SIZED = frozenset({"polygon", "route", "polyline"})
 #: Fields that lead to no object of their own: their work is done whether or not they are asked for.
 FREE = frozenset({"pageInfo", "ofType"})
 
@@ -136,12 +139,23 @@ class Cost:
         return cost
 
 
-def size_of(value: Any) -> int:
+def size_of(value: Any) -> float:
     """Return the size that a variable stands for. An invalid one counts nothing: it is refused where it is read."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        # GraphQL takes 500.0 for an Int too.
-        return int(min(max(value, 0), MAXIMUM_FIRST))
-    return len(cast(Sized, value)) if isinstance(value, list) else 0
+    match value:
+        case bool():
+            return 0
+        case int() | float():
+            # GraphQL takes 500.0 for an Int too.
+            return int(min(max(value, 0), MAXIMUM_FIRST))
+        case list():
+            return len(cast(Sized, value))
+        case str():
+            return len(value) / CHARACTERS_PER_CORNER if len(value) > LONG_POLYLINE else 0
+        case dict():
+            members = cast(dict[str, Any], value)
+            return sum(size_of(members.get(name)) for name in SIZED)
+        case _:
+            return 0
 
 
 # ---------------------------------------------------------------- the pass
@@ -258,7 +272,7 @@ class _Walk:
             inner.aliases + (node.alias is not None),
             inner.directives,
             inner.depth + (node.selection_set is not None),
-            self._cost(node, type_, definition, inner.cost),
+            self._cost(node, type_, definition, inner.cost) + self._areas(node),
             inner.lists | self._list(node, type_, definition, inner),
         )
 
@@ -287,6 +301,11 @@ class _Walk:
         if node.selection_set is None:
             return Cost(1) if type_ is self.schema.query_type else Cost()
         return (Cost(1) + inner).times(_list_size(self.schema, type_, definition))
+
+    def _areas(self, node: FieldNode) -> Cost:
+        """Count the corners of the area that a field searches."""
+        given = (argument.value for argument in node.arguments or () if argument.name.value == "within")
+        return sum(map(_corners, given), Cost())
 
     def _uploaded(self, node: FieldNode) -> Cost:
         cost = Cost(MUTATION_COST)
@@ -334,14 +353,26 @@ def _below(weight: Weight) -> Weight:
     return replace(weight, depth=weight.depth + 1)
 
 
+def _corners(value: ValueNode) -> Cost:
+    match value:
+        case VariableNode():
+            return Cost(1).times((value.name.value, 0))
+        case ListValueNode():
+            return Cost(len(value.values))
+        case ObjectValueNode():
+            return sum((_corners(each.value) for each in value.fields if each.name.value in SIZED), Cost())
+        case _:
+            return Cost()
+
+
 def _first(node: FieldNode, definition: GraphQLField) -> int | Factor:
-    default = size_of(definition.args["first"].default_value)
+    default = int(size_of(definition.args["first"].default_value))
     given = next((each.value for each in node.arguments or () if each.name.value == "first"), None)
     match given:
         case VariableNode():
             return given.name.value, default
         case IntValueNode():
-            return size_of(int(given.value)) if len(given.value) < 12 else 0
+            return int(size_of(int(given.value))) if len(given.value) < 12 else 0
         case _:
             return default
 
@@ -358,7 +389,7 @@ def _list_size(schema: GraphQLSchema, type_: GraphQLObjectType, definition: Grap
 def _with_defaults(cost: Cost, definitions: Iterable[VariableDefinitionNode]) -> Cost:
     """Count a variable that is not given as its own default, where it has one."""
     defaults = {
-        each.variable.name.value: size_of(int(each.default_value.value))
+        each.variable.name.value: int(size_of(int(each.default_value.value)))
         for each in definitions
         if isinstance(each.default_value, IntValueNode) and len(each.default_value.value) < 12
     }
@@ -372,20 +403,16 @@ def _with_defaults(cost: Cost, definitions: Iterable[VariableDefinitionNode]) ->
 # ---------------------------------------------------------------- variables
 
 
-def count_values(value: Any, limit: int) -> tuple[int, int]:
-    """Count the values in decoded JSON, a text as one per 100 characters; stop beyond the limit.
-
-    Counts the characters of long texts, such as polylines, as well.
-    """
-    count, characters, pending = 0, 0, [value]
+def count_values(value: Any, limit: int) -> int:
+    """Count the values in decoded JSON, a text as one per 100 characters; stop beyond the limit."""
+    count, pending = 0, [value]
     while pending and count <= limit:
         each = pending.pop()
         count += 1
         if isinstance(each, str):
             count += len(each) // 100
-            characters += len(each) if len(each) > LONG_TEXT else 0
         elif isinstance(each, dict):
             pending += cast(dict[str, Any], each).values()
         elif isinstance(each, list):
             pending += cast(list[Any], each)
-    return count, characters
+    return count

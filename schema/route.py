@@ -68,13 +68,16 @@ class GraphQLRoute:
         if scope["method"] == "POST":
             check_body_type(headers)
         admitted = await self.admission.admit(scope, headers, receive)
-        with resting() if len(admitted.body) > BIG_BYTES else COLLECTING:
-            accepted = await self._accept(scope, admitted)
-            if accepted.operation.is_mutation:
-                return await self.endpoint.answer(accepted)
-            if accepted.operation.is_query:
-                with WhileConnected(scope):
+        try:
+            with resting() if len(admitted.body) > BIG_BYTES else COLLECTING:
+                accepted = await self._accept(scope, admitted)
+                if accepted.operation.is_mutation:
                     return await self.endpoint.answer(accepted)
+                if accepted.operation.is_query:
+                    with WhileConnected(scope):
+                        return await self.endpoint.answer(accepted)
+        finally:
+            admitted.held.release()
         if not accepts.events:
             raise BadRequest(f"a subscription is answered by {EVENT_STREAM}, or on a WebSocket", status=406)
         with suppress(ClientLeft), WhileConnected(scope):

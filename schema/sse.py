@@ -45,13 +45,17 @@ async def stream_events(endpoint: Endpoint, streams: OpenStreams, accepted: Acce
     streams.enter(stream, subject)
     try:
         streams.subscriptions.take(subject)
+        weight = 1
         try:
-            stream.begin(await endpoint.subscribe(accepted, stream))
+            subscription = await endpoint.subscribe(accepted, stream)
+            stream.begin(subscription)
+            streams.subscriptions.weigh(subject, subscription.weight - 1)
+            weight = subscription.weight
             metrics.REQUESTS.labels("subscribed").inc()
             await stream.run(send)
         finally:
             stream.end()
-            streams.subscriptions.give_back(subject)
+            streams.subscriptions.give_back(subject, weight)
     finally:
         streams.leave(stream, subject)
 

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import metrics
 from app.auth import Caller
 from app.budget import Bucket, Payer, RateLimited, Subject, network_of
-from app.db.engine import Overloaded
+from app.db.lending import Overloaded, TookTooLong
 from app.errors import Unauthenticated
 from app.http.admission import address_of
 from app.http.open_streams import FORBIDDEN, OpenStreams
@@ -198,7 +198,7 @@ class Socket:
             self._count_for(payer.subject)
         except Unauthenticated as error:
             raise Closing(FORBIDDEN, error.message) from None
-        except (RateLimited, Overloaded) as error:
+        except (RateLimited, Overloaded, TookTooLong) as error:
             raise Closing(TRY_LATER, error.message) from None
         except TooManyOpen as error:
             raise Closing(TOO_MANY, error.message) from None
@@ -266,7 +266,8 @@ class Running:
         self.ready = not socket.queue.full
         self.subscription: Subscription | None = None
         self.task: asyncio.Task[None] | None = None
-        self._counted = False
+        #: As how many subscriptions it counts.
+        self._counted = 0
         self._finishes = False
 
     async def run(self, incoming: Incoming) -> None:
@@ -302,9 +303,12 @@ class Running:
 
     async def _subscribe(self, accepted: Accepted) -> None:
         socket = self.socket
-        socket.streams.subscriptions.take(accepted.incoming.payer.subject)
-        self._counted = True
-        self.subscription = await socket.endpoint.subscribe(accepted, self)
+        subject = accepted.incoming.payer.subject
+        socket.streams.subscriptions.take(subject)
+        self._counted = 1
+        self.subscription = subscription = await socket.endpoint.subscribe(accepted, self)
+        socket.streams.subscriptions.weigh(subject, subscription.weight - 1)
+        self._counted = subscription.weight
         metrics.REQUESTS.labels("subscribed").inc()
         self.flow(not socket.queue.full)
 
@@ -335,8 +339,8 @@ class Running:
         if self._is_open:
             del socket.running[self.id]
         if self._counted:
-            self._counted = False
-            socket.streams.subscriptions.give_back(socket.subject)
+            counted, self._counted = self._counted, 0
+            socket.streams.subscriptions.give_back(socket.subject, counted)
         subscription, self.subscription = self.subscription, None
         if subscription is not None:
             subscription.close()

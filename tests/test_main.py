@@ -131,14 +131,17 @@ def test_refuses_a_query_that_waited_too_long_for_a_connection(
 
 
 def test_says_of_a_mutation_which_field_waited_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others of it may have been done, so it is answered."""
+    """Those before it were done, so it is answered; where none was it is refused as a whole."""
     monkeypatch.setattr(engine, "WRITES_WAIT_S", 0.1)
-    key, removal = world.authorization("sonnenstrom"), 'removeChargePoints(evseIds: ["DE*SON*E99"]) { accepted }'
+    key, partner_id = world.authorization("leitstelle"), next(iter(world.partner_ids.values()))
+    read, write = (f'{name}(partnerId: "{partner_id}") {{ id }}' for name in ("updatePartner", "suspendPartner"))
     with serve(world.dsn) as hub, hub.occupied(hub.database.writes):
-        response = hub.post(f"mutation {{ {removal} }}", headers=key)
+        response = hub.post(f"mutation {{ {read} {write} }}", headers=key)
+        refused = hub.post(f"mutation {{ {write} }}", headers=key)
     [error] = response.json()["errors"]
-    assert (response.status_code, error["path"]) == (200, ["removeChargePoints"])
+    assert (response.status_code, error["path"]) == (200, ["suspendPartner"])
     assert error["extensions"]["code"] == "OVERLOADED"
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
 
 
 def test_goes_on_when_its_connections_were_cut(cluster: Cluster, template: str) -> None:

@@ -16,11 +16,11 @@ import asyncpg
 import orjson
 from asyncpg import DeadlockDetectedError, InternalServerError, SerializationError
 
+from app.db.lending import Connection, Lender, Loan
 from app.errors import HubError
 from app.settings import Settings
 
 T = TypeVar("T")
-Connection = asyncpg.pool.PoolConnectionProxy
 WRITE_ATTEMPTS = 4
 
 #: How long a write waits for what it must not disturb, and how long between two looks.
@@ -31,6 +31,9 @@ LOOK_AGAIN_S = 0.05
 #: as a writing one.
 READS_WAIT_S = 10.0
 WRITES_WAIT_S = 30.0
+
+#: How much longer than a statement may take the server is waited for.
+ANSWERS_WITHIN_S = 1.0
 
 #: PostGIS takes a place for nearer than its index said, by the last bit: at exactly 0 degrees and at the antimeridian,
 #: which is -180 and 180. The same statement finds and then sorts, where it may not walk the index in order.
@@ -43,13 +46,6 @@ class Busy(HubError):
     """Another upload of the same party takes longer than a minute."""
 
     code = "BUSY"
-
-
-class Overloaded(HubError):
-    """No database connection became free in time."""
-
-    code = "OVERLOADED"
-    retry_after_s = 1
 
 
 class Later(Exception):
@@ -122,44 +118,25 @@ class Reading:
         return await self._connection.fetch(sql, *args)
 
 
-class _Connection:
-    """A connection of a pool for the length of a block. Raises: Overloaded when none is free in time.
-
-    A class, because a generator would take four times as long, in every read: 20 microseconds.
-    """
-
-    __slots__ = ("_connection", "_patience_s", "_pool")
-
-    def __init__(self, pool: asyncpg.Pool, patience_s: float) -> None:
-        self._pool = pool
-        self._patience_s = patience_s
-
-    async def __aenter__(self) -> Connection:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                self._connection: Connection = await self._pool.acquire()
-        except TimeoutError:
-            message = f"no connection to the database was free within {self._patience_s:g} s"
-            raise Overloaded(message, "ask again in a moment") from None
-        return self._connection
-
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        await self._pool.release(self._connection)
-        if isinstance(error, asyncpg.InterfaceError) and _is_cancelled():
-            # The end of a transaction failed, since its connection was cut; else the cancellation would be lost.
-            raise asyncio.CancelledError from error
-
-
 class Database:
     """Read sets, write in short transactions."""
 
     def __init__(
-        self, reads: asyncpg.Pool, planned: asyncpg.Pool, writes: asyncpg.Pool, sessions: asyncpg.Pool
+        self,
+        reads: asyncpg.Pool,
+        planned: asyncpg.Pool,
+        writes: asyncpg.Pool,
+        sessions: asyncpg.Pool,
+        most_each: int,
     ) -> None:
         self.reads = reads
         self.planned = planned
         self.writes = writes
         self.sessions = sessions
+        self._reads = Lender(reads, READS_WAIT_S, most_each)
+        self._planned = Lender(planned, READS_WAIT_S, most_each)
+        self._writes = Lender(writes, WRITES_WAIT_S, most_each)
+        self._sessions = Lender(sessions, PATIENCE_S, most_each)
         #: Called after each transaction that was committed.
         self.committed: Callable[[], None] = _nothing
 
@@ -171,6 +148,7 @@ class Database:
             await _pool(dsn, settings, reads_only=True, plans="force_custom_plan"),
             await _pool(dsn, settings, reads_only=False, plans="auto"),
             await _pool(dsn, settings, reads_only=False, plans="force_custom_plan"),
+            max(1, round(settings.pool_size * settings.caller_share)),
         )
 
     @property
@@ -196,23 +174,23 @@ class Database:
     async def fetch(self, sql: str, *args: Any, planned: bool = False) -> list[asyncpg.Record]:
         """Run one reading statement on its own, with its one plan for all arguments or `planned` for these.
 
-        Raises: Overloaded.
+        Raises: Overloaded, TookTooLong.
         """
-        async with _Connection(self.planned if planned else self.reads, READS_WAIT_S) as connection:
+        async with Loan(self._planned if planned else self._reads) as connection:
             try:
                 return await connection.fetch(sql, *args)
             except InternalServerError as error:
                 if WRONG_ORDER not in str(error):
                     raise
-        async with _Connection(self.planned, READS_WAIT_S) as connection, connection.transaction(readonly=True):
+        async with Loan(self._planned) as connection, connection.transaction(readonly=True):
             await connection.execute("set local enable_indexscan = off")
             return await connection.fetch(sql, *args)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading]:
-        """Open a transaction in which every statement reads the same snapshot. Raises: Overloaded."""
+        """Open a transaction in which every statement reads the same snapshot. Raises: Overloaded, TookTooLong."""
         async with (
-            _Connection(self.reads, READS_WAIT_S) as connection,
+            Loan(self._reads) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield Reading(connection, self)
@@ -222,9 +200,9 @@ class Database:
     ) -> list[asyncpg.Record]:
         """Run one reading statement on private tables, with the caller known to row-level security.
 
-        Raises: Overloaded.
+        Raises: Overloaded, TookTooLong.
         """
-        async with _Connection(self.reads, READS_WAIT_S) as connection, connection.transaction(readonly=True):
+        async with Loan(self._reads) as connection, connection.transaction(readonly=True):
             await identify(connection, partner, administrator, role)
             return await connection.fetch(sql, *args)
 
@@ -237,12 +215,12 @@ class Database:
     ) -> T:
         """Run `work` in one short transaction; it is run again when it lost a race, so it must have no other effects.
 
-        Raises: what `work` raises; the driver's error after three retries; Busy; Overloaded.
+        Raises: what `work` raises; the driver's error after three retries; Busy; Overloaded; TookTooLong.
         """
         attempt, until = 1, time.monotonic() + PATIENCE_S
         while True:
             try:
-                async with _Connection(self.writes, WRITES_WAIT_S) as connection, connection.transaction():
+                async with Loan(self._writes) as connection, connection.transaction():
                     await identify(connection, partner, administrator, role)
                     result = await work(connection)
                 self.committed()
@@ -258,15 +236,10 @@ class Database:
     async def session(self, partner: UUID | None = None, role: int | None = None) -> AsyncGenerator[Session]:
         """Lend a connection for several transactions; never two to one caller, or callers deadlock.
 
-        From a pool of its own: long work must not delay short writes. Raises: Overloaded.
+        From a pool of its own: long work must not delay short writes. Raises: Overloaded, TookTooLong.
         """
-        async with _Connection(self.sessions, PATIENCE_S) as connection:
+        async with Loan(self._sessions) as connection:
             yield Session(self, connection, partner, role)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _nothing() -> None:
@@ -320,6 +293,8 @@ async def _pool(dsn: str, settings: Settings, *, reads_only: bool, plans: str) -
         dsn,
         min_size=0,
         max_size=settings.pool_size,
+        # A server that hangs keeps to no timeout of its own.
+        command_timeout=timeout_s + ANSWERS_WITHIN_S,
         init=_prepare_connection,
         # A read leaves nothing behind, so nothing needs resetting: that saves a round trip per request.
         reset=_no_reset if reads_only else None,

@@ -74,20 +74,32 @@ ADVICE: Final = {
     "TOO_MANY_SUBSCRIPTIONS": "Try again later.",
     "TOO_MANY_TO_PRICE": "Ask for a smaller area, add a filter, or ask around a point.",
     "UNAUTHENTICATED": "Send a valid key.",
+    "UNAVAILABLE": "Repeat it after `retryAfterS` seconds; uploads may be sent again.",
     "UNKNOWN_OPERATION": "Name one of them.",
 }
 
 SETTING_GROUPS: Final[dict[str, Sequence[str]]] = {
-    "Database": ("database_url", "runtime_role", "data_dir", "pool_size", "read_timeout_s", "write_timeout_s"),
+    "Database": (
+        *("database_url", "runtime_role", "data_dir", "pool_size", "caller_share"),
+        *("read_timeout_s", "write_timeout_s", "mutation_timeout_s"),
+    ),
     "Server": ("host", "port", "log_level", "log_format", "cors_origins", "trusted_proxies", "gzip_from_bytes"),
     "Requests": (
-        *("key_cache_s", "max_body_bytes", "max_anonymous_body_bytes", "body_timeout_s", "max_document_characters"),
-        *("max_document_tokens", "max_depth", "max_fields", "max_aliases", "max_directives", "max_root_fields"),
+        *("key_cache_s", "max_body_bytes", "max_anonymous_body_bytes", "max_bodies_bytes", "body_timeout_s"),
+        *(
+            "max_document_characters",
+            "max_document_tokens",
+            "max_depth",
+            "max_fields",
+            "max_aliases",
+            "max_directives",
+            "max_root_fields",
+        ),
         *("max_definitions", "max_cost", "max_values"),
     ),
     "Budgets": (
         *("partner_requests_per_s", "partner_cost_per_s", "anonymous_requests_per_s", "anonymous_cost_per_s"),
-        "budget_burst_s",
+        *("database_cost_per_s", "budget_burst_s"),
     ),
     "Sockets and subscriptions": (
         *("max_sockets_per_key", "max_sockets_per_address", "max_subscriptions", "max_subscriptions_per_socket"),

@@ -15,7 +15,7 @@ from prometheus_client import Gauge
 from app import metrics
 from app.auth import Keys
 from app.budget import Subject
-from app.db.engine import Overloaded
+from app.db.lending import Overloaded
 from app.http.refusals import TooManyOpen
 from app.settings import Settings
 
@@ -37,17 +37,21 @@ class Quota:
 
     def take(self, subject: Subject) -> None:
         """Count one more. Raises: TooManyOpen."""
-        is_key = isinstance(subject, UUID)
-        allowed = self.per_key if is_key else self.per_address
-        if self._counts[subject] >= allowed:
-            whose = "key" if is_key else "address"
-            raise TooManyOpen(f"{allowed} {self.what} of this {whose} are open, as many as may be", "close some first")
-        self._counts[subject] += 1
+        self.weigh(subject, 1)
         self.gauge.inc()
 
-    def give_back(self, subject: Subject) -> None:
-        """Count one less."""
-        self._counts[subject] -= 1
+    def weigh(self, subject: Subject, more: int) -> None:
+        """Count one that is open as so many more. Raises: TooManyOpen."""
+        is_key = isinstance(subject, UUID)
+        allowed = self.per_key if is_key else self.per_address
+        if self._counts[subject] + more > allowed:
+            whose = "key" if is_key else "address"
+            raise TooManyOpen(f"{allowed} {self.what} of this {whose} are open, as many as may be", "close some first")
+        self._counts[subject] += more
+
+    def give_back(self, subject: Subject, weight: int = 1) -> None:
+        """Count one less, which counted as `weight`."""
+        self._counts[subject] -= weight
         self.gauge.dec()
         if self._counts[subject] <= 0:
             del self._counts[subject]

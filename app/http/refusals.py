@@ -6,7 +6,7 @@ from uuid import uuid4
 import structlog
 
 from app.budget import RateLimited
-from app.db.engine import Overloaded
+from app.db.lending import Overloaded, TookTooLong
 from app.errors import HubError, Unauthenticated
 
 log = structlog.get_logger(__name__)
@@ -24,12 +24,6 @@ class BadRequest(HubError):
         super().__init__(message, hint)
         self.status = status
         self.allow = allow
-
-
-class TookTooLong(HubError):
-    """The answer took longer than the time limit of the database or of the endpoint."""
-
-    code = "TIMEOUT"
 
 
 class TooManyOpen(HubError):

@@ -12,12 +12,13 @@ import orjson
 from asyncpg import QueryCanceledError
 from starlette.types import Receive, Scope, Send
 
+from app.db.lending import TookTooLong, begin_work
 from app.errors import Forbidden, HubError, NotFound
 from app.http.admission import Admission, Admitted
 from app.http.answers import Answer, send_answer
 from app.http.disconnects import ClientLeft, WhileConnected
 from app.http.negotiation import JSON, check_body_type, check_method
-from app.http.refusals import TookTooLong, headers_of, log_unforeseen, status_of
+from app.http.refusals import headers_of, log_unforeseen, status_of
 
 Respond = Callable[[Scope, Admitted], Awaitable[Answer]]
 
@@ -43,7 +44,10 @@ class Route:
             if scope["method"] == "POST":
                 check_body_type(headers, self.body_type)
             admitted = await self.admission.admit(scope, headers, receive)
-            answer = await self._respond(scope, admitted)
+            try:
+                answer = await self._respond(scope, admitted)
+            finally:
+                admitted.held.release()
         except ClientLeft:
             return
         except Exception as error:
@@ -51,12 +55,13 @@ class Route:
         await send_answer(send, answer, headers, self.admission.settings.gzip_from_bytes)
 
     async def _respond(self, scope: Scope, admitted: Admitted) -> Answer:
+        begin_work(admitted.payer.subject, self.timeout_s)
         try:
             with WhileConnected(scope):
                 async with asyncio.timeout(self.timeout_s):
                     return await self.respond(scope, admitted)
         except (TimeoutError, QueryCanceledError):
-            raise TookTooLong(f"there was no answer within {self.timeout_s:g} s", "ask for less") from None
+            raise TookTooLong(f"there was no answer within {self.timeout_s:g} s") from None
 
 
 def refused(error: Exception) -> Answer:

@@ -133,7 +133,7 @@ def test_names_the_methods_that_are_possible(client: httpx.Client) -> None:
 
 
 def test_accepts_a_larger_body_with_a_key(client: httpx.Client, world: World) -> None:
-    headers = BYTES | world.authorization("wegweiser")
+    headers = BYTES | world.authorization("nordlicht")
     assert client.post("/", content=b"x" * 256_001, headers=headers).json()["bytes"] == 256_001
 
 

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from app.db.engine import Connection, Database, Session
+from app.db.lending import Unavailable
 from app.ingest.charge_points import lists as charge_point_lists
 from app.ingest.charge_points.lists import set_charge_points
 from app.ingest.charge_points.rows import content_of, hash_of
@@ -29,7 +30,7 @@ from app.vocabulary import MajorStatus, Role
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions
 from tests.ingest.world import MONDAY, TUESDAY, World, charge_point, contradictions, evse_ids, make_world
 
-DIED = (asyncpg.AdminShutdownError, asyncpg.InterfaceError, asyncpg.ConnectionDoesNotExistError, ConnectionError)
+DIED = (Unavailable, asyncpg.AdminShutdownError, asyncpg.InterfaceError, ConnectionError)
 
 
 @pytest.fixture

@@ -80,6 +80,8 @@ COUNTING = strawberry.Schema(
 class Counting:
     """A subscription that runs."""
 
+    weight = 1
+
     def __init__(self, sink: Sink, work: Callable[["Counting"], Any]) -> None:
         self.sink = sink
         self.resumed = asyncio.Event()

@@ -194,6 +194,36 @@ def test_delivers_for_nothing(world: World) -> None:
         assert len(client.hear_of("1")) == 501
 
 
+# ---------------------------------------------------------------- areas
+
+FOLLOW = "subscription ($within: AreaInput) { changes(within: $within) { cursor } }"
+#: Every edge passes every latitude, so that a place inside is held against all of them: it counts as 51.
+ZIGZAG = {"polygon": [{"longitude": n / 500, "latitude": n % 2} for n in range(500)]}
+
+
+@pytest.mark.parametrize("way", ["socket", "events"])
+def test_counts_a_subscription_by_its_area(world: World, way: str) -> None:
+    with serve(world.dsn, max_subscriptions_per_address=60) as hub, talk(hub) as client, ExitStack() as stack:
+        client.init()
+        if way == "socket":
+            client.subscribe("1", FOLLOW, {"within": ZIGZAG})
+        else:
+            stack.enter_context(events(hub, FOLLOW, variables={"within": ZIGZAG}))
+        hub.until(lambda: "ochub_subscriptions 1.0" in hub.client.get("/metrics").text)
+        client.subscribe("2", FOLLOW, {"within": ZIGZAG})
+        [refused] = client.hear_of("2")
+        assert code_of(refused) == "TOO_MANY_OPEN"
+        with events(hub, FOLLOW, variables={"within": ZIGZAG}) as response:
+            assert response.status_code == 429
+        with events(hub, FOLLOW) as response:
+            assert response.status_code == 200
+        client.send("complete", id="1")
+        stack.close()
+        hub.until(lambda: "ochub_subscriptions 0.0" in hub.client.get("/metrics").text)
+        with events(hub, FOLLOW, variables={"within": ZIGZAG}) as response:
+            assert response.status_code == 200
+
+
 # ---------------------------------------------------------------- keys that end
 
 ENDS = {

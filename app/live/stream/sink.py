@@ -23,7 +23,10 @@ class Sink(Protocol):
 
 
 class Subscription(Protocol):
-    """A running subscription, as its transport sees it."""
+    """A running subscription, as its transport sees it. `weight`: as how many it counts."""
+
+    @property
+    def weight(self) -> int: ...
 
     def resume(self) -> None:
         """Go on: the sink is ready again."""

@@ -16,6 +16,8 @@ from app.vocabulary import ChangeAction
 
 #: Changes that wait for one sink, newest of each kind and id, before it has to resync.
 MOST_PENDING: Final = 5_000
+#: The work of an area that takes as long as the rest of matching a subscription with a change.
+WORK_OF_ONE: Final = 10
 #: Changes on one page.
 MOST_ON_PAGE: Final = 1_000
 
@@ -117,6 +119,12 @@ class Subscriber:
         self.is_open = True
         self.is_queued = False
         self.overflowed = False
+
+    @property
+    def weight(self) -> int:
+        """As how many subscriptions it counts: holding a place against its area may take as long as matching many."""
+        regions = [each.region for each in self.query.wanted.feeds if each.region is not None]
+        return max((1 + region.work // WORK_OF_ONE for region in regions), default=1)
 
     @property
     def is_live(self) -> bool:
