@@ -9,6 +9,7 @@ from uvicorn.config import Config
 
 from app.db.lending import Overloaded
 from app.http.bodies import UNCOUNTED_BYTES, BodyMemory
+from app.http.origins import Origins
 from app.main import Hub as Application
 from schema.route import GraphQLRoute
 from tests.hub import JSON, Hub, serve
@@ -28,8 +29,9 @@ def bounded(world: World) -> Iterator[Hub]:
 def free(hub: Hub) -> int:
     config: Config = hub.server.config
     assert isinstance(config.app, Application)
-    assert isinstance(config.app.graphql, GraphQLRoute)
-    return config.app.graphql.admission.memory.free
+    assert isinstance(config.app.graphql, Origins)
+    assert isinstance(config.app.graphql.app, GraphQLRoute)
+    return config.app.graphql.app.admission.memory.free
 
 
 @contextmanager
