@@ -23,7 +23,7 @@ Edge = tuple[float, float, float, float]
 
 
 class Region(Protocol):
-    """A part of the earth. `boxes`: what it lies in. `work`: edges, at most, that a place is held against, or as much."""
+    """A part of the earth. `boxes`: what it lies in. `work`: the edges, about, that a place is compared with."""
 
     @property
     def boxes(self) -> Sequence[Box]: ...
