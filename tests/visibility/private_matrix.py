@@ -16,7 +16,7 @@ LISTS = f"""query ({", ".join(f"${name}: String" for name in LISTED)}) {{
 }}"""
 
 
-@dataclass
+@dataclass(repr=False)
 class PrivateMatrix:
     """The hub. `after`: where the administrator's lists go on, which have the rows of all worlds."""
 
