@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from app.db.engine import Connection, Database, Session
+from app.db.staging import rows_of
 from app.errors import HubError
 from app.uploads.checks import Refusal, RefusalCode
 from app.uploads.items import Noun, Owner, Reason, Report, by_index
@@ -75,16 +76,17 @@ class ListKind:
     """What a kind of list brings to the mechanism.
 
     `standing`: SELECT of `id` and `content_hash` of what stands; its parameter is the list's `key`. `order`: the
-    columns of the staging table in whose order differing items are written. The functions get the connection and the
-    list: `refuse` removes from `list_chosen` what cannot go in, and adds it to `list_kept`; `prepare` locks what must
-    be locked before anything is written; `write` merges the items of `list_changed` whose `n` is above the first
-    number and not above the second; `finish` does what is left, and deletes the items of `list_removed`.
+    columns of the staging table in whose order differing items are written; None: by id. The functions get the
+    connection and the list: `refuse` removes from `list_chosen` what cannot go in, and adds it to `list_kept`;
+    `prepare` locks what must be locked before anything is written; `write` merges the items of `list_changed` whose
+    `n` is above the first number and not above the second; `finish` does what is left, and deletes the items of
+    `list_removed`.
     """
 
     staged: StagedAs
     lock: int
     standing: str
-    order: str
+    order: str | None
     refuse: Callable[[Connection, "Listed"], Awaitable[Refused]] | None
     prepare: Callable[[Connection, "Listed"], Awaitable[None]] | None
     write: Callable[[Connection, "Listed", int, int], Awaitable[None]]
@@ -220,6 +222,8 @@ join list_chosen as chosen on chosen.id = {id}
 where list_no = $1 and listed.part_no <> chosen.part_no order by list_part.number, listed.place limit $2
 """
 
+_ITEMS: Final = "select sum(items) from list_part where list_no = $1"
+
 _KEEP: Final = """
 insert into list_kept select distinct unnest(kept_ids) from list_part where list_no = $1
 except select id from list_chosen
@@ -228,7 +232,7 @@ except select id from list_chosen
 _CHANGE: Final = """
 insert into list_changed (n, id, part_no, place)
 select row_number() over (order by {order}), chosen.id, chosen.part_no, chosen.place
-from list_chosen as chosen join {table} as listed using (part_no, place)
+from list_chosen as chosen {listed}
 left join ({standing}) as standing on standing.id = chosen.id
 where standing.content_hash is distinct from chosen.content_hash
 """
@@ -259,7 +263,10 @@ async def merge(
     Raises: ListIncomplete; EmptyList; TooManyRemovals.
     """
     await lock_complete(connection, listed.no)
-    texts = {"id": kind.staged.id, "table": kind.staged.table, "standing": kind.standing, "order": kind.order}
+    texts = {"id": kind.staged.id, "table": kind.staged.table, "standing": kind.standing, "order": "chosen.id"}
+    texts["listed"] = ""
+    if kind.order is not None:
+        texts |= {"order": kind.order, "listed": f"join {kind.staged.table} as listed using (part_no, place)"}
     parts = await _refused_in_parts(connection, listed.no)
     late = await _choose(connection, kind, listed, texts)
     if not await connection.fetchval("select exists (select from list_chosen)"):
@@ -289,11 +296,13 @@ async def merge(
 async def _choose(connection: Connection, kind: ListKind, listed: Listed, texts: dict[str, str]) -> Refused:
     """Fill `list_chosen` and `list_kept`."""
     await connection.execute(_TABLES)
-    await connection.execute(_CHOOSE.format(**texts), listed.no)
+    chosen = rows_of(await connection.execute(_CHOOSE.format(**texts), listed.no))
     await connection.execute(_KEEP, listed.no)
     await connection.execute("analyze list_chosen, list_kept")
     refused = Refused()
-    doubles = await connection.fetch(_DOUBLES.format(**texts), listed.no, REFUSALS_OF_LIST)
+    doubles: Sequence[Any] = ()
+    if await connection.fetchval(_ITEMS, listed.no) > chosen:
+        doubles = await connection.fetch(_DOUBLES.format(**texts), listed.no, REFUSALS_OF_LIST)
     refused.refusals += [_double(kind.staged.noun, *row[:4]) for row in doubles]
     refused.count = doubles[0]["total"] if doubles else 0
     if kind.refuse is not None:

@@ -73,8 +73,8 @@ def _row_of(_: int, item: Authorisation) -> Mapping[str, Any]:
 
 _ARE_HASHED: Final = """
 select exists (
-    select from list_chosen join listed_authorisation as listed using (part_no, place)
-    where listed.token_key = listed.token_key_160
+    select from listed_authorisation join list_part on list_part.no = part_no
+    where list_no = $1 and token_key = token_key_160
 )
 """
 
@@ -100,7 +100,7 @@ where stood.provider_role_id = $1 and stood.token_key = kept.id and stood.token_
 
 async def _refuse(connection: Connection, listed: Listed) -> Refused:
     refused = Refused()
-    if await connection.fetchval(_ARE_HASHED):
+    if await connection.fetchval(_ARE_HASHED, listed.no):
         reason = Reason(".token", RefusalCode.DUPLICATE, "this token stands in the list plain as well; that one counts")
         rows = await connection.fetch(_DOUBLE)
         refused.count = len(rows)
@@ -141,7 +141,7 @@ AUTHORISATION_LIST: Final = ListKind(
     standing="""
         select token_key as id, content_hash from authorisation where provider_role_id = $1 and removed_at is null
     """,
-    order="token_key",
+    order=None,
     refuse=_refuse,
     prepare=None,
     write=_write,
