@@ -12,13 +12,12 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from cachetools import LRUCache
 
 from app.prices.price import ChargingSession, CompiledTariff, Estimate, Unknown
 from app.prices.words import describe
 from app.read.plan import Arguments, Computed
-from app.records.tariff import IndividualTariff, TariffElement
+from app.records.tariff import IndividualTariff, from_columns
 
 #: Individual tariffs that stay compiled.
 COMPILED: Final = 10_000
@@ -121,18 +120,14 @@ _CONTENTS: LRUCache[Hash, Content] = LRUCache(COMPILED)
 def _content(content_hash: Hash, currency: str, elements: Sequence[Any]) -> Content:
     content = _CONTENTS.get(content_hash)
     if content is None:
-        tariff = _tariff(currency, elements)
+        tariff = from_columns(currency, elements)
         content = _CONTENTS[content_hash] = Content(tariff, CompiledTariff(tariff))
     return content
 
 
 def describe_content(language: str, currency: str, elements: Sequence[Any]) -> str:
     """Return an individual tariff in words, from its columns."""
-    return describe(_tariff(currency, elements), language)
-
-
-def _tariff(currency: str, elements: Sequence[Any]) -> IndividualTariff:
-    return IndividualTariff(currency=currency, elements=msgspec.convert(elements, tuple[TariffElement, ...]))
+    return describe(from_columns(currency, elements), language)
 
 
 @cache

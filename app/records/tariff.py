@@ -5,8 +5,12 @@ Prices are net, per unit of their billing item: PARKING_TIME, USAGE_TIME and RES
 POWER per kW of the highest power, SERVICE_FEE and RESERVATION once.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from app.records.base import Record
 from app.records.charge_point import RegularHours
@@ -46,6 +50,11 @@ class IndividualTariff(Record, frozen=True, kw_only=True):
     recipients: tuple[str, ...] = ()
     currency: str
     elements: tuple[TariffElement, ...]
+
+
+def from_columns(currency: str, elements: Sequence[Any]) -> IndividualTariff:
+    """Return an individual tariff as its row has it, without recipients. `elements`: decoded JSON."""
+    return IndividualTariff(currency=currency, elements=msgspec.convert(elements, tuple[TariffElement, ...]))
 
 
 class Tariff(Record, frozen=True, kw_only=True):

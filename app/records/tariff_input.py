@@ -2,7 +2,7 @@
 
 Decisions (*hub*: the reference is silent)
 - Decimals are texts; a number is refused, since it may have been a float on its way. Prices may be negative.
-- A tariff has at most 1,000 individual tariffs, each of at most 100 elements.
+- A tariff has at most 1,000 individual tariffs, each of at most 100 elements, and 1,000 recipients in all.
 - A restriction without any condition is the same as none.
 - Fees have no unit to divide: their step is 0 or 1.
 """
@@ -38,6 +38,7 @@ from app.vocabulary import BillingItem
 
 MOST_INDIVIDUAL_TARIFFS: Final = 1_000
 MOST_ELEMENTS: Final = 100
+MOST_RECIPIENTS: Final = 1_000
 #: Source: OCHP 1.4, regular hours of a tariff restriction.
 MOST_HOURS, MOST_HOURS_PER_WEEKDAY = 14, 2
 
@@ -132,6 +133,11 @@ def _length_flaws(entries: tuple[Any, ...], most: int, path: str) -> Iterator[Fl
 
 
 def _recipient_flaws(individual_tariffs: tuple[IndividualTariffInput, ...]) -> Iterator[Flaw]:
+    count = sum(len(each.recipients) for each in individual_tariffs)
+    if count > MOST_RECIPIENTS:
+        message = f"the individual tariffs have {count} recipients; at most {MOST_RECIPIENTS} are possible"
+        yield Flaw(".individualTariffs", RefusalCode.TOO_MANY, message)
+        return
     known: set[str] = set()
     for place, individual in enumerate(individual_tariffs):
         for position, recipient in enumerate(individual.recipients):

@@ -48,4 +48,6 @@ class IndividualTariffInput:
 )
 class TariffInput:
     tariff_id: TariffId = required("Id under your own party id, e.g. DE*8AC*T1.")
-    individual_tariffs: list[IndividualTariffInput] = required("The default and those of named EVSPs, at most 1000.")
+    individual_tariffs: list[IndividualTariffInput] = required(
+        "The default and those of named EVSPs: at most 1000, which name at most 1000 EVSPs."
+    )

@@ -150,7 +150,10 @@ def test_rounds_up_the_sum_of_an_element_once_per_session() -> None:
 def test_bills_a_fee_by_the_clock_of_the_start() -> None:
     week = element("SERVICE_FEE", "2", "1", regularHours=hours(WEEK, "00:00", "24:00"))
     weekend = element("SERVICE_FEE", "3", "1", regularHours=hours(WEEKEND, "00:00", "24:00"))
-    assert values(individual(week, weekend), session(20, start=FRIDAY.replace(hour=23, minute=50))) == {"2": "1"}
+    late = session(20, start=FRIDAY.replace(hour=23, minute=50))
+    assert values(individual(week, weekend), late) == {"2": "1"}
+    long = element("SERVICE_FEE", "9", "1", minDurationSeconds=86_400)
+    assert values(individual(long, week, weekend), late) == {"2": "1"}
 
 
 def test_bills_a_fee_of_a_band_once_the_session_reaches_it() -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ from app.exchange.actor import CONSOLE
 from app.exchange.contracts import set_contract
 from app.exchange.roles import Party, RoleName
 from app.exchange.tariffs.updates import update_tariffs
+from app.ingest.charge_points.updates import Owner
 from app.records.tariff import Tariff
 from app.records.tariff_input import read_tariff
 from app.vocabulary import Role
 from tests.exchange.world import nsp, provider, utc_now
 from tests.hub import AROUND_PRIVATE
 from tests.prices.tariffs import element, hours
-from tests.read.ground import Ground, make_ground
+from tests.read.ground import Ground, make_ground, make_owner
 from tests.world import CCS, T2_SOCKET, evse
 
 #: In the middle of Ulm, to the metre nearly 0.0000135 degrees of longitude.
@@ -63,13 +65,15 @@ def tariff_of(name: str) -> str:
     return f"DE*TST*T{name}"
 
 
-def put_tariffs(ground: Ground, tariffs: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Publish tariffs of one default each, by name; values are individual tariffs as they are sent."""
-    items = [read_tariff({"tariffId": tariff_of(name), "individualTariffs": sent}, 0) for name, sent in tariffs.items()]
+def put_tariffs(ground: Ground, tariffs: Mapping[str, list[dict[str, Any]]], by: Owner | None = None) -> None:
+    """Publish tariffs by name; values are individual tariffs as they are sent."""
+    owner = by or ground.owner
+    ids = {name: f"{owner.party_id}T{name}" for name in tariffs}
+    items = [read_tariff({"tariffId": ids[name], "individualTariffs": sent}, 0) for name, sent in tariffs.items()]
     assert all(isinstance(each, Tariff) for each in items), items
 
     async def work(database: Database) -> Any:
-        return await update_tariffs(database, items, ground.owner, utc_now())  # type: ignore[arg-type]
+        return await update_tariffs(database, items, owner, utc_now())  # type: ignore[arg-type]
 
     assert not ground.run(work).refused
 
@@ -330,6 +334,24 @@ def test_uses_the_tariff_that_is_meant_for_the_caller(ground: Ground) -> None:
     by_filter = {"providerId": "DE8AA"}
     ground.run(allow)
     assert dict(listed(ground, first, filter=by_filter))["SECRET"] == "10.00"
+
+
+def test_uses_no_tariff_of_an_operator_that_the_caller_does_not_see(ground: Ground) -> None:
+    closed = ground.run(lambda database: make_owner(database, "DEOWN", open_=False))
+    put_tariffs(ground, {"CLOSED": [default(element("ENERGY", "0.11"))]}, closed)
+    ground.put([evse("DE*TST*ECLOSED", "CLOSED", LATITUDE, LONGITUDE, f"{T2_SOCKET}/DE*OWN*TCLOSED")])
+    with_contract = ground.run(partial(make_nsp, closed))
+    for headers, total in ((None, None), (with_contract, "2.20")):
+        assert priced(ground, "CLOSED", headers)["total"] == total
+        assert dict(listed(ground, headers))["CLOSED"] == total
+    ground.remove("DE*TST*ECLOSED")
+
+
+async def make_nsp(operator: Owner, database: Database) -> dict[str, str]:
+    member = await nsp(database, "With a contract")
+    role = RoleName(Role.EVSE_OPERATOR, operator.party_id)
+    await set_contract(database, CONSOLE, member.party, Party(operator.partner_id, role), utc_now())
+    return {"Authorization": f"Bearer {member.key.secret}"}
 
 
 def test_shows_prices_and_words_in_changes(ground: Ground) -> None:

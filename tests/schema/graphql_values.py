@@ -88,6 +88,20 @@ WHOLE: dict[str, st.SearchStrategy[Any]] = {
         [{"polyline": "_hyfHoby{@_pR_pR"}, {"polyline": "_p~iF~ps|U_ulLnnqC", "corridorM": 500}]
     ),
 }
+WHOLE["TokenInput"] = st.fixed_dictionaries(
+    {"instance": st.sampled_from(["04AB12", "4A"]), "type": st.sampled_from(["RFID", "ISO_15118"])}
+)
+WHOLE["PriceInput"] = st.fixed_dictionaries(
+    {"energyKwh": SCALARS["Decimal"], "durationMinutes": SCALARS["Int"]},
+    optional={
+        "parkingMinutes": SCALARS["Int"],
+        "powerKw": SCALARS["Decimal"],
+        "start": st.just("2026-06-07T19:30:00Z"),
+        "connector": st.sampled_from(["IEC_62196_T2", "CHADEMO"]),
+        "providerId": SCALARS["PartyId"],
+        "currency": st.sampled_from(["EUR", "NOK"]),
+    },
+)
 POLYGONS = st.lists(POINTS, min_size=4, max_size=6, unique_by=lambda point: tuple(point.values()))
 
 
@@ -129,10 +143,19 @@ def arguments_of(arguments: dict[str, GraphQLArgument], wild: bool) -> st.Search
     named = {name: argument for name, argument in arguments.items() if wild or name not in ("after", "cursor", "since")}
     values = {name: values_of(argument.type, wild) for name, argument in named.items()}
     needed = {name for name, argument in arguments.items() if is_required_argument(argument) and not wild}
-    return st.fixed_dictionaries(
+    made = st.fixed_dictionaries(
         {name: each for name, each in values.items() if name in needed},
         optional={name: each for name, each in values.items() if name not in needed},
     )
+    return made if wild else made.map(_possible)
+
+
+def _possible(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a list by prices or a price cannot have."""
+    without = {"price", "maxPrice", "orderBy"} if "within" not in arguments or "price" not in arguments else set()
+    if "energyKwh" in arguments and arguments.get("start", "").startswith("0001"):
+        without.add("start")
+    return {name: value for name, value in arguments.items() if name not in without}
 
 
 def whole_selection(type_: Any, depth: int = 3, above: Collection[int] = ()) -> str:

@@ -98,7 +98,7 @@ async def test_remembers_the_statements_run_last(few_statements: Statements) -> 
     assert await few_statements.get(*asked("a")) is first
     for key in "de":
         await few_statements.get(*asked(key))
-    assert [*few_statements._cache] == [asked("a"), asked("d"), asked("e")]
+    assert [*few_statements._cache] == [(*asked(key), None) for key in "ade"]
     assert await few_statements.get(*asked("b"))
 
 
@@ -108,7 +108,7 @@ async def test_remembers_so_much_text_of_statements_and_no_more(monkeypatch: pyt
     kept = Statements(2 * length)
     for key in "abcd":
         await kept.get(*asked(key))
-    assert [*kept._cache] == [asked("c"), asked("d")]
+    assert [*kept._cache] == [(*asked(key), None) for key in "cd"]
     assert await Statements(length - 1).get(*asked("a")), "one that is too long is not cached"
 
 

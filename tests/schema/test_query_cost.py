@@ -214,6 +214,7 @@ def test_takes_everything_of_every_root_field(name: str) -> None:
         ("{evses(first:7){edges{node{evseId}}}}", {}, 1 + 7 * 2),
         ("{evses(first:7){pageInfo{hasNextPage}}}", {}, 1),
         ("{evses{nodes{evseId}}}", {}, 1 + 50),
+        ("query($p:PriceInput!){evses(first:7,price:$p){nodes{evseId}}}", {}, 1 + 500 + 7),
         ("{evses(first:7){nodes{connectors{standard}}}}", {}, 1 + 7 * (1 + LIST_SIZE)),
         ("query($n:Int!){evses(first:$n){nodes{evseId}}}", {"n": 9}, 1 + 9),
         ("query($n:Int!=3){evses(first:$n){nodes{evseId}}}", {}, 1 + 3),

@@ -237,7 +237,9 @@ def test_finds_what_a_slow_search_finds(
 
 
 def leave_out_unknown(arguments: dict[str, Any]) -> None:
-    """Leave out areas and filters that the slow reading does not know."""
+    """Leave out prices, areas and filters that the slow reading does not know."""
+    for argument in ("price", "maxPrice", "orderBy"):
+        arguments.pop(argument, None)
     for argument, known in (("within", {"near", "bounds"}), ("filter", TESTS)):
         given = arguments.pop(argument, None) or {}
         if given.keys() & known:

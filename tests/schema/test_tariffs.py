@@ -140,6 +140,17 @@ def test_refuses_prices_that_were_numbers_on_their_way(by: By):
     assert [each["code"] for each in report["refused"]] == ["WRONG_TYPE"]
 
 
+def test_takes_a_thousand_recipients_and_no_more(by: By):
+    names = [f"DE{number:03}" for number in range(1_000)]
+    operator = by("operator")
+    report = operator.ask(UPDATE, items=[item(individual(), individual("2", *names), tariff_id="DE8ACT5")])
+    assert report["accepted"] == 1
+    sent = item(individual(), individual("2", *names), individual("3", "FRA1B"), tariff_id="DE8ACT5")
+    [refusal] = operator.ask(UPDATE, items=[sent])["refused"]
+    assert (refusal["path"], refusal["code"]) == ("tariffs[0].individualTariffs", "TOO_MANY")
+    assert operator.ask(REMOVE, ids=["DE8ACT5"])["removed"] == 1
+
+
 @pytest.mark.parametrize("name", ["first", "map", "spots", "administrator"])
 def test_is_for_operators(by: By, name: str):
     assert by(name).code(UPDATE, items=TARIFFS) == "FORBIDDEN"

@@ -1,5 +1,6 @@
 """Tariffs are replaced whole, item by item; what is stored is what was sent, and hidden by the database itself."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -54,6 +55,14 @@ async def test_replaces_a_tariff_whole(world: World, database_url: str):
         named = await connection.fetch("select party_id, number from tariff_recipient order by party_id")
     assert [(each["number"], '"itemPrice":"4"' in each["first"]) for each in stored] == [(0, False), (1, True)]
     assert [(*each,) for each in named] == [("DE8AA", 0), ("FRA1B", 0), ("NLTNM", 1)]
+
+
+async def test_takes_equal_uploads_at_once_as_one(world: World):
+    sent = item(individual("1"), individual("2", "DE8AA"))
+    reports = await asyncio.gather(*(world.update(sent) for _ in range(8)))
+    assert sorted((each.accepted, each.unchanged) for each in reports) == [(0, 1)] * 7 + [(1, 0)]
+    rows = await world.database.fetch("select existed, recipients from change where kind = 'TARIFF'")
+    assert [(*each,) for each in rows] == [(False, ["*"])]
 
 
 async def test_removes_its_own_tariffs_and_says_the_same_of_all_others(world: World):
