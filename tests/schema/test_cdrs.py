@@ -1,5 +1,6 @@
 """CDRs over HTTP: what the API's face adds to what `tests/exchange/cdrs` proves."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,13 +9,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import true
 
 from app.db.cluster import Cluster
 from app.exchange.actor import CONSOLE
 from app.exchange.contracts import set_contract
+from app.read.statements import STATEMENTS
+from app.visibility import rules
 from app.vocabulary import Role
 from tests.exchange.cdrs.world import CONTRACTS, NOON, SINCE, TOKENS, cdr, costing, give_token, local
-from tests.exchange.world import add_evse, enrol, utc_now
+from tests.exchange.world import add_evse, enrol, owner, utc_now
 from tests.hub import scratch_database, serve
 from tests.schema.test_charging import By, Client, Headers
 
@@ -64,9 +68,15 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def by(cluster: Cluster, template: str) -> Iterator[By]:
+def dsn(cluster: Cluster, template: str) -> Iterator[str]:
+    with scratch_database(cluster.dsn, template, f"cdrs_{uuid4().hex}") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def by(dsn: str) -> Iterator[By]:
     """Return clients by name: an operator with contracts with two providers, and others."""
-    with scratch_database(cluster.dsn, template, f"cdrs_{uuid4().hex}") as dsn, serve(dsn) as hub:
+    with serve(dsn) as hub:
 
         async def enrol_all() -> dict[str, Headers]:
             roles = {
@@ -168,6 +178,41 @@ def test_shows_a_cdr_to_its_two_sides_alone(by: By):
     none = confirm(by("second"), [{"cdrId": "DE8AC9"}])
     assert json.dumps(theirs).replace("DE8AC1", "?") == json.dumps(none).replace("DE8AC9", "?")
     assert theirs["result"]["code"] == "INVALID_ID"
+
+
+PRIVATE = ("cdr", "cdr_content", "workflow_history", "session")
+
+
+async def administer(dsn: str, *statements: str) -> None:
+    async with owner(dsn) as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+def test_hides_cdrs_by_the_plan_alone_too(by: By, dsn: str):
+    """Without row-level security: no mistake in one of the two protections shows anything."""
+    add(by("operator"), cdr())
+    asyncio.run(administer(dsn, *(f"alter table {table} disable row level security" for table in PRIVATE)))
+    for name in ("second", "stranger", "nsp", "administrator", "nobody"):
+        assert by(name).ask(ONE, id="DE8AC1", evse=None) is None
+        assert listed(by(name), status=["ACCEPTED"]) == []
+        assert by(name).ask(CHANGES)["cdrs"] == []
+        assert name == "administrator" or by(name).ask(RECONCILE) == []
+    assert by("provider").ask(ONE, id="DE8AC1", evse=None)["revisions"] != []
+
+
+def test_hides_cdrs_by_row_level_security_alone_too(by: By, monkeypatch: pytest.MonkeyPatch):
+    add(by("operator"), cdr())
+    open_to_all = dict.fromkeys(PRIVATE, lambda table, kind: true())
+    monkeypatch.setattr(rules, "RULES", {**rules.RULES, **open_to_all})
+    STATEMENTS.clear()
+    try:
+        for name in ("second", "stranger", "nsp", "nobody"):
+            assert by(name).ask(ONE, id="DE8AC1", evse=None) is None
+            assert listed(by(name), status=["ACCEPTED"]) == []
+        assert by("provider").ask(ONE, id="DE8AC1", evse=None)["revisions"] != []
+    finally:
+        STATEMENTS.clear()
 
 
 def test_pages_in_the_order_of_the_sessions(by: By):

@@ -1,13 +1,15 @@
 """What was uploaded, and what became of it: counts and sums per pair of partners, currency and state."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from app.auth import Caller
 from app.db.engine import Database
 from app.exchange.actor import Actor, read_as
-from app.vocabulary import CdrStatus
+from app.vocabulary import CdrStatus, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +24,22 @@ class ReconciliationRow:
     total: Decimal
 
 
-#: One statement, one snapshot: what was uploaded is the sum over the states, whatever happens meanwhile.
+#: One statement, one snapshot: what was uploaded is the sum over the states, whatever happens meanwhile. All states are
+#: named: so an index that begins with role and state has the period too.
 _RECONCILE: Final = """
 select operator_id, provider_id, currency, status, count(*) as count, sum(total) as total
 from cdr
-where {sides} and ($1::text is null or $1 in ({counterparties}))
-and ($2::timestamptz is null or started_at >= $2) and ($3::timestamptz is null or started_at < $3)
+where {side} and status = any($1) and ($2::text is null or $2 in ({counterparties}))
+and started_at >= coalesce($3::timestamptz, '-infinity') and started_at < coalesce($4::timestamptz, 'infinity')
 group by operator_id, provider_id, currency, status
 order by operator_id, provider_id, currency, status
 """
 
-#: Not for the administrator, who has none: it sees the sums of all pairs.
-_OF_ALL: Final = _RECONCILE.format(sides="true", counterparties="operator_id, provider_id")
-_OF_ROLE: Final = _RECONCILE.format(
-    sides="(operator_role_id = $4 or provider_role_id = $4)",
-    counterparties="case operator_role_id when $4 then provider_id else operator_id end",
-)
+_OF_ALL: Final = _RECONCILE.format(side="true", counterparties="operator_id, provider_id")
+_OF_ROLE: Final[Mapping[Role, str]] = {
+    Role.EVSE_OPERATOR: _RECONCILE.format(side="operator_role_id = $5", counterparties="provider_id"),
+    Role.EVSP: _RECONCILE.format(side="provider_role_id = $5", counterparties="operator_id"),
+}
 
 
 async def reconcile(
@@ -47,11 +49,13 @@ async def reconcile(
 
     `begin` is inclusive, `end` exclusive; `counterparty`: the other side's party id, for the administrator either side.
     """
-    asked = (counterparty, begin, end)
+    asked = ([each.value for each in CdrStatus], counterparty, begin, end)
     if actor.is_administrator:
         rows = await read_as(database, actor, _OF_ALL, *asked)
+    elif isinstance(actor, Caller) and actor.role in _OF_ROLE:
+        rows = await read_as(database, actor, _OF_ROLE[actor.role], *asked, actor.role_id)
     else:
-        rows = await read_as(database, actor, _OF_ROLE, *asked, actor.role_id)
+        rows = []
     return [
         ReconciliationRow(
             row["operator_id"],

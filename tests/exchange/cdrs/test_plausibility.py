@@ -10,7 +10,7 @@ from app.exchange.actor import CONSOLE
 from app.exchange.authorisation.requests import start_session
 from app.exchange.authorisation.updates import remove_authorisations
 from app.exchange.cdrs.plausibility import CHECKS
-from app.exchange.contracts import end_contract, set_contract
+from app.exchange.contracts import end_contract, set_contract, suspend_contract
 from app.exchange.sessions.commands import Known, end_session, update_session
 from app.exchange.tariffs.updates import update_tariffs
 from app.records.tariff import Tariff
@@ -256,6 +256,14 @@ async def test_bills_what_began_before_the_contract_ended_and_after_the_token_wa
     parties = world.operator.party, world.providers[0].party
     await set_contract(world.database, CONSOLE, *parties, utc_now(), before + HOUR)
     assert outcome(await world.add(cdr("DE8AC2", before + HOUR))) == "accepted"
+
+
+async def test_bills_what_began_before_the_contract_was_suspended(world: World):
+    at = utc_now().replace(microsecond=0) - timedelta(hours=3)
+    for row in await look(world.database, "select id from contract where status = 'ACTIVE'"):
+        await suspend_contract(world.database, CONSOLE, row["id"], at)
+    assert outcome(await world.add(cdr(start=at - HOUR))) == "accepted"
+    assert codes(await world.add(cdr("DE8AC2", at + HOUR))) == ["NO_CONTRACT"]
 
 
 async def session_of(
