@@ -23,7 +23,10 @@ Edge = tuple[float, float, float, float]
 
 
 class Region(Protocol):
-    """A part of the earth. `boxes`: what it lies in. `work`: edges, at most, that a place is held against, or as much."""
+    """A part of the earth.
+
+    `boxes`: what it lies in. `work`: how many edges a place is held against, at most, or what takes as long.
+    """
 
     @property
     def boxes(self) -> Sequence[Box]: ...
