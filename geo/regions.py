@@ -23,7 +23,10 @@ Edge = tuple[float, float, float, float]
 
 
 class Region(Protocol):
-    """A part of the earth. `boxes`: what it lies in. `work`: the edges, about, that a place is compared with."""
+    """A part of the earth.
+
+    `boxes`: what it lies in. `work`: how many edges a place is held against, at most, or what takes as long.
+    """
 
     @property
     def boxes(self) -> Sequence[Box]: ...
