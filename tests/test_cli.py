@@ -200,7 +200,7 @@ def test_says_in_a_sentence_that_it_cannot_reach_the_database(url: str, says: st
 @pytest.mark.usefixtures("restored")
 def test_says_which_setting_cannot_be_used() -> None:
     done = _run("up", OCHUB_PORT="eighty")
-    assert (done.exit_code, done.stderr) == (1, "Error: OCHUB_PORT is 'eighty'; expected int\n")
+    assert (done.exit_code, done.stderr) == (1, "Error: OCHUB_PORT is 'eighty'; possible: a whole number\n")
 
 
 @pytest.mark.usefixtures("restored")
@@ -345,7 +345,7 @@ def test_names_the_port_that_is_taken_before_it_starts_anything(tmp_path: Path) 
     [
         (["--host", "192.0.2.1"], "of 192.0.2.1: Cannot assign"),
         (["--host", "no-such-host.invalid"], "of no-such-host.invalid: "),
-        (["--port", "65536"], "cannot listen on port 65536 of 127.0.0.1: ports go from 0 to 65535"),
+        (["--port", "65536"], "--port is '65536'; possible: 0 to 65535"),
     ],
 )
 def test_names_the_address_that_cannot_be_listened_on(tmp_path: Path, flags: list[str], says: str) -> None:

@@ -169,8 +169,6 @@ def _listening(host: str, port: int) -> Generator[socket.socket]:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        if not 0 <= port < 65536:
-            raise OSError(None, "ports go from 0 to 65535")
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         # Without what Python adds to the system's words.

@@ -122,7 +122,7 @@ def visible(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
 
     Raises: NoVisibilityRule when the table has no rule.
     """
-    rule = RULES.get(table_name(table))
+    rule = _rule_of(table)
     if rule is None:
         raise NoVisibilityRule(
             f"no rule says who may see rows of {table_name(table)}; add one to app/visibility/rules.py"
@@ -136,13 +136,18 @@ def visible_of_many(table: FromClause, caller_kind: CallerKind) -> ColumnElement
     Operators are looked up in a hash: that takes longer to make than an array, but then a row costs the same however
     many there are. Raises: NoVisibilityRule.
     """
-    if RULES.get(table_name(table)) is _by_operator:
+    if _rule_of(table) is _by_operator:
         return (
             true()
             if caller_kind is CallerKind.ADMINISTRATOR
             else _mostly(table.c.operator_no.in_(_numbers_seen(caller_kind)))
         )
     return visible(table, caller_kind)
+
+
+def _rule_of(table: FromClause) -> Rule | None:
+    name = table_name(table)
+    return RULES.get(name) or SELECTIONS.get(name)
 
 
 def seen(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
@@ -353,10 +358,12 @@ RULES: Mapping[str, Rule] = {
     cdr_occupancy.name: _nobody,
     tariff.name: _by_operator,
     individual_tariff.name: _meant,
-    OFFERED_TARIFF.name: _by_operator,
     tariff_recipient.name: _own_operator,
     installed_sql.name: _nobody,
 }
+
+#: Selections of private tables with rules of their own, which are read instead of these.
+SELECTIONS: Mapping[str, Rule] = {OFFERED_TARIFF.name: _by_operator}
 
 #: Tables with row-level security: a statement that reads one must say who is asking.
 PRIVATE = frozenset(
@@ -364,6 +371,6 @@ PRIVATE = frozenset(
         *(api_key.name, contract.name, audit_log.name, refusal.name, workflow_history.name, workflow_chain.name),
         *(authorisation.name, authorisation_request.name, authorisation_answer.name, session.name),
         *(cdr.name, cdr_content.name, cdr_occupancy.name),
-        *(tariff.name, individual_tariff.name, OFFERED_TARIFF.name, tariff_recipient.name),
+        *(tariff.name, individual_tariff.name, tariff_recipient.name),
     }
 )

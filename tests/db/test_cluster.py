@@ -20,6 +20,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from app.db import cluster as cluster_module
 from app.db import postgres, supervision
@@ -259,23 +260,14 @@ def test_starts_a_server_again_that_died_while_it_is_used(data_dir: Path) -> Non
     assert processes_in(data_dir / "cluster" / "data") == []
 
 
-def test_goes_on_trying_while_a_server_does_not_start(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_goes_on_trying_while_a_server_does_not_start(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.02)
-    said = ""
-
-    def complaints() -> int:
-        nonlocal said
-        said += "".join(capsys.readouterr())
-        return said.count("does not start")
-
-    with use(data_dir) as hub, supervised(hub):
+    with use(data_dir) as hub, supervised(hub), capture_logs() as logged:
         needed, away = hub.home / "data" / "global", hub.home / "data" / "away"
         needed.rename(away)
         kill_all(hub)
-        until(lambda: complaints() > 2)
+        until(lambda: sum("does not start" in each["event"] for each in logged) > 2)
         away.rename(needed)
         until(lambda: answers(hub))
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -55,7 +56,9 @@ def reader(cluster: Cluster, template: str) -> Iterator[Reader]:
         async def partners() -> list[str]:
             [evsp] = await enrol(hub.database, "Example Mobility", (Role.EVSP, "DE8AA"))
             [operator] = await enrol(hub.database, "Example Charging", (Role.EVSE_OPERATOR, "DE8AC"))
-            await set_contract(hub.database, CONSOLE, evsp.party, operator.party, utc_now())
+            # The page's commands send whole seconds.
+            since = utc_now() - timedelta(minutes=1)
+            await set_contract(hub.database, CONSOLE, evsp.party, operator.party, utc_now(), since)
             await add_evse(hub.database, "DE8AC", 1)
             return [f"Authorization: Bearer {member.key.secret}" for member in (evsp, operator)]
 
