@@ -121,7 +121,7 @@ class Lender:
             raise
 
     def end_turn(self, subject: Hashable) -> None:
-        """Give the turn to the request of the caller that waits longest, or count one connection less."""
+        """Pass the turn to the request of the caller that waits longest, or count one connection less."""
         waiting = self._waiting.get(subject, ())
         while waiting:
             turn = waiting.popleft()
@@ -134,7 +134,7 @@ class Lender:
             self._held[subject] = held
 
     def waiting(self) -> int:
-        """Return how many requests wait for others of their callers."""
+        """Return how many requests wait for earlier requests of their callers."""
         return sum(not turn.done() for turns in self._waiting.values() for turn in turns)
 
     async def take_back(self, connection: Connection, subject: Hashable | None) -> None:
