@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from inspect import isawaitable
 from math import ceil
 from time import time
@@ -139,7 +140,7 @@ class Endpoint:
         if operation.is_mutation:
             begin_work(subject, self.settings.mutation_timeout_s)
             return await self._executed(accepted, None)
-        work = begin_work(subject, self.settings.read_timeout_s)
+        work = begin_work(subject, self.settings.read_timeout_s, partial(self._settle, accepted))
         try:
             variables = self._coerced(accepted)
             compiled = operation.compiled(self.core, variables)
@@ -153,7 +154,8 @@ class Endpoint:
         """Begin a subscription. Raises: HubError, Invalid, GraphQLError."""
         assert self.source is not None, "a schema with subscriptions has a source of them"
         variables = self._coerced(accepted)
-        work = begin_work(accepted.incoming.payer.subject, self.settings.read_timeout_s)
+        settle = partial(self._settle, accepted)
+        work = begin_work(accepted.incoming.payer.subject, self.settings.read_timeout_s, settle)
         try:
             return await self.source.subscribe(self._context(accepted, variables), accepted.operation, variables, sink)
         finally:

@@ -6,7 +6,9 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +41,40 @@ def ask_and_leave(url: str, asked: bytes, count: int, stays_s: float) -> None:
             plug = stack.enter_context(socket.create_connection((address.hostname or "", address.port or 80), 10))
             plug.sendall(asked)
         time.sleep(stays_s)
+
+
+def send_at_once(url: str, asked: bytes, count: int) -> list[int]:
+    """Send a request so many times at once, in full where the hub takes it; return the statuses of the answers."""
+    with ThreadPoolExecutor(count) as senders:
+        return list(senders.map(partial(_send, url), [asked] * count))
+
+
+def _send(url: str, asked: bytes) -> int:
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname or "", address.port or 80), 60) as plug:
+        with suppress(ConnectionError):  # it is answered before it was sent, and cut off
+            plug.sendall(asked)
+        with suppress(ConnectionError):
+            return int(plug.recv(4_096).split()[1])
+    return 0
+
+
+def charge_points(count: int) -> list[dict[str, Any]]:
+    """Return items that fill a body: 1,000 are 0.6 MB."""
+    return [{"evseId": f"DE*SON*E{number}", "locationName": "x" * 500} for number in range(count)]
+
+
+#: What an uploader sends; and without its key, or with one of another role.
+UPLOAD = "mutation ($points: [ChargePointInput!]!) { updateChargePointList(chargePoints: $points) { accepted } }"
+
+
+def zigzag(count: int, longitude: float = 0.0, latitude: float = 0.0) -> dict[str, Any]:
+    """Return an area of so many corners, all of whose edges pass every latitude of its degree."""
+    return {
+        "polygon": [
+            {"longitude": longitude + number / count, "latitude": latitude + number % 2} for number in range(count)
+        ]
+    }
 
 
 async def backends(dsn: str) -> Sequence[int]:

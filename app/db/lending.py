@@ -5,9 +5,9 @@ admitted and used here alone: a context variable, because a connection is borrow
 """
 
 import asyncio
-from asyncio import AbstractEventLoop, Future, Task
+from asyncio import Future, Task
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from typing import Final
 
@@ -63,24 +63,34 @@ class Work:
     """What one request may take of the database, and has taken.
 
     `subject`: the caller whose share of the connections it takes; None: no caller's. `until`: the deadline, by the
-    clock of the event loop. `seconds`: how long it has held connections.
+    clock of the event loop. `seconds`: how long it has held connections. `settle`: called when that is more, after the
+    request has ended.
     """
 
-    __slots__ = ("limit_s", "seconds", "subject", "until")
+    __slots__ = ("limit_s", "seconds", "settle", "subject", "until")
 
-    def __init__(self, subject: Hashable | None, limit_s: float) -> None:
+    def __init__(self, subject: Hashable | None, limit_s: float, settle: "Settle | None") -> None:
         self.subject = subject
+        self.settle = settle
         self.limit_s = limit_s
         self.until = asyncio.get_running_loop().time() + limit_s
         self.seconds = 0.0
 
+    def took_late(self, seconds: float) -> None:
+        """Count the time of a statement that was ended at the deadline, or for a client that left."""
+        self.seconds += seconds
+        if self.settle is not None:
+            self.settle(self)
+
+
+Settle = Callable[[Work], None]
 
 _WORK: Final[ContextVar[Work | None]] = ContextVar("work", default=None)
 
 
-def begin_work(subject: Hashable | None, limit_s: float) -> Work:
+def begin_work(subject: Hashable | None, limit_s: float, settle: Settle | None = None) -> Work:
     """Begin a request: what its task, and the tasks that it starts, do from now on counts as its work."""
-    work = Work(subject, limit_s)
+    work = Work(subject, limit_s, settle)
     _WORK.set(work)
     return work
 
@@ -134,7 +144,7 @@ class Lender:
             self._held[subject] = held
 
     def waiting(self) -> int:
-        """Return how many requests wait for other requests of their callers."""
+        """Return how many requests wait for earlier requests of their callers."""
         return sum(not turn.done() for turns in self._waiting.values() for turn in turns)
 
     async def take_back(self, connection: Connection, subject: Hashable | None) -> None:
@@ -145,11 +155,20 @@ class Lender:
             if subject is not None:
                 self.end_turn(subject)
 
-    def take_back_late(self, loop: AbstractEventLoop, connection: Connection, subject: Hashable | None) -> None:
+    def take_back_late(
+        self, connection: Connection, subject: Hashable | None, work: Work | None, seconds: float
+    ) -> None:
         """Return a connection once the server has ended its statement, or cut it; no request waits for that."""
-        task = loop.create_task(self.take_back(connection, subject))
+        task = asyncio.create_task(self._take_back_late(connection, subject, work, seconds))
         self._late.add(task)
         task.add_done_callback(self._forget)
+
+    async def _take_back_late(
+        self, connection: Connection, subject: Hashable | None, work: Work | None, seconds: float
+    ) -> None:
+        await self.take_back(connection, subject)
+        if work is not None:
+            work.took_late(seconds)  # not where the server hangs: no caller pays for that
 
     def _forget(self, task: Task[None]) -> None:
         self._late.discard(task)
@@ -221,9 +240,10 @@ class Loan:
         self._timer.cancel()
         connection, work = self._connection, self._work
         assert connection is not None
-        if work is not None:
-            work.seconds += self._loop.time() - self._began
+        took_s = self._loop.time() - self._began
         if error is None and not self._expired:
+            if work is not None:
+                work.seconds += took_s
             try:
                 await self._lender.pool.release(connection)
             finally:
@@ -233,8 +253,10 @@ class Loan:
         is_late = self._is_late()
         is_lost = isinstance(error, LOST) or _is_closed(connection)
         if is_lost or is_late or isinstance(error, asyncio.CancelledError):
-            self._lender.take_back_late(self._loop, connection, self._subject)
+            self._lender.take_back_late(connection, self._subject, None if is_lost else work, took_s)
         else:
+            if work is not None:
+                work.seconds += took_s
             await self._lender.take_back(connection, self._subject)
         if is_late and work is not None and (is_lost or isinstance(error, asyncio.CancelledError)):
             raise _took_too_long(work) from error

@@ -352,7 +352,7 @@ def test_refuses_who_asks_too_often_and_says_when_to_come_back(world: World) -> 
 
 
 def test_shows_what_a_question_costs_and_what_is_left(world: World) -> None:
-    with serve(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=5_000.0) as hub:
+    with serve(world.dsn, anonymous_cost_per_s=1.0, budget_burst_s=5_000.0, database_cost_per_s=0.0) as hub:
 
         def cost_of(query: str, variables: Any = None) -> dict[str, Any]:
             return hub.post(query, variables).json()["extensions"]["cost"]

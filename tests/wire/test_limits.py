@@ -18,6 +18,7 @@ from app.db.engine import Database
 from app.http.open_streams import OpenStreams
 from app.settings import Settings
 from app.vocabulary import Role
+from tests.attacks import zigzag
 from tests.exchange.world import enrol
 from tests.hub import serve
 from tests.waiting import until_locked_out
@@ -197,8 +198,8 @@ def test_delivers_for_nothing(world: World) -> None:
 # ---------------------------------------------------------------- areas
 
 FOLLOW = "subscription ($within: AreaInput) { changes(within: $within) { cursor } }"
-#: Every edge passes every latitude, so that a place inside is held against all of them: it counts as 51.
-ZIGZAG = {"polygon": [{"longitude": n / 500, "latitude": n % 2} for n in range(500)]}
+#: A place inside is held against all edges: it counts as 51.
+ZIGZAG = zigzag(500)
 
 
 @pytest.mark.parametrize("way", ["socket", "events"])
