@@ -100,6 +100,9 @@ class Settings:
         "", "addresses or networks of your proxies, comma-separated; only their X-Forwarded-For counts; empty: none"
     )
     status_age_s: float = _setting(86_400.0, "seconds from its `at` on that a live status without a ttl is valid")
+    status_ttl_s: float = _setting(
+        604_800.0, "seconds from now on that a live status is valid at most; a longer ttl is cut"
+    )
     nats_url: str | None = _setting(
         None,
         "NATS server that wakes the readers of the change log, e.g. nats://host:4222; none: the database does",

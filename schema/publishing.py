@@ -154,7 +154,12 @@ class Publishing:
         hearing = Hearing(info.context.now, ttl)
         evse_statuses = await read_evse_statuses(uploaded(info, "evses"), hearing)
         parking_statuses = await read_parking_statuses(uploaded(info, "parkingSpots"), hearing)
-        upload = partial(update_status, trust=timedelta(seconds=info.context.settings.status_age_s))
+        settings = info.context.settings
+        upload = partial(
+            update_status,
+            trust=timedelta(seconds=settings.status_age_s),
+            longest=timedelta(seconds=settings.status_ttl_s),
+        )
         return await published(info, upload, evse_statuses, parking_statuses, owner, caller.role)
 
 

@@ -46,6 +46,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_EVSE = "UNKNOWN_EVSE"
     HELD_BY_OPERATOR = "HELD_BY_OPERATOR"
     HELD_BY_REGISTER = "HELD_BY_REGISTER"
+    TTL_CUT = "TTL_CUT"
 
 
 MEANINGS: Final[dict[RefusalCode, str]] = {
@@ -72,6 +73,7 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.UNKNOWN_EVSE: "Imports: the status of an EVSE that the hub does not have.",
     RefusalCode.HELD_BY_OPERATOR: "Imports: a partner holds the operator's party id and publishes for itself.",
     RefusalCode.HELD_BY_REGISTER: "Imports: the EVSE came from another register.",
+    RefusalCode.TTL_CUT: "Status, a warning: the ttl lies further ahead than the hub allows, and was cut to that.",
 }
 
 
@@ -173,6 +175,11 @@ def show(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         return "a number of more than 64 bits"
     return json.dumps(value)
+
+
+def show_instant(instant: datetime) -> str:
+    """Show an instant in a message."""
+    return instant.isoformat().replace("+00:00", "Z")
 
 
 def refusals(wrong: Iterable[Flaw], item: str, index: int, id_: str | None = None) -> list[Refusal]:

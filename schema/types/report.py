@@ -1,8 +1,11 @@
 """What the hub answers to an upload."""
 
+from collections.abc import Sequence
+
 import strawberry
 
 from app import metrics
+from app.uploads.checks import Refusal as Refused
 from app.uploads.items import REFUSALS_LISTED, Report, count_items
 from app.vocabulary import ResultCode as Code
 from schema.field import column
@@ -22,7 +25,9 @@ class Result:
     description: str = column(description="The same as a sentence.")
 
 
-@strawberry.type(description="Why one item stayed out; the rest of the upload went in.")
+@strawberry.type(
+    description="Why one item stayed out, while the rest of the upload went in; as a warning: what to look at."
+)
 class Refusal:
     path: str = strawberry.field(
         description="Where, from the argument down, e.g. chargePoints[3].connectors[0].standard."
@@ -42,6 +47,9 @@ class UploadReport:
     refused: list[Refusal] = strawberry.field(
         description="Items that stayed out, and why; an item may have several reasons. At most the first 5,000 reasons."
     )
+    warnings: list[Refusal] = strawberry.field(
+        description="What to look at of items that were not refused. At most the first 5,000."
+    )
     cursor: Cursor | None = strawberry.field(
         description="A place in the change log before this upload: `changes` from there tells what it changed."
     )
@@ -52,16 +60,22 @@ def upload_report(report: Report, cursor: str) -> UploadReport:
     for outcome in ("accepted", "unchanged", "removed"):
         metrics.UPLOADED.labels(outcome).inc(getattr(report, outcome))
     metrics.UPLOADED.labels("refused").inc(report.refused_items)
-    listed = report.refused[:REFUSALS_LISTED]
-    refused = [Refusal(path=r.path, index=r.index, id=r.id, code=r.code, message=r.message) for r in listed]
     return UploadReport(
         result=_result(report),
         accepted=report.accepted,
         unchanged=report.unchanged,
         removed=report.removed,
-        refused=refused,
+        refused=_listed(report.refused),
+        warnings=_listed(report.warnings),
         cursor=Cursor(cursor),
     )
+
+
+def _listed(refused: Sequence[Refused]) -> list[Refusal]:
+    return [
+        Refusal(path=each.path, index=each.index, id=each.id, code=each.code, message=each.message)
+        for each in refused[:REFUSALS_LISTED]
+    ]
 
 
 def _result(report: Report) -> Result:

@@ -81,6 +81,24 @@ async def test_gives_items_without_ttl_the_requests_and_else_a_limited_trust(wor
     assert (evses["DE8ACE3"]["ttl"], evses["DE8ACE3"]["expires_at"]) == (None, after(-10) + TRUST)
 
 
+async def test_cuts_a_ttl_that_lies_too_far_ahead_and_warns(world: StatusWorld):
+    years, days = MONDAY + timedelta(days=3_650), MONDAY + timedelta(days=7)
+    report = await world.say(
+        evse("DE8ACE1", "AVAILABLE", ttl=days),
+        evse("DE8ACE2", "AVAILABLE", ttl=years),
+        evse("DE8ACE9", "AVAILABLE", ttl=years),
+        spots=[spot("DEPRKP1", "NOT_AVAILABLE", ttl=years, at=after(5))],
+    )
+    assert counts(report) == (3, 0, [("evses[2].evseId", "INVALID_ID")])
+    assert [(each.path, each.index, each.id, each.code) for each in report.warnings] == [
+        ("evses[1].ttl", 1, "DE*8AC*E2", "TTL_CUT"),
+        ("parkingSpots[0].ttl", 0, "DE*PRK*P1", "TTL_CUT"),
+    ]
+    evses, spots = await rows(world.database, "evse_status"), await rows(world.database, "parking_status")
+    for row in (evses["DE8ACE1"], evses["DE8ACE2"], spots["DEPRKP1"]):
+        assert (row["ttl"], row["expires_at"]) == (days, days)
+
+
 async def test_never_lets_an_older_word_overwrite_a_newer_one(world: StatusWorld):
     await world.say(evse("DE8ACE1", "AVAILABLE", at=after(-5)))
     older = evse("DE8ACE1", "NOT_AVAILABLE", at=after(-5) - timedelta(microseconds=1))
