@@ -4,10 +4,10 @@ One upload is one short transaction with a fixed number of statements. Rules:
 
 - An operator publishes statuses of its EVSEs, and of the spots that these link; a PSO of the spots under its party id,
   also of those that it never published. Anything else is refused with the same message, whether or not it exists.
-- A PSO's status of a spot replaces an operator's and is valid until it expires; till then an operator's is
-  `unchanged`, whatever the `at` of either. A status that expired before it arrived never replaces the other's.
-- Else a status with an older `at` than the stored one is `unchanged`, and so are all statuses of an EVSE or a spot in
-  one upload but the newest (of equally new ones the last): no reader could ever see them, so they are not history.
+- An operator's status of a spot counts for its own EVSEs only. The PSO's counts for the EVSEs of all operators that it
+  has a contract with, instead of theirs, until it expires. Each has its own, whatever the `at` of the others.
+- A status with an older `at` than the sender's stored one is `unchanged`, and so are all statuses of an EVSE or a spot
+  in one upload but the newest (of equally new ones the last): no reader could ever see them, so they are not history.
 - A status that only lasts longer than the stored one, or repeats it, is `unchanged` too.
 - A ttl that lies further ahead than the hub allows is cut to that, with a warning.
 """
@@ -86,13 +86,13 @@ async def update_status(
     )
 
     async def work(connection: Connection) -> Report:
-        operator_no = await _begin(connection, owner, role, now)
-        known_spots = await lock_spots(connection, of_spots.statuses, operator_no) if of_spots.statuses else _NONE
+        said_by = await _begin(connection, owner, role, now)
+        known_spots = await lock_spots(connection, of_spots.statuses, said_by) if of_spots.statuses else _NONE
         needed = of_evses.statuses or known_spots
-        known_evses = await lock_evses(connection, of_evses.statuses, known_spots) if needed else _NONE
+        known_evses = await lock_evses(connection, of_evses.statuses, known_spots, said_by) if needed else _NONE
         changed = 0
         if spot_statuses := [status for id_, status in of_spots.statuses.items() if id_ in known_spots]:
-            changed += (await write_spots(connection, spot_statuses, now, trust, is_pso)).changed
+            changed += (await write_spots(connection, spot_statuses, now, trust, said_by)).changed
         if evse_statuses := [status for id_, status in of_evses.statuses.items() if id_ in known_evses]:
             changed += (await write_evses(connection, evse_statuses, now, trust)).changed
         refused = (
@@ -182,9 +182,9 @@ from partner_role where id = $1 and role = $2 and party_id = $3 and revoked_at i
 """
 
 
-async def _begin(connection: Connection, owner: Owner, role: Role, now: datetime) -> int | None:
-    """Begin an upload; give the number of the operator that is speaking. Raises: NotItsOperator."""
+async def _begin(connection: Connection, owner: Owner, role: Role, now: datetime) -> int:
+    """Begin an upload; return the number of the operator that sends it, 0 for a PSO. Raises: NotItsOperator."""
     row = await connection.fetchrow(_BEGIN, owner.role_id, role, owner.party_id, now, owner.partner_id)
     if row is None or (row["operator_no"] is None and role is Role.EVSE_OPERATOR):
         raise NotItsOperator(f"the role that acts here does not hold {separated_party_id(owner.party_id)}")
-    return None if role is Role.PSO else row["operator_no"]
+    return 0 if role is Role.PSO else row["operator_no"]

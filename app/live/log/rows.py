@@ -15,7 +15,7 @@ from app.vocabulary import LogKind
 
 
 class Place(NamedTuple):
-    """Where an entity is, or was, and the operator through which that is known; 0: the PSO's own word."""
+    """Where an entity is, or was, and the operator through which that is known; 0: the PSO itself."""
 
     operator_no: int
     longitude: float
@@ -34,6 +34,7 @@ class LogRow(NamedTuple):
     places: tuple[Place, ...]
     was_available: bool | None
     role_ids: tuple[int, ...]
+    said_by: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ POSITION: Final = "select log_position()"
 LEFT_AT: Final = "select timeline_left_at($1)"
 
 ROWS: Final = """
-select transaction, id, at, kind, entity_id, existed, operator_nos, longitudes, latitudes, was_available, role_ids
+select transaction, id, at, kind, entity_id, existed, operator_nos, longitudes, latitudes, was_available, role_ids,
+    said_by
 from log_rows($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
@@ -188,9 +190,11 @@ def _former(record: Any) -> Former:
 
 
 def _row(record: Any) -> LogRow:
-    transaction, id_, at, kind, entity_id, existed, *where, was_available, role_ids = record
-    places = _places(*where)
-    return LogRow(transaction, id_, at, kind, entity_id, existed, places, was_available, tuple(role_ids or ()))
+    transaction, id_, at, kind, entity_id, existed, *where, was_available, role_ids, said_by = record
+    return LogRow(
+        transaction, id_, at, kind, entity_id, existed, _places(*where), was_available, tuple(role_ids or ()),
+        None if said_by is None else tuple(said_by),
+    )  # fmt: skip
 
 
 def _places(
