@@ -202,7 +202,8 @@ def _of_spot_status(table: FromClause, caller_kind: CallerKind) -> ColumnElement
 
     The PSO's is seen as all that it publishes, an operator's by callers that see the operator.
     """
-    other: FromClause = table.element.alias()  # type: ignore[attr-defined]
+    aliased: Any = table
+    other: FromClause = aliased.element.alias()
     better = and_(other.c.parking_id == table.c.parking_id, other.c.rank > table.c.rank, _says(other, caller_kind))
     return and_(_says(table, caller_kind), ~select(other.c.parking_id).where(better).correlate(table).exists())
 

@@ -1,6 +1,6 @@
 """EVSEs, their connectors and spots, their locations and operators."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -131,7 +131,7 @@ def static_status(status: str | None) -> str:
     return UNKNOWN_STATUS if status is None else status
 
 
-def published_restrictions(mask: int | None) -> list[str]:
+def published_restrictions(mask: int | None) -> Sequence[str]:
     return RESTRICTIONS(mask or 0)
 
 
