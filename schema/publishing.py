@@ -133,8 +133,9 @@ class Publishing:
     # ---------------------------------------------------------------- live status
 
     @strawberry.mutation(
-        description="Publishes the present status. Operators: of their EVSEs, and of spots that these link; PSOs: of "
-        "their spots, where it replaces an operator's until it expires, whatever the `at` of either. "
+        description="Publishes the present status. Operators: of their EVSEs, and of spots that these link, which "
+        "counts for their own EVSEs; PSOs: of their spots, which counts until it expires for the EVSEs of operators "
+        "that have a contract with them. A ttl too far ahead is cut, with a warning. "
         "An older status, a repetition, and one that is only valid longer are `unchanged`. OCHP UpdateStatus."
     )
     async def update_status(

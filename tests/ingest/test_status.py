@@ -259,7 +259,7 @@ async def test_hears_a_pso_of_spots_that_only_operators_know(world: StatusWorld)
 
 
 async def test_lets_no_operator_block_anothers_evses_by_a_word_about_a_shared_spot(world: StatusWorld):
-    """Whoever linked it first, and however far ahead its instants lie."""
+    """In either order of the links, and however far ahead the instants lie."""
     for first, second, rival in (("german", "french", "FRA23E7"), ("french", "german", "DE8ACE7")):
         shared = f"DEPRKP{first}".upper()
         own = "DE8ACE8" if first == "german" else "FRA23E8"
@@ -272,7 +272,7 @@ async def test_lets_no_operator_block_anothers_evses_by_a_word_about_a_shared_sp
         assert counts(await world.say(by=first, spots=[far])) == (1, 0, [])
         assert await logged(world.database, since) == [shared, own]
         assert rival not in await blocked(world)
-        # The rival's own word is heard, of its own EVSEs.
+        # The rival's own word counts for its own EVSEs.
         assert counts(await world.say(by=second, spots=[spot(shared, "NOT_AVAILABLE", ttl=after(7))])) == (1, 0, [])
         assert (await blocked(world))[rival] == after(7)
         assert counts(await world.say(by=second, spots=[spot(shared, "AVAILABLE")])) == (1, 0, [])

@@ -160,7 +160,7 @@ async def test_shows_what_a_pso_publishes_while_an_operator_has_a_contract_with_
 
 
 async def test_tells_of_links_and_of_the_pso_only_those_who_see_them(world: Moving, source: ChangeSource | None):
-    """The stranger sees the second operator's link: neither the first one's, nor the PSO, nor their contract."""
+    """The caller sees the second operator's link: neither the first one's, nor the PSO, nor their contract."""
     stranger = await following(world, source, None)
     told = len(stranger.anywhere.told)
     await world.contract("DEPRK")

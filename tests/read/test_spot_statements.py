@@ -34,7 +34,7 @@ class Scene:
     """An honest operator with a contract with the PSO, and a curious one without, both with an NSP.
 
     The PSO published P1 and says that it is taken; the honest operator links it. The curious one links P1 and P9, of
-    which nobody else says anything.
+    which no other partner says anything.
     """
 
     database: Database
@@ -105,7 +105,7 @@ def nothing(parking_id: str, evse_id: str) -> dict[str, Any]:
 
 
 async def test_shows_nothing_but_the_link_to_those_who_see_an_operator_without_a_contract(scene: Scene):
-    """A spot that is somebody's looks like one that is nobody's."""
+    """A spot that its PSO publishes looks like one that no PSO does."""
     for caller in (scene.curious.caller, scene.of_curious.caller):
         assert await shown(scene, caller) == nothing("DE*PRK*P1", "DE*222*E1")
         assert await shown(scene, caller, "DE*PRK*P9") == nothing("DE*PRK*P9", "DE*222*E9")

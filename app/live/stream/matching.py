@@ -141,11 +141,8 @@ def changes_of(
     has = state is not None and wanted.has(state, scope)
     had = wanted.had(touched.id, touched.before, state, scope_before, has if same else None)
     if has:
-        anew, read = had is not Had.SURELY, None
-        if not anew and touched.feed.statements is not None:
-            read = touched.feed.statements(touched.id, state.places, state, scope)
-            places = state.places if touched.former is None else touched.former.places
-            anew = read != touched.feed.statements(touched.id, places, state, scope_before)
+        read, read_before = _statements(touched, state, scope, scope_before) if had is Had.SURELY else (None, None)
+        anew = had is not Had.SURELY or read != read_before
         return [
             touched.change(kind, ChangeAction.UPSERTED, state)
             for kind in kinds
@@ -154,3 +151,14 @@ def changes_of(
     if had is Had.NO:
         return ()
     return [touched.change(kind, ChangeAction.REMOVED, None) for kind in kinds]
+
+
+def _statements(
+    touched: Touched, state: Any, scope: ViewerScope, scope_before: ViewerScope
+) -> tuple[frozenset[int] | None, frozenset[int] | None]:
+    """Return the parties whose statements a viewer reads of an entity now, and read before; None: all viewers' same."""
+    statements = touched.feed.statements
+    if statements is None:
+        return None, None
+    before = state.places if touched.former is None else touched.former.places
+    return statements(touched.id, state.places, state, scope), statements(touched.id, before, state, scope_before)
