@@ -1,5 +1,8 @@
 """The combined status: an EVSE's own status together with the occupancy of its parking spots.
 
+Of a spot the PSO's status counts for the EVSEs of the operators that have a contract with it, as long as it is valid
+and not UNKNOWN; else the status that the EVSE's own operator publishes. Other operators' statuses never count.
+
 The whole rule. An EVSE that is AVAILABLE, that links at least one spot, and all of whose spots are NOT_AVAILABLE, each
 by a status that has not expired, is NOT_AVAILABLE/BLOCKED until the first of these expires. Every other EVSE keeps its
 own status; where that has expired, or there is none, it is UNKNOWN.
@@ -66,6 +69,11 @@ def own_status(word: Word | None, now: datetime) -> Shown:
     if word is None or word.until <= now or word.major is MajorStatus.UNKNOWN:
         return NOTHING_KNOWN
     return Shown(*word)
+
+
+def spot_word(pso: Word | None, own: Word | None, now: datetime) -> Word | None:
+    """Return the status of a spot that counts for an EVSE; `pso`: None too where there is no contract with the PSO."""
+    return own if own_status(pso, now) == NOTHING_KNOWN else pso
 
 
 def blocked_until(spots: Sequence[Word | None], now: datetime) -> datetime | None:

@@ -148,6 +148,9 @@ class Settings:
         networks,
     )
     status_age_s: float = _setting(86_400.0, "seconds from its `at` on that a live status without a ttl is valid", SOME)
+    status_ttl_s: float = _setting(
+        604_800.0, "seconds from now on that a live status is valid at most; a longer ttl is cut", SOME
+    )
     nats_url: str | None = _setting(
         None,
         "NATS server that wakes the readers of the change log, e.g. nats://host:4222; none: the database does",

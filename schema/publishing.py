@@ -133,8 +133,9 @@ class Publishing:
     # ---------------------------------------------------------------- live status
 
     @strawberry.mutation(
-        description="Publishes the present status. Operators: of their EVSEs, and of spots that these link; PSOs: of "
-        "their spots, where it replaces an operator's until it expires, whatever the `at` of either. "
+        description="Publishes the present status. Operators: of their EVSEs, and of spots that these link, which "
+        "counts for their own EVSEs; PSOs: of their spots, which counts until it expires for the EVSEs of operators "
+        "that have a contract with them. A ttl too far ahead is cut, with a warning. "
         "An older status, a repetition, and one that is only valid longer are `unchanged`. OCHP UpdateStatus."
     )
     async def update_status(
@@ -154,7 +155,12 @@ class Publishing:
         hearing = Hearing(info.context.now, ttl)
         evse_statuses = await read_evse_statuses(uploaded(info, "evses"), hearing)
         parking_statuses = await read_parking_statuses(uploaded(info, "parkingSpots"), hearing)
-        upload = partial(update_status, trust=timedelta(seconds=info.context.settings.status_age_s))
+        settings = info.context.settings
+        upload = partial(
+            update_status,
+            trust=timedelta(seconds=settings.status_age_s),
+            longest=timedelta(seconds=settings.status_ttl_s),
+        )
         return await published(info, upload, evse_statuses, parking_statuses, owner, caller.role)
 
 

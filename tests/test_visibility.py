@@ -20,7 +20,7 @@ from app.read.search import ById, Listing
 from app.read.statement import compile_statement
 from app.read.statements import STATEMENTS
 from app.visibility import rules as visibility
-from app.visibility.rules import PRIVATE, RULES, CallerKind, NoVisibilityRule, visible
+from app.visibility.rules import PRIVATE, PUBLISHED_SPOT, RULES, SPOT_STATUS, CallerKind, NoVisibilityRule, visible
 from app.vocabulary import ContractStatus, Role
 from tests.hub import Hub, scratch_database
 from tests.length import rounds
@@ -126,7 +126,7 @@ def test_compiles_no_nested_table_without_a_rule(relation: ToOne | ToMany) -> No
 
 
 def test_has_a_rule_for_every_table() -> None:
-    assert RULES.keys() == {*metadata.tables}
+    assert RULES.keys() == {*metadata.tables, PUBLISHED_SPOT, SPOT_STATUS}
 
 
 def test_knows_which_tables_are_private(database_url: str, hub: Hub) -> None:

@@ -233,7 +233,8 @@ async def _say_statuses(database: Database, secrets: Mapping[str, str], clock: I
         hearing = Hearing(now, FAR_AWAY)
         evses = await read_evse_statuses(words.get("evses", ()), hearing)
         spots = await read_parking_statuses(words.get("parkingSpots", ()), hearing)
-        report = await update_status(database, evses, spots, owner, behind.role, now, timedelta(days=1))
+        day = timedelta(days=1)
+        report = await update_status(database, evses, spots, owner, behind.role, now, day, longest=FAR_AWAY - now)
         assert not report.refused, report.refused
 
 
@@ -284,7 +285,7 @@ T2_SOCKET, T2_CABLE, CCS, CHADEMO = (
 STATUSES: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E1", "major": "NOT_AVAILABLE", "minor": "CHARGING"}]}),
     ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E1", "major": "AVAILABLE"}]}),
-    ("parkraum", {"parkingSpots": [{"parkingId": f"DE*PRK*P{n}", "status": "NOT_AVAILABLE"} for n in (1, 2)]}),
+    ("sonnenstrom", {"parkingSpots": [{"parkingId": f"DE*PRK*P{n}", "status": "NOT_AVAILABLE"} for n in (1, 2)]}),
     ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E2", "major": "AVAILABLE", "minor": "RESERVED"}]}),
     ("sonnenstrom", {"evses": [{"evseId": "DE*SON*E3", "major": "AVAILABLE"}]}),
     (
@@ -292,6 +293,8 @@ STATUSES: Sequence[tuple[str, Mapping[str, Any]]] = (
         {"evses": [{"evseId": "DE*SON*E4*1", "major": "AVAILABLE", "ttl": "2024-03-05T00:00:00Z"}]},
     ),
     ("nordlicht", {"evses": [{"evseId": "DE*823*E1234*5678", "major": "NOT_AVAILABLE", "minor": "OUT_OF_ORDER"}]}),
+    # Sonnenstrom has no contract with it.
+    ("parkraum", {"parkingSpots": [{"parkingId": "DE*PRK*P1", "status": "AVAILABLE"}]}),
 )
 
 NIGHT = {"regularHours": [{"weekday": 7, "begin": "22:00", "end": "24:00"}], "end": "2199-01-01T00:00:00Z"}

@@ -14,15 +14,18 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    false,
     func,
     literal_column,
     or_,
     select,
 )
+from sqlalchemy.dialects.postgresql import array
 
-from app.db.tables import evse_status, parking_status
+from app.db.tables import evse_status, parking_spot, parking_status
 from app.read.plan import ToOne, Via
 from app.read.usable import USABLE_COLUMNS, Instant, surely_usable, usable
+from app.visibility.rules import SPOT_STATUS as SPOT_STATUS_NAME
 from app.vocabulary import ConnectorStandard, MajorStatus, MinorStatus
 
 Value = ColumnElement[Any]
@@ -78,16 +81,31 @@ def _combined_status() -> Subquery:
 
 
 def _spot_status() -> Subquery:
-    s = parking_status
-    return select(
-        s.c.parking_id,
-        case((_alive(s), s.c.status), else_=word(MajorStatus.UNKNOWN)).label("status"),
-        case((_alive(s), s.c.ttl)).label("ttl"),
-        _changed_at(s).label("status_updated_at"),
-    ).subquery("spot_status")
+    """Select all statuses of spots; the rule of visibility shows one of each spot: the highest `rank` that is seen.
+
+    One that says something counts before one that does not or expired, the PSO's before operators', then the newest.
+    """
+    s, spot = parking_status, parking_spot
+    by_pso = s.c.said_by == ZERO
+    says = and_(_alive(s), s.c.status != word(MajorStatus.UNKNOWN))
+    return (
+        select(
+            s.c.parking_id,
+            spot.c.party_id,
+            by_pso.label("by_pso"),
+            case((by_pso, spot.c.contracted_nos), else_=array([s.c.said_by])).label("operator_nos"),
+            func.row(func.coalesce(says, false()), by_pso, s.c.updated_at, s.c.said_by).label("rank"),
+            case((_alive(s), s.c.status), else_=word(MajorStatus.UNKNOWN)).label("status"),
+            case((_alive(s), s.c.ttl)).label("ttl"),
+            _changed_at(s).label("status_updated_at"),
+        )
+        .join_from(s, spot, spot.c.parking_id == s.c.parking_id)
+        .where(s.c.at.is_not(None))
+        .subquery(SPOT_STATUS_NAME)
+    )
 
 
-#: Rows by `evse_id`, `parking_id`: as a reader sees them now. Each EVSE and spot has one.
+#: Rows by `evse_id`, `parking_id`: as a reader sees them now. Each EVSE has one.
 OWN_STATUS = _own_status()
 COMBINED_STATUS = _combined_status()
 SPOT_STATUS = _spot_status()
@@ -117,10 +135,11 @@ def usable_now(*values: Value) -> Value:
 
 # ---------------------------------------------------------------- joined
 
-#: From an EVSE or a spot to its status. Callers see both or neither; a status row is inserted with its parent.
+#: From an EVSE to its status, which is inserted with it and seen with it; and from a spot to the status that counts for
+#: the caller, if there is one.
 TO_OWN_STATUS = ToOne(OWN_STATUS, ("evse_id",), ("evse_id",), visible_with_parent=True)
 TO_COMBINED_STATUS = ToOne(COMBINED_STATUS, ("evse_id",), ("evse_id",), visible_with_parent=True)
-TO_SPOT_STATUS = ToOne(SPOT_STATUS, ("parking_id",), ("parking_id",), visible_with_parent=True)
+TO_SPOT_STATUS = ToOne(SPOT_STATUS, ("parking_id",), ("parking_id",), optional=True)
 
 
 # ---------------------------------------------------------------- counted

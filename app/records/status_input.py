@@ -17,7 +17,7 @@ from app.ids import InvalidId, normalise_evse_id, normalise_parking_id
 from app.records.base import Record
 from app.records.status import EvseStatus, ParkingStatus
 from app.uploads.batches import batches
-from app.uploads.checks import Flaw, Instant, Refusal, RefusalCode, refusals, sent_id, shape_flaws
+from app.uploads.checks import Flaw, Instant, Refusal, RefusalCode, refusals, sent_id, shape_flaws, show_instant
 from app.uploads.items import worth_keeping
 from app.uploads.yielding import yielding
 from app.vocabulary import MajorStatus, MinorStatus
@@ -157,10 +157,12 @@ def _instants(at: datetime | None, ttl: datetime | None, hearing: Hearing) -> tu
     if ttl is None:
         ttl = hearing.ttl
     if ttl is not None and not hearing.now < ttl < LATEST:
-        expected = f"expected an instant after now, {_shown(hearing.now)}, and before {LATEST.year}"
-        raise _Flawed(Flaw(".ttl", RefusalCode.OUT_OF_RANGE, f"{_shown(ttl)} is not possible; {expected}"))
+        expected = f"expected an instant after now, {show_instant(hearing.now)}, and before {LATEST.year}"
+        raise _Flawed(Flaw(".ttl", RefusalCode.OUT_OF_RANGE, f"{show_instant(ttl)} is not possible; {expected}"))
     if ttl is not None and ttl <= at:
-        raise _Flawed(Flaw(".ttl", RefusalCode.ORDER, f"{_shown(ttl)} is not after the status itself, {_shown(at)}"))
+        raise _Flawed(
+            Flaw(".ttl", RefusalCode.ORDER, f"{show_instant(ttl)} is not after the status itself, {show_instant(at)}")
+        )
     return at, ttl
 
 
@@ -168,13 +170,9 @@ def at_flaw(at: datetime, now: datetime) -> Flaw | None:
     """Return the flaw of the times of a status, if there is one."""
     if EARLIEST <= at <= now + CLOCKS_DIFFER:
         return None
-    latest = f"at most five minutes after now, {_shown(now)}"
-    message = f"{_shown(at)} is not possible; expected an instant from {EARLIEST.year} on and {latest}"
+    latest = f"at most five minutes after now, {show_instant(now)}"
+    message = f"{show_instant(at)} is not possible; expected an instant from {EARLIEST.year} on and {latest}"
     return Flaw(".at", RefusalCode.OUT_OF_RANGE, message)
-
-
-def _shown(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")
 
 
 _EVSES: Final = _Kind(

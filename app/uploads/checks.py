@@ -67,6 +67,7 @@ class RefusalCode(StrEnum):
     SESSION_DIFFERS = "SESSION_DIFFERS"
     SUPERSEDED = "SUPERSEDED"
     PRICE_DIFFERS = "PRICE_DIFFERS"
+    TTL_CUT = "TTL_CUT"
 
 
 MEANINGS: Final[dict[RefusalCode, str]] = {
@@ -114,6 +115,7 @@ MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.SESSION_DIFFERS: "CDRs: what was reported of the session contradicts it.",
     RefusalCode.SUPERSEDED: "CDRs, a warning: the content was taken before, and another revision counts now.",
     RefusalCode.PRICE_DIFFERS: "CDRs, a warning: the total is not what the tariff in force asks for the session.",
+    RefusalCode.TTL_CUT: "Status, a warning: the ttl lies further ahead than the hub allows, and was cut to that.",
 }
 
 
@@ -228,6 +230,11 @@ def show(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         return "a number of more than 64 bits"
     return json.dumps(value)
+
+
+def show_instant(instant: datetime) -> str:
+    """Show an instant in a message."""
+    return instant.isoformat().replace("+00:00", "Z")
 
 
 def refusals(wrong: Iterable[Flaw], item: str, index: int, id_: str | None = None) -> list[Refusal]:

@@ -51,8 +51,7 @@ class Report:
     """What became of an upload; every item is counted once, though a refused one may have several refusals.
 
     `accepted` went in, new or changed; `unchanged` was there already. `warnings` are about items that were not refused.
-    `refused_count` is given where items of several
-    uploads are reported together, or not all of their refusals.
+    `refused_count` is given where items of several uploads are reported together, or not all of their refusals.
     """
 
     accepted: int

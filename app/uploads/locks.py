@@ -18,6 +18,8 @@ from app.db.engine import PATIENCE_S, Connection, Database, Later, Session, look
 OPERATOR: Final = 1
 PARKING_OPERATOR: Final = 2
 PROVIDER: Final = 3
+#: An operator's contracts with PSOs, shared by those that write its links; see `bring_spot_contracts` in SQL.
+SPOT_CONTRACTS: Final = 4
 
 
 def parking_operator_number(party_id: str) -> int:

@@ -89,6 +89,10 @@ class NoVisibilityRule(Exception):
 
 Rule = Callable[[FromClause, CallerKind], ColumnElement[bool]]
 
+#: Parts of tables that have rules of their own, by the names of their subqueries; see app/read/parking.py, live.py.
+PUBLISHED_SPOT = "published_spot"
+SPOT_STATUS = "spot_status"
+
 ROLE_ID = bindparam("caller_role_id", type_=Integer)
 PARTNER_ID = bindparam("caller_partner_id", type_=Uuid)
 #: The provider that a request is about, by the argument or filter of this name; null: none is named.
@@ -203,18 +207,41 @@ def _numbers_seen(caller_kind: CallerKind) -> Select[Any]:
 
 def _of_spot(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
     """Show a spot to callers that see one of its EVSEs, to its PSO, and to partners that have a contract with that."""
-    if caller_kind is CallerKind.ADMINISTRATOR:
-        return true()
-    seen = table.c.operator_nos.overlap(_operators_seen(caller_kind))
-    return func.coalesce(or_(seen, _of_pso(table)) if caller_kind is CallerKind.PARTNER else seen, false())
+    return _through(table.c.operator_nos, _of_pso(table), caller_kind)
 
 
 def _of_place(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
-    """Show a place to each caller that sees one of the EVSEs there; the PSO's own, to every viewer of the spot."""
+    """Show a place to each caller that sees one of the EVSEs there; the PSO's own, as all that it publishes."""
+    return _through(table.c.operator_nos, and_(table.c.own, _of_pso(table)), caller_kind)
+
+
+def _of_published(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    """Show what a PSO publishes to callers that see the PSO, or an operator of `contracted_nos`."""
+    return _through(table.c.contracted_nos, _of_pso(table), caller_kind)
+
+
+def _of_spot_status(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    """Show of the statuses of a spot the one that counts for the caller: the highest `rank` of those that it sees.
+
+    The PSO's is seen as all that it publishes, an operator's by callers that see the operator.
+    """
+    aliased: Any = table
+    other: FromClause = aliased.element.alias()
+    better = and_(other.c.parking_id == table.c.parking_id, other.c.rank > table.c.rank, _says(other, caller_kind))
+    return and_(_says(table, caller_kind), ~select(other.c.parking_id).where(better).correlate(table).exists())
+
+
+def _says(table: FromClause, caller_kind: CallerKind) -> ColumnElement[bool]:
+    return _through(table.c.operator_nos, and_(table.c.by_pso, _of_pso(table)), caller_kind)
+
+
+def _through(
+    operator_nos: ColumnElement[Any], of_pso: ColumnElement[bool], caller_kind: CallerKind
+) -> ColumnElement[bool]:
+    """Show a row to callers that see one of these operators, or to partners by their contracts with a PSO."""
     if caller_kind is CallerKind.ADMINISTRATOR:
         return true()
-    seen = table.c.operator_nos.overlap(_operators_seen(caller_kind))
-    of_pso = and_(table.c.own, _of_pso(table))
+    seen = operator_nos.overlap(_operators_seen(caller_kind))
     return func.coalesce(or_(seen, of_pso) if caller_kind is CallerKind.PARTNER else seen, false())
 
 
@@ -336,6 +363,8 @@ RULES: Mapping[str, Rule] = {
     operator.name: _of_operator,
     parking_spot.name: _of_spot,
     parking_place.name: _of_place,
+    PUBLISHED_SPOT: _of_published,
+    SPOT_STATUS: _of_spot_status,
     **dict.fromkeys((evse_parking_spot.name, upload_list.name, list_part.name), _nobody),
     **dict.fromkeys((listed_authorisation.name, listed_evse.name, listed_parking_spot.name), _nobody),
     **dict.fromkeys((evse_status.name, parking_status.name, status_expiry.name, status_history.name), _nobody),

@@ -62,12 +62,8 @@ class ViewerScope:
         return self.evses_of is None or operator_no in self.evses_of
 
     def sees_through(self, operator_no: int) -> bool:
-        """Return whether a spot is seen through EVSEs of an operator; 0: the PSO's own word, which adds nothing."""
+        """Return whether a spot is seen through an operator; 0: the PSO, which is not one."""
         return operator_no != EVERYBODY and (self.operators is None or operator_no in self.operators)
-
-    def knows_place_by(self, operator_no: int) -> bool:
-        """Return whether a place of a spot that is seen is known, by the operator whose EVSE it is."""
-        return operator_no == EVERYBODY or self.operators is None or operator_no in self.operators
 
     def minus(self, other: "ViewerScope") -> "Difference":
         """Return what this scope sees and another does not."""

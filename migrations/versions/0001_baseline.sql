@@ -13,6 +13,7 @@ create table change (
     was_available BOOLEAN,
     role_ids INTEGER[],
     recipients TEXT[],
+    said_by INTEGER[],
     CONSTRAINT change_kind_check CHECK (kind in ('EVSE', 'EVSE_STATUS', 'PARKING_SPOT', 'PARKING_STATUS', 'TARIFF', 'VIEWER_SCOPE', 'AUTHORISATION', 'AUTHORISATION_REQUEST', 'SESSION', 'CDR'))
 )
  PARTITION BY RANGE (at);
@@ -52,6 +53,7 @@ create table parking_spot (
     operator_nos INTEGER[] DEFAULT '{}' NOT NULL,
     link_longitudes FLOAT(53)[] DEFAULT '{}' NOT NULL,
     link_latitudes FLOAT(53)[] DEFAULT '{}' NOT NULL,
+    contracted_nos INTEGER[] DEFAULT '{}' NOT NULL,
     content_hash BYTEA,
     updated_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT parking_spot_pkey PRIMARY KEY (parking_id),
@@ -68,14 +70,14 @@ CREATE INDEX parking_spot_party_id_idx ON parking_spot (party_id);
 
 create table parking_status (
     parking_id TEXT COLLATE "C" NOT NULL,
+    said_by INTEGER NOT NULL,
     status TEXT DEFAULT 'UNKNOWN' NOT NULL,
     ttl TIMESTAMP WITH TIME ZONE,
     at TIMESTAMP WITH TIME ZONE,
     expires_at TIMESTAMP WITH TIME ZONE,
     updated_at TIMESTAMP WITH TIME ZONE,
     due TIMESTAMP WITH TIME ZONE,
-    by_pso BOOLEAN DEFAULT false NOT NULL,
-    CONSTRAINT parking_status_pkey PRIMARY KEY (parking_id),
+    CONSTRAINT parking_status_pkey PRIMARY KEY (parking_id, said_by),
     CONSTRAINT parking_status_status_check CHECK (status in ('AVAILABLE', 'NOT_AVAILABLE', 'UNKNOWN')),
     CONSTRAINT parking_status_said_whole_check CHECK ((at is null) = (expires_at is null) and (at is null) = (updated_at is null))
 )
@@ -504,6 +506,8 @@ create table listed_parking_spot (
 create table evse_parking_spot (
     evse_id TEXT COLLATE "C" NOT NULL,
     parking_id TEXT COLLATE "C" NOT NULL,
+    operator_no INTEGER NOT NULL,
+    contracted BOOLEAN DEFAULT false NOT NULL,
     CONSTRAINT evse_parking_spot_pkey PRIMARY KEY (evse_id, parking_id),
     CONSTRAINT evse_parking_spot_evse_id_fkey FOREIGN KEY(evse_id) REFERENCES evse (evse_id) ON DELETE CASCADE,
     CONSTRAINT evse_parking_spot_parking_id_fkey FOREIGN KEY(parking_id) REFERENCES parking_spot (parking_id)

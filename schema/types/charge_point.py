@@ -1,6 +1,6 @@
 """EVSEs, their connectors and spots, their locations and operators."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from app.ids import separated_evse_id, separated_parking_id, separated_tariff_id
 from app.read.evses import filter_conditions
 from app.read.live import TO_COMBINED_STATUS, TO_OWN_STATUS, usable_now
 from app.read.locations import KEY, of_location
-from app.read.parking import served_by
+from app.read.parking import TO_POSITION, TO_PUBLISHED, served_by
 from app.read.plan import Arguments, Via
 from app.read.usable import USABLE_COLUMNS, Instant, effective_status, usable
 from app.vocabulary import ChargePointStatus as StaticStatus
@@ -133,6 +133,10 @@ def static_status(status: str | None) -> str:
     return UNKNOWN_STATUS if status is None else status
 
 
+def published_restrictions(mask: int | None) -> Sequence[str]:
+    return RESTRICTIONS(mask or 0)
+
+
 def its_operator() -> Any:
     """Read the operator: a caller who sees one of its rows sees its name."""
     return to_one(operator, "The operator of it.", ("operator_no",), ("no",), visible_with_parent=True)
@@ -180,8 +184,9 @@ class Ratings:
 
 
 @strawberry.type(
-    description="A spot that cars park on while they charge, as its PSO publishes it. One without such data is "
-    "known by the EVSEs that link it. OCHP parkingSpot."
+    description="A spot that cars park on while they charge. You see what its PSO publishes of it if you, or an "
+    "operator that links it and that you see, have a contract with the PSO; else the links and statuses of operators "
+    "that you see. OCHP parkingSpot."
 )
 class ParkingSpot:
     parking_id: ParkingId = column(shape=separated_parking_id, description="Id of the spot, unique in the hub.")
@@ -189,14 +194,16 @@ class ParkingSpot:
     ttl: DateTime | None = spot_ttl()
     updated_at: DateTime | None = spot_updated_at()
     restrictions: list[Restriction] = column(
-        shape=RESTRICTIONS,
+        Via(TO_PUBLISHED, "restrictions"),
+        shape=published_restrictions,
+        sees_null=True,
         description="Which vehicles may park on it; empty: not stated. See also the record of the EVSE.",
     )
-    floor_level: str | None = column(description="Floor, e.g. -1.")
-    number: str | None = column(description="Number painted on it.")
-    position: Point | None = same_row(
-        "Where it is, as its PSO says; null: its PSO does not. In areas it is found at its EVSEs, too.",
-        present="longitude",
+    floor_level: str | None = column(Via(TO_PUBLISHED, "floor_level"), description="Floor, e.g. -1.")
+    number: str | None = column(Via(TO_PUBLISHED, "number"), description="Number painted on it.")
+    position: Point | None = declared(
+        TO_POSITION,
+        "Where it is, as its PSO says; null: its PSO does not, or not to you. In areas it is found at its EVSEs, too.",
     )
     evses: list[Annotated["Evse", strawberry.lazy("schema.types.charge_point")]] = to_many(
         evse, "The EVSEs it serves, by id; those you may see.", ("parking_id",), served_by, ("evse_id",)

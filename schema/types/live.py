@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, FromClause
 from app.db.tables import evse, status_history
 from app.read.live import COUNTED_COLUMNS, TO_SPOT_STATUS, availability
 from app.read.locations import KEY, of_location
+from app.read.parking import TO_PUBLISHED
 from app.read.plan import Arguments, ToMany, Via
 from app.read.usable import Instant
 from app.vocabulary import ConnectorStandard, MajorStatus, MinorStatus
@@ -99,10 +100,17 @@ def newest(updated_at: Any, status_updated_at: Any) -> Any:
     return max(known, default=None)
 
 
+def known_status(status: str | None) -> str:
+    return MajorStatus.UNKNOWN.value if status is None else status
+
+
 def spot_status() -> Any:
     return column(
         Via(TO_SPOT_STATUS, "status"),
-        description="AVAILABLE: free; NOT_AVAILABLE: taken; UNKNOWN: no status, or its ttl has passed.",
+        shape=known_status,
+        sees_null=True,
+        description="AVAILABLE: free; NOT_AVAILABLE: taken; UNKNOWN: no status, or its ttl has passed. Its PSO's, if "
+        "you may see what that publishes of it, else the newest of the operators that link it and that you see.",
     )
 
 
@@ -115,11 +123,11 @@ def spot_ttl() -> Any:
 
 def spot_updated_at() -> Any:
     return column(
-        "updated_at",
+        Via(TO_PUBLISHED, "updated_at"),
         Via(TO_SPOT_STATUS, "status_updated_at"),
         shape=newest,
         sees_null=True,
-        description="When its record or its status last changed; null: it has neither yet.",
+        description="When its record or its status last changed; null: you see neither.",
     )
 
 

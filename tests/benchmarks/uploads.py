@@ -222,7 +222,7 @@ async def _digest(dsn: str, rows: str) -> tuple[int, str]:
 _PROBES = (
     "select evse_id from evse order by geog <-> 'SRID=4326;POINT(10 50)'::geography limit 10",
     f"update evse_status set major = major where evse_id = (select min(evse_id) from evse where evse_id > '{PARTY}')",
-    f"update parking_status set status = status where parking_id = '{PARTY}P7'",
+    f"update parking_status set status = status where parking_id = '{PARTY}P7' and said_by = 0",
 )
 
 

@@ -29,11 +29,13 @@ def owner_of(member: Member) -> Owner:
     return Owner(member.caller.partner_id, member.caller.role_id, member.caller.party_id)
 
 
-async def link(database: Database, member: Member, evse_id: str, at: tuple[float, float], *parking_ids: str) -> None:
+async def link(
+    database: Database, member: Member, evse_id: str, at: tuple[float, float], *parking_ids: str, **more: Any
+) -> None:
     """Publish an EVSE that links these spots."""
     links = tuple(EvseParkingSpot(parking_id=id_) for id_ in parking_ids)
     position = Point(longitude=at[0], latitude=at[1])
-    point = charge_point(evse_id, location_id=evse_id[5:], parking_spots=links, position=position)
+    point = charge_point(evse_id, location_id=evse_id[5:], parking_spots=links, position=position, **more)
     await update_charge_points(database, [point], owner_of(member), MONDAY)
 
 
@@ -57,15 +59,20 @@ async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
         cross join lateral (
             select coalesce(array_agg(operator_no order by evse_id), '{}') as nos,
                 coalesce(array_agg(longitude order by evse_id), '{}') as longitudes,
-                coalesce(array_agg(latitude order by evse_id), '{}') as latitudes
+                coalesce(array_agg(latitude order by evse_id), '{}') as latitudes,
+                coalesce(array_agg(distinct operator_no) filter (where exists (
+                    select from spot_contract as contract
+                    where contract.operator_no = evse.operator_no and contract.party_id = spot.party_id
+                )), '{}') as contracted
             from evse where parking_id = any(parking_ids)
         ) as linked
-        where (operator_nos, link_longitudes, link_latitudes) <> (nos, linked.longitudes, linked.latitudes)
+        where (operator_nos, link_longitudes, link_latitudes, contracted_nos)
+            <> (nos, linked.longitudes, linked.latitudes, linked.contracted)
         or (content_hash is null and cardinality(nos) = 0)
         union all
         select 'place', coalesce(place.parking_id, wanted.parking_id) from parking_place as place
         full join (
-            select parking_id, true as own, operator_nos, longitude, latitude from parking_spot
+            select parking_id, true as own, contracted_nos as operator_nos, longitude, latitude from parking_spot
             where longitude is not null
             union all
             select parking_id, false, array_agg(distinct no), link.longitude, link.latitude from parking_spot
@@ -74,8 +81,10 @@ async def spot_contradictions(database: Database) -> list[dict[str, Any]]:
         ) as wanted using (parking_id, own, operator_nos, longitude, latitude)
         where place.parking_id is null or wanted.parking_id is null
         union all
-        select 'status', parking_id from parking_spot full join parking_status using (parking_id)
-        where parking_spot.parking_id is null or parking_status.parking_id is null
+        select 'status', parking_id from (
+            select distinct parking_id, unnest(0 || operator_nos) as said_by from parking_spot
+        ) as wanted full join parking_status as status using (parking_id, said_by)
+        where wanted.parking_id is null or status.parking_id is null
         """
     )
     return [dict(row) for row in rows]

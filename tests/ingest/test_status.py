@@ -2,18 +2,20 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from app.db.engine import Database
 from app.ingest.charge_points.updates import update_charge_points
+from app.ingest.status.expiry import sweep
 from app.ingest.status.updates import update_status
 from app.records.charge_point import EvseParkingSpot
 from app.settings import Settings
 from app.uploads.items import NotItsOperator, Owner
 from app.vocabulary import Role
+from tests.ingest.parking_world import spot_contradictions
 from tests.ingest.status_world import (
     TRUST,
     StatusWorld,
@@ -26,6 +28,7 @@ from tests.ingest.status_world import (
     logged,
     make_status_world,
     rows,
+    said_of,
     spot,
 )
 from tests.ingest.world import MONDAY, charge_point
@@ -76,9 +79,28 @@ async def test_gives_items_without_ttl_the_requests_and_else_a_limited_trust(wor
         spots=[spot("DEPRKP1", "AVAILABLE")],
     )
     await world.say(evse("DE8ACE3", "AVAILABLE", at=after(-10)))
-    evses, spots = await rows(world.database, "evse_status"), await rows(world.database, "parking_status")
-    assert (evses["DE8ACE1"]["ttl"], evses["DE8ACE2"]["ttl"], spots["DEPRKP1"]["ttl"]) == (after(7), after(5), after(7))
+    evses = await rows(world.database, "evse_status")
+    ttl_of_spot = (await german_of(world, "DEPRKP1"))["ttl"]
+    assert (evses["DE8ACE1"]["ttl"], evses["DE8ACE2"]["ttl"], ttl_of_spot) == (after(7), after(5), after(7))
     assert (evses["DE8ACE3"]["ttl"], evses["DE8ACE3"]["expires_at"]) == (None, after(-10) + TRUST)
+
+
+async def test_cuts_a_ttl_that_lies_too_far_ahead_and_warns(world: StatusWorld):
+    years, days = MONDAY + timedelta(days=3_650), MONDAY + timedelta(days=7)
+    report = await world.say(
+        evse("DE8ACE1", "AVAILABLE", ttl=days),
+        evse("DE8ACE2", "AVAILABLE", ttl=years),
+        evse("DE8ACE9", "AVAILABLE", ttl=years),
+        spots=[spot("DEPRKP1", "NOT_AVAILABLE", ttl=years, at=after(5))],
+    )
+    assert counts(report) == (3, 0, [("evses[2].evseId", "INVALID_ID")])
+    assert [(each.path, each.index, each.id, each.code) for each in report.warnings] == [
+        ("evses[1].ttl", 1, "DE*8AC*E2", "TTL_CUT"),
+        ("parkingSpots[0].ttl", 0, "DE*PRK*P1", "TTL_CUT"),
+    ]
+    evses = await rows(world.database, "evse_status")
+    for row in (evses["DE8ACE1"], evses["DE8ACE2"], await german_of(world, "DEPRKP1")):
+        assert (row["ttl"], row["expires_at"]) == (days, days)
 
 
 async def test_never_lets_an_older_word_overwrite_a_newer_one(world: StatusWorld):
@@ -181,67 +203,108 @@ async def test_takes_the_status_of_an_evse_after_that_of_its_spots(world: Status
     assert await differing(world.database, MONDAY) == []
 
 
-async def test_lets_the_psos_word_stand_against_an_operators_until_it_runs_out(world: StatusWorld):
-    assert counts(await world.say(spots=[spot("DEPRKP2", "NOT_AVAILABLE")])) == (1, 0, [])
-    assert counts(await world.say(by="pso", spots=[spot("DEPRKP2", "AVAILABLE", ttl=after(5))])) == (1, 0, [])
-    assert counts(await world.say(spots=[spot("DEPRKP2", "NOT_AVAILABLE")], now=after(4))) == (0, 1, [])
-    assert (await rows(world.database, "parking_status"))["DEPRKP2"]["status"] == "AVAILABLE"
-    assert counts(await world.say(spots=[spot("DEPRKP2", "NOT_AVAILABLE")], now=after(5))) == (1, 0, [])
-    row = (await rows(world.database, "parking_status"))["DEPRKP2"]
-    assert (row["status"], row["by_pso"]) == ("NOT_AVAILABLE", False)
-
-
-@pytest.mark.parametrize("operators", [after(4.8), MONDAY])
-@pytest.mark.parametrize("psos", [MONDAY, after(-1)])
-async def test_lets_the_psos_word_replace_an_operators_whatever_their_instants(
-    world: StatusWorld, operators: datetime, psos: datetime
-):
-    await world.say(evse("DE8ACE2", "AVAILABLE"), spots=[spot("DEPRKP2", "AVAILABLE", at=operators)])
+async def test_keeps_the_words_of_the_pso_and_of_operators_apart_whatever_their_instants(world: StatusWorld):
+    await world.say(evse("DE8ACE2", "AVAILABLE"), spots=[spot("DEPRKP2", "AVAILABLE", at=after(4))])
     since = await last_logged(world.database)
-    taken = spot("DEPRKP2", "NOT_AVAILABLE", at=psos, ttl=after(9))
+    taken = spot("DEPRKP2", "NOT_AVAILABLE", at=after(-1), ttl=after(9))
     assert counts(await world.say(by="pso", spots=[taken])) == (1, 0, [])
     assert await logged(world.database, since) == ["DEPRKP2", "DE8ACE2"]
     assert await differing(world.database, MONDAY) == []
     before = await rows(world.database, "parking_status")
     row = before["DEPRKP2"]
-    assert (row["status"], row["at"], row["expires_at"], row["by_pso"]) == ("NOT_AVAILABLE", psos, after(9), True)
-    again = spot("DEPRKP2", "AVAILABLE", at=after(5))
-    assert counts(await world.say(spots=[again], now=after(1))) == (0, 1, [])
+    assert (row["status"], row["at"], row["expires_at"]) == ("NOT_AVAILABLE", after(-1), after(9))
+    assert counts(await world.say(spots=[spot("DEPRKP2", "UNKNOWN", at=after(5))], now=after(1))) == (1, 0, [])
     assert await rows(world.database, "parking_status") == before
+    assert (await said_of(world.database, "DEPRKP2", world.german))["at"] == after(5)
 
 
-async def test_never_lets_an_older_word_of_a_pso_overwrite_its_newer_one(world: StatusWorld):
-    await world.say(spots=[spot("DEPRKP2", "AVAILABLE", at=after(-9))])
-    await world.say(by="pso", spots=[spot("DEPRKP2", "NOT_AVAILABLE", at=after(-1), ttl=after(5))])
-    older = spot("DEPRKP2", "AVAILABLE", at=after(-2))
-    assert counts(await world.say(by="pso", spots=[older])) == (0, 1, [])
-    # Nor once that ran out.
-    assert counts(await world.say(by="pso", spots=[older], now=after(6))) == (0, 1, [])
-    row = (await rows(world.database, "parking_status"))["DEPRKP2"]
-    assert (row["status"], row["at"]) == ("NOT_AVAILABLE", after(-1))
+async def test_never_lets_an_older_word_of_a_sender_overwrite_its_newer_one(world: StatusWorld):
+    for by in ("german", "pso"):
+        await world.say(by=by, spots=[spot("DEPRKP2", "NOT_AVAILABLE", at=after(-1), ttl=after(5))])
+        older = spot("DEPRKP2", "AVAILABLE", at=after(-2))
+        assert counts(await world.say(by=by, spots=[older])) == (0, 1, [])
+        # Nor once that ran out.
+        assert counts(await world.say(by=by, spots=[older], now=after(6))) == (0, 1, [])
+    for row in ((await rows(world.database, "parking_status"))["DEPRKP2"], await german_of(world, "DEPRKP2")):
+        assert (row["status"], row["at"]) == ("NOT_AVAILABLE", after(-1))
 
 
-async def test_hears_an_operator_after_the_psos_word_ran_out_also_of_what_is_so_for_longer(world: StatusWorld):
-    since_long = spot("DEPRKP2", "NOT_AVAILABLE", at=after(-30))
-    await world.say(by="pso", spots=[spot("DEPRKP2", "AVAILABLE", at=after(4), ttl=after(5))])
-    assert counts(await world.say(spots=[since_long], now=after(4.9))) == (0, 1, [])
-    assert counts(await world.say(spots=[since_long], now=after(5))) == (1, 0, [])
-    row = (await rows(world.database, "parking_status"))["DEPRKP2"]
-    assert (row["status"], row["by_pso"]) == ("NOT_AVAILABLE", False)
-    older = spot("DEPRKP2", "AVAILABLE", at=after(-31))
-    assert counts(await world.say(spots=[older], now=after(6))) == (0, 1, [])
+async def german_of(world: StatusWorld, parking_id: str) -> dict[str, Any]:
+    return await said_of(world.database, parking_id, world.german)
 
 
-async def test_leaves_an_operators_word_where_the_psos_ran_out_before_it_came(world: StatusWorld):
-    await world.say(spots=[spot("DEPRKP2", "AVAILABLE", at=after(-90), ttl=after(5))])
-    late = spot("DEPRKP2", "NOT_AVAILABLE", at=after(-70))
-    assert counts(await world.say(by="pso", spots=[late])) == (0, 1, [])
-    assert (await rows(world.database, "parking_status"))["DEPRKP2"]["status"] == "AVAILABLE"
+async def blocked(world: StatusWorld) -> dict[str, datetime]:
+    """Return the EVSEs that are blocked, with until when."""
+    found = await rows(world.database, "evse_status")
+    return {id_: row["blocked_until"] for id_, row in found.items() if row["blocked_until"] is not None}
+
+
+async def test_hears_the_operator_where_the_pso_says_nothing_or_its_word_ran_out(world: StatusWorld):
+    await world.say(evse("DE8ACE2", "AVAILABLE"), spots=[spot("DEPRKP2", "NOT_AVAILABLE", ttl=after(30))])
+    assert await blocked(world) == {"DE8ACE2": after(30)}
+    await world.say(by="pso", spots=[spot("DEPRKP2", "AVAILABLE", ttl=after(5))])
+    assert await blocked(world) == {}
+    since = await last_logged(world.database)
+    assert await sweep(world.database, after(5)) == 1
+    assert await logged(world.database, since) == ["DEPRKP2", "DE8ACE2"]
+    assert await blocked(world) == {"DE8ACE2": after(30)}
+    await world.say(by="pso", spots=[spot("DEPRKP2", "UNKNOWN")], now=after(6))
+    assert await blocked(world) == {"DE8ACE2": after(30)}
+    assert await differing(world.database, after(6)) == []
 
 
 async def test_hears_a_pso_of_spots_that_only_operators_know(world: StatusWorld):
     assert counts(await world.say(by="pso", spots=[spot("DEPRKP3", "NOT_AVAILABLE")])) == (1, 0, [])
-    assert (await rows(world.database, "parking_status"))["DEPRKP3"]["by_pso"] is True
+    assert (await rows(world.database, "parking_status"))["DEPRKP3"]["status"] == "NOT_AVAILABLE"
+
+
+async def test_lets_no_operator_block_anothers_evses_by_a_word_about_a_shared_spot(world: StatusWorld):
+    """In either order of the links, and however far ahead the instants lie."""
+    for first, second, rival in (("german", "french", "FRA23E7"), ("french", "german", "DE8ACE7")):
+        shared = f"DEPRKP{first}".upper()
+        own = "DE8ACE8" if first == "german" else "FRA23E8"
+        await world.link(own, shared, by=first)
+        await world.link(rival, shared, by=second)
+        await world.say(evse(own, "AVAILABLE"), by=first)
+        await world.say(evse(rival, "AVAILABLE"), by=second)
+        since = await last_logged(world.database)
+        far = spot(shared, "NOT_AVAILABLE", at=after(5), ttl=MONDAY + timedelta(days=3_650))
+        assert counts(await world.say(by=first, spots=[far])) == (1, 0, [])
+        assert await logged(world.database, since) == [shared, own]
+        assert rival not in await blocked(world)
+        # The rival's own word counts for its own EVSEs.
+        assert counts(await world.say(by=second, spots=[spot(shared, "NOT_AVAILABLE", ttl=after(7))])) == (1, 0, [])
+        assert (await blocked(world))[rival] == after(7)
+        assert counts(await world.say(by=second, spots=[spot(shared, "AVAILABLE")])) == (1, 0, [])
+        assert rival not in await blocked(world)
+        assert own in await blocked(world)
+    assert await differing(world.database, MONDAY) == []
+
+
+async def test_counts_a_psos_word_only_for_operators_that_have_a_contract_with_it(world: StatusWorld):
+    """Contracts that begin or end change what is blocked in their own transaction, and log it."""
+    await world.link("FRA23E1", "DEPRKP2", by="french")
+    now = datetime.now(UTC)
+    until = now + timedelta(minutes=50)
+    await world.say(evse("FRA23E1", "AVAILABLE"), by="french", now=now)
+    await world.say(evse("DE8ACE2", "AVAILABLE"), now=now)
+    await world.say(by="pso", spots=[spot("DEPRKP2", "NOT_AVAILABLE", ttl=until)], now=now)
+    assert await blocked(world) == {"DE8ACE2": until}
+    since = await last_logged(world.database)
+    await world.contract("french")
+    assert await blocked(world) == {"DE8ACE2": until, "FRA23E1": until}
+    await world.contract("german")
+    assert await blocked(world) == {"FRA23E1": until}
+    # Links and whole spots that come while a contract is in force.
+    await world.link("FRA23E2", "DEPRKP2", by="french")
+    await world.link("DE8ACE4", "DEPRKP2")
+    assert await blocked(world) == {"FRA23E1": until, "FRA23E2": until}
+    assert [row[2:] for row in await log(world.database, since) if row[1] == "EVSE_STATUS"] == [
+        ("FRA23E1", True),
+        ("DE8ACE2", False),
+    ]
+    assert await differing(world.database, now) == []
+    assert await spot_contradictions(world.database) == []
 
 
 # ---------------------------------------------------------------- what stays out

@@ -18,13 +18,15 @@ from app.exchange.contracts import end_contract, set_contract
 from app.exchange.operators import set_operator_open
 from app.ingest.charge_points.updates import Owner, remove_charge_points, update_charge_points
 from app.ingest.parking.updates import remove_parking_spots, update_parking_spots
+from app.ingest.status.updates import update_status
 from app.live.stream.fanout import Fanout
 from app.live.stream.sink import Subscription
 from app.records.base import Point
 from app.records.charge_point import EvseParkingSpot, Ratings
 from app.records.parking_spot import ParkingSpot
+from app.records.status import ParkingStatus
 from app.settings import Settings
-from app.vocabulary import ChargePointType, Role
+from app.vocabulary import ChargePointType, MajorStatus, Role
 from schema.build import schema
 from schema.documents import Documents
 from schema.errors import shown
@@ -114,7 +116,7 @@ CHANGES = """
 changes { kind action id
     evse { evseId chargePointType position { latitude longitude } ratings { maximumPowerKw }
         parkingSpots { spot { parkingId } number } }
-    parkingSpot { parkingId number position { latitude longitude } } }
+    parkingSpot { parkingId status number position { latitude longitude } evses { evseId } } }
 """
 ARGUMENTS = "within: $within, filter: $filter, kinds: $kinds, cursor: $cursor"
 DECLARED = "$within: AreaInput, $filter: EvseFilter, $kinds: [ChangeKind!], $cursor: Cursor"
@@ -193,7 +195,8 @@ query ($within: AreaInput, $filter: EvseFilter) {
     evses(within: $within, filter: $filter, first: 500) { nodes {
         evseId chargePointType position { latitude longitude } ratings { maximumPowerKw }
         parkingSpots { spot { parkingId } number } } }
-    parkingSpots(within: $within, first: 500) { nodes { parkingId number position { latitude longitude } } }
+    parkingSpots(within: $within, first: 500) { nodes {
+        parkingId status number position { latitude longitude } evses { evseId } } }
 }
 """
 
@@ -312,13 +315,13 @@ class Moving:
 
         await self.database.write(work)
 
-    async def say_spot(self, number: int) -> None:
-        async def work(connection: Connection) -> None:
-            id_ = f"DEPRKP{number}"
-            if await connection.fetchval("select exists (select from parking_spot where parking_id = $1)", id_):
-                await connection.execute("insert into change (kind, entity_id) values ('PARKING_STATUS', $1)", id_)
-
-        await self.database.write(work)
+    async def say_spot(self, number: int, by: str) -> None:
+        """Send the status of a spot, by an operator or the PSO; refused where it does not link the spot."""
+        now, owner = datetime.now(UTC), self.pso if by == "DEPRK" else self.operators[by]
+        major = self.chance.choice([MajorStatus.AVAILABLE, MajorStatus.NOT_AVAILABLE])
+        said = [ParkingStatus(f"DEPRKP{number}", major, None, now)]
+        role = Role.PSO if by == "DEPRK" else Role.EVSE_OPERATOR
+        await update_status(self.database, [], said, owner, role, now, timedelta(days=1))
 
     async def contract(self, party: str) -> None:
         """Begin, or end, a contract: the NSP's with an operator, or the first operator's with the PSO."""
@@ -344,7 +347,7 @@ class Moving:
                 lambda: self.say(party, number, chance.choice(["AVAILABLE", "NOT_AVAILABLE", "UNKNOWN"])),
                 lambda: self.put_spot(chance.randrange(6)),
                 lambda: self.remove_spot(chance.randrange(6)),
-                lambda: self.say_spot(chance.randrange(6)),
+                lambda: self.say_spot(chance.randrange(6), chance.choice([DE, FR, "DEPRK"])),
                 lambda: self.contract(chance.choice([DE, DE, FR, "DEPRK"])),
                 lambda: self.open(party, chance.random() < 0.5),
             ],

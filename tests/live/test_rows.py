@@ -130,12 +130,12 @@ async def test_reads_all_that_a_row_says(database: Database, database_url: str):
     async with owner(database_url) as connection:
         await connection.execute(
             "insert into change"
-            " (kind, entity_id, operator_nos, longitudes, latitudes, was_available, role_ids, recipients)"
-            " values ('PARKING_SPOT', 'DEPRKP1', '{7,0}', '{1.5,3}', '{-2.5,4}', true, '{9}', '{*,DE8AA}')"
+            " (kind, entity_id, operator_nos, longitudes, latitudes, was_available, role_ids, recipients, said_by)"
+            " values ('PARKING_SPOT', 'DEPRKP1', '{7,0}', '{1.5,3}', '{-2.5,4}', true, '{9}', '{*,DE8AA}', '{7}')"
         )
     [row] = await read_since(database, start)
     places = ((7, 1.5, -2.5), (0, 3.0, 4.0))
-    assert row[3:] == (LogKind.PARKING_SPOT, "DEPRKP1", True, places, True, (9,), ("*", "DE8AA"))
+    assert row[3:] == (LogKind.PARKING_SPOT, "DEPRKP1", True, places, True, (9,), ("*", "DE8AA"), (7,))
     assert abs(datetime.now(UTC) - row.at) < timedelta(minutes=5)
 
 

@@ -105,11 +105,12 @@ async def test_follows_each_place_that_a_viewer_knows(world: Moving, source: Cha
     await stranger.hear(here=True, there=False, place=None)
     assert not stranger.there.told, "it was never seen there"
     await update_parking_spots(world.database, [spot("DEPRKP1", at=THERE)], world.pso, world.later())
-    for each in (nsp, stranger):
-        await each.hear(here=True, there=True, place=THERE)
+    await world.contract("DEPRK")
+    await nsp.hear(here=True, there=True, place=THERE)
     await update_parking_spots(world.database, [spot("DEPRKP1")], world.pso, world.later())
-    for each in (nsp, stranger):
-        await each.hear(here=True, there=False, place=None)
+    await nsp.hear(here=True, there=False, place=None)
+    await stranger.hear(here=True, there=False, place=None)
+    assert not stranger.there.told, "its operator has no contract with the PSO"
 
 
 async def test_takes_a_spot_back_where_an_operator_links_it_no_more(world: Moving, source: ChangeSource | None):
@@ -141,3 +142,35 @@ async def test_takes_a_place_away_that_changed_meanwhile(world: Moving, source: 
     await nsp.hear(here=True, there=False, place=None)
     await world.contract(DE)
     await nsp.hear(here=True, there=False, place=None)
+
+
+async def test_shows_what_a_pso_publishes_while_an_operator_has_a_contract_with_it(
+    world: Moving, source: ChangeSource | None
+):
+    await update_parking_spots(world.database, [spot("DEPRKP1", at=(10.11, 48.31))], world.pso, world.later())
+    nsp = await following(world, source, world.nsp.caller)
+    await nsp.hear(here=True, there=True, place=None)
+    await world.contract("DEPRK")
+    await nsp.hear(here=True, there=True, place=(10.11, 48.31))
+    # Where only the PSO's position lies in the region.
+    await world.put(FR, 1, at=THERE, parking_spots=LINK)
+    await nsp.hear(here=True, there=True, place=(10.11, 48.31))
+    await world.contract("DEPRK")
+    await nsp.hear(here=False, there=True, place=None)
+
+
+async def test_tells_of_links_and_of_the_pso_only_those_who_see_them(world: Moving, source: ChangeSource | None):
+    """The caller sees the second operator's link: neither the first one's, nor the PSO, nor their contract."""
+    stranger = await following(world, source, None)
+    told = len(stranger.anywhere.told)
+    await world.contract("DEPRK")
+    await update_parking_spots(world.database, [spot("DEPRKP1", at=HERE, number="7")], world.pso, world.later())
+    for by in (DE, "DEPRK"):
+        await world.say_spot(1, by)
+    await world.put(DE, 1, at=HERE, parking_spots=LINK)
+    await world.put(DE, 2, at=HERE, parking_spots=LINK)
+    await world.remove(DE, 1, 2)
+    await world.contract("DEPRK")
+    await world.put(FR, 1, at=THERE, parking_spots=LINK)
+    await stranger.hear(here=False, there=True, place=None)
+    assert len(stranger.anywhere.told) == told + 1

@@ -42,8 +42,9 @@ spot_words = st.tuples(
 )
 uploads = st.tuples(st.sampled_from(["german", "pso"]), st.lists(evse_words | spot_words, min_size=1, max_size=4))
 links = st.tuples(st.just("link"), st.sampled_from(EVSES), st.sets(st.sampled_from(SPOTS)))
+contracts = st.tuples(st.just("contract"), st.just(None))
 ticks = st.tuples(st.just("tick"), st.sampled_from([0.1, 1, 20, 65]))
-steps = st.lists(uploads | uploads | links | ticks | st.just(("sweep", None)), max_size=14)
+steps = st.lists(uploads | uploads | links | contracts | ticks | st.just(("sweep", None)), max_size=14)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ async def start_over(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     nothing = "ttl = null, at = null, expires_at = null, updated_at = null, due = null"
     await connection.execute(f"update evse_status set major = 'UNKNOWN', minor = null, blocked_until = null, {nothing}")
-    await connection.execute(f"update parking_status set status = 'UNKNOWN', by_pso = false, {nothing}")
+    await connection.execute(f"update parking_status set status = 'UNKNOWN', {nothing}")
     await connection.execute("truncate change, status_history, status_expiry")
     await connection.close()
 
@@ -109,8 +110,13 @@ async def take(world: StatusWorld, step: Any, now: datetime) -> None:
             await world.link(evse_id, *sorted(spots))
         case ("sweep", _):
             await sweep(world.database, now, chunk=2)
+        case ("contract", _):
+            # By the database's own clock, too.
+            await sweep(world.database, now)
+            await world.contract()
         case ("tick", _):
-            pass
+            # Where the PSO's word ran out the operator's counts: blocks begin then when that is published.
+            await sweep(world.database, now)
         case (by, said):
             evses = [evse(id_, *pair, **_times(ttl, at, now)) for what, id_, pair, ttl, at in said if what == "evse"]
             spots = [spot(id_, state, **_times(ttl, at, now)) for what, id_, state, ttl, at in said if what == "spot"]
@@ -172,8 +178,8 @@ async def test_a_spot_that_is_taken_while_it_is_linked_blocks(world: StatusWorld
     now = ahead()
     await world.say(evse("DE8ACE3", "AVAILABLE"), now=now)
     link = """
-        insert into evse_parking_spot (evse_id, parking_id)
-        select evse_id, 'DEPRKP1' from evse where evse_id = 'DE8ACE3'
+        insert into evse_parking_spot (evse_id, parking_id, operator_no, contracted)
+        select evse_id, 'DEPRKP1', operator_no, true from evse where evse_id = 'DE8ACE3'
     """
     async with world.database.writes.acquire() as connection:
         transaction = connection.transaction()

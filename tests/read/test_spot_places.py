@@ -68,13 +68,13 @@ async def scene(database: Database) -> Scene:
     [pso] = await enrol(database, "Parking", (Role.PSO, "DEWPS"))
     with_open, with_pso, with_hidden = [await nsp(database, name) for name in ("Open's", "PSO's", "Hidden's")]
     hub, partner = await administrator(database), await operator(database, "DE333", "Partner")
-    for one, other in ((with_open, open_), (with_hidden, hidden), (partner, pso)):
+    for one, other in ((with_open, open_), (with_hidden, hidden), (partner, pso), (hidden, pso)):
         await set_contract(database, CONSOLE, one.party, other.party, utc_now())
     await link(database, hidden, "DEA00EVT", HIDDEN, "DEWPSPL4", "DEWPSPL6")
     await link(database, open_, "DEW01EVT", HERE, "DEWPSPL4", "DEWPSPL5")
     await update_parking_spots(database, [spot("DEWPSPL6", at=OWN)], owner_of(pso), MONDAY)
     neither = [(each, False, False) for each in (None, with_open.caller, with_pso.caller, open_.caller)]
-    of_pso = [(each, False, True) for each in (pso.caller, partner.caller)]
+    of_pso = [(pso.caller, True, True), (partner.caller, False, True)]
     of_hidden = [(each, True, False) for each in (with_hidden.caller, hidden.caller)]
     return Scene(database, [*neither, *of_pso, *of_hidden, (hub.caller, True, True)])
 

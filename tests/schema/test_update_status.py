@@ -17,6 +17,7 @@ UPDATE = """
 mutation ($evses: [EvseStatusInput!], $parkingSpots: [ParkingStatusInput!], $ttl: DateTime) {
   updateStatus(evses: $evses, parkingSpots: $parkingSpots, ttl: $ttl) {
     result { code description } accepted unchanged removed refused { path index id code message }
+    warnings { path code message }
   }
 }
 """
@@ -128,3 +129,16 @@ def test_trusts_a_status_without_ttl_for_as_long_as_the_setting_says(database_ur
         report(hub, headers["operator"], evses=[{"evseId": "DE8ACE1", "major": "AVAILABLE"}])
         rows = hub.run(hub.database.fetch("select expires_at - at as trust from evse_status"))
         assert [row["trust"] for row in rows] == [timedelta(minutes=10)]
+
+
+def test_cuts_a_ttl_to_the_age_that_the_setting_says_and_warns(database_url: str):
+    with serve(database_url, status_ttl_s=600.0) as hub:
+        headers = hub.run(_enrol(hub))
+        answer = report(
+            hub, headers["operator"], evses=[{"evseId": "DE8ACE1", "major": "AVAILABLE"}], ttl=in_minutes(60)
+        )
+        assert (answer["result"]["code"], answer["accepted"]) == ("OK", 1)
+        [warning] = answer["warnings"]
+        assert (warning["path"], warning["code"]) == ("evses[0].ttl", "TTL_CUT")
+        [row] = hub.run(hub.database.fetch("select ttl - updated_at as valid from evse_status"))
+        assert row["valid"] == timedelta(minutes=10)

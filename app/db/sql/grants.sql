@@ -4,14 +4,14 @@ grant usage on schema public to {runtime_role};
 grant select, insert, update, delete on partner, partner_role, api_key, contract, refusal, operator, location, evse,
     evse_parking_spot, parking_spot, parking_place, upload_list, list_part, listed_evse, listed_parking_spot,
     evse_status, parking_status, status_expiry to {runtime_role};
-grant select on alembic_version, log_state, viewer_scope to {runtime_role};
+grant select on alembic_version, log_state, viewer_scope, spot_contract to {runtime_role};
 grant select, insert on audit_log, workflow_history, status_history, change to {runtime_role};
 grant select, insert, update on workflow_chain to {runtime_role};
 grant select, insert, delete on log_mark to {runtime_role};
 
 revoke all on function authenticate(bytea), make_partition(regclass, integer, integer),
     drop_partition(regclass, integer, timestamptz), wal_position(), timeline_left_at(bigint), renew_log(),
-    bring_viewer_scope(integer[]), lock_viewer_scope(), dependent_roles(integer[]), contractors_of(integer[]),
+    bring_viewer_scope(integer[]), bring_spot_contracts(integer[], text[]), lock_viewer_scope(), dependent_roles(integer[]), contractors_of(integer[]),
     settle_viewer_scope(), note_viewer_scope(integer[], boolean), contracts_moved(), contracts_updated(), roles_moved(), roles_updated(),
     partners_updated(), operators_inserted(), operators_updated(),
     refresh_viewer_scope(timestamptz), forget_viewer_scope(timestamptz) from public;

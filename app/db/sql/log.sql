@@ -140,6 +140,9 @@ begin
     delete from log_state;
     insert into log_state (floor, written_by) values (pg_snapshot_xmin(pg_current_snapshot())::text::bigint, here);
     perform bring_viewer_scope(null);
+    perform bring_spot_contracts(array_agg(operator_no), array_agg(party_id))
+    from (select distinct operator_no, substr(parking_id, 1, 5) as party_id from evse_parking_spot where contracted) as pair
+    having count(*) > 0;
     insert into log_mark values (clock_timestamp(), log_position());
     return true;
 end

@@ -80,6 +80,11 @@ begin
         select unnest(lapsed)
     ) as moved
     having count(*) > 0;
+    perform bring_spot_contracts(array_agg(no), array_agg(held.party_id))
+    from viewer_scope join operator using (role_id) join partner_role as held on held.id = subject
+    where viewer_scope.kind = 'PSO' and (began = present or ended = present)
+    and (role_ids is null or viewer_scope.role_id = any(role_ids))
+    having count(*) > 0;
 end
 $$;
 

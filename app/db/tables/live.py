@@ -4,7 +4,7 @@ A row of status is born with its EVSE or spot and updated in place ever after: n
 each page free, so that updates stay within their page.
 """
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, func, text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, func, text
 
 from app.db.tables.base import Id, Instant, metadata, one_of
 from app.vocabulary import MajorStatus, MinorStatus
@@ -57,15 +57,16 @@ evse_status = Table(
     postgresql_with=NARROW,
 )
 
-#: The status of a parking spot. `by_pso`: from its PSO, whose status wins over an operator's until it expires. The row
-#: stands for the spot itself: it exists as long as the spot does, and is locked to create, link or delete the spot.
+#: The status of a parking spot by each that may publish it. `said_by`: 0 for its PSO, else the number of an operator
+#: that links it. The PSO's row stands for the spot itself: it exists as long as the spot does, and is locked to create,
+#: link or delete the spot, and to write any status of it.
 parking_status = Table(
     "parking_status",
     metadata,
     Column("parking_id", Id, primary_key=True),
+    Column("said_by", Integer, primary_key=True, autoincrement=False),
     Column("status", Text, nullable=False, server_default=text("'UNKNOWN'")),
     *_said_columns(),
-    Column("by_pso", Boolean, nullable=False, server_default=text("false")),
     one_of("status", MajorStatus),
     _said_whole(),
     postgresql_with=NARROW,

@@ -23,7 +23,8 @@ from app.db.tables.base import Id, Instant, metadata, one_of
 from app.vocabulary import LogKind
 
 #: `existed`: the entity was there before. `operator_nos`, `longitudes`, `latitudes`: parallel, the places through which
-#: it was seen before; operator 0: the PSO's own word about a spot, known to all who see the spot. `was_available`: its
+#: it was seen before; operator 0: the PSO's own position of a spot. `said_by`: of a spot the operators whose links,
+#: contracts or statuses changed, 0 for what the PSO publishes: no other viewer is concerned. `was_available`: the
 #: combined status before a change of status. `role_ids`: the roles that a private row belongs to, or whose viewer scope
 #: changed (0: everybody's). A tariff lies nowhere, at 0, 0; `recipients`: the providers that are shown something else
 #: of it now; with `*` among them, all callers but these.
@@ -42,6 +43,7 @@ change = Table(
     Column("was_available", Boolean),
     Column("role_ids", ARRAY(Integer)),
     Column("recipients", ARRAY(Text)),
+    Column("said_by", ARRAY(Integer)),
     one_of("kind", LogKind),
     Index(None, "transaction", "id"),
     # How an entity was at a cursor stands in the first row about it since, whatever the numbers of the transactions.

@@ -24,7 +24,9 @@ from app.vocabulary import Restriction
 #: A spot that its PSO published, or that waits for its PSO: known only because an EVSE's operator linked it.
 #: `longitude` and `latitude` are the PSO's own word, or null. `operator_nos`, `link_longitudes`, `link_latitudes` are
 #: parallel, one element per linking EVSE by id: its operator, so that visibility is decided by comparing small
-#: numbers, and its position. A transaction that writes links, or moves a linking EVSE, keeps them current.
+#: numbers, and its position. `contracted_nos`: those of these operators that have a contract with the PSO: what the PSO
+#: publishes is seen through them. A transaction that writes links, or moves a linking EVSE, keeps them current, and so
+#: does one that changes a contract.
 parking_spot = Table(
     "parking_spot",
     metadata,
@@ -37,6 +39,7 @@ parking_spot = Table(
     Column("operator_nos", ARRAY(Integer), nullable=False, server_default=NO_WORDS),
     Column("link_longitudes", ARRAY(Float(53)), nullable=False, server_default=NO_WORDS),
     Column("link_latitudes", ARRAY(Float(53)), nullable=False, server_default=NO_WORDS),
+    Column("contracted_nos", ARRAY(Integer), nullable=False, server_default=NO_WORDS),
     # Of what the PSO published, and when that changed; null while it has not.
     Column("content_hash", LargeBinary),
     Column("updated_at", Instant),
@@ -54,8 +57,9 @@ parking_spot = Table(
     Index(None, "party_id"),
 )
 
-#: The places where a spot is found, kept by triggers of `parking_spot`: `own`, its PSO's word, known to every viewer of
-#: the spot, and each position of linking EVSEs, known to viewers of one of `operator_nos`.
+#: The places where a spot is found, kept by triggers of `parking_spot`: `own`, as its PSO publishes it, and each
+#: position of linking EVSEs. A place is known to viewers of one of `operator_nos`: of the operators that link the spot
+#: there, or have a contract with the PSO. The PSO's is also known to those that see the PSO.
 parking_place = Table(
     "parking_place",
     metadata,
@@ -71,10 +75,13 @@ parking_place = Table(
 )
 
 #: The links of an EVSE's record, from both sides; written with the EVSE, whose row keeps them for its own reading.
+#: `contracted`: its operator has a contract with the PSO of the spot, whose status counts for the EVSE then.
 evse_parking_spot = Table(
     "evse_parking_spot",
     metadata,
     Column("evse_id", Id, ForeignKey("evse.evse_id", ondelete="CASCADE"), primary_key=True),
     Column("parking_id", Id, ForeignKey("parking_spot.parking_id"), primary_key=True),
+    Column("operator_no", Integer, nullable=False),
+    Column("contracted", Boolean, nullable=False, server_default=text("false")),
     Index(None, "parking_id"),
 )

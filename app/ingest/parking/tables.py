@@ -1,8 +1,11 @@
 """The tables of parking spots, written as sets from both sides: by operators that link them, and by PSOs.
 
-A transaction that changes a spot's links, or creates or deletes a spot, locks it first, by the row of its status: all
-its spots in the order of their ids and after any operator, so that no transactions deadlock. Rows of spots come after
-that, in the same order, and statuses of EVSEs last. A spot lasts while its PSO publishes it or an EVSE links it.
+A transaction that changes a spot's links, or creates or deletes a spot, locks it first, by the row of its PSO's status:
+all its spots in the order of their ids and after any operator, so that no transactions deadlock. Rows of spots come
+after that, in the same order, and statuses of EVSEs last. A spot lasts while its PSO publishes it or an EVSE links it.
+
+A link is its operator's own statement, about any spot: what the PSO publishes, its status included, comes with it only
+while the two have a contract.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +15,7 @@ from typing import Any, Final
 from app.db.engine import Connection
 from app.db.staging import rows_of
 from app.uploads.batches import batches
+from app.uploads.locks import SPOT_CONTRACTS
 
 #: How many spots one statement writes.
 AT_ONCE: Final = 1_000
@@ -49,9 +53,16 @@ async def touch_links(connection: Connection, evses: str, *args: Any) -> bool:
     )
     if not rows_of(touched) + rows_of(coming):
         return False
+    await connection.execute(_SHARE_CONTRACTS, SPOT_CONTRACTS)
     await connection.execute(lock_spots_of("select parking_id from touched_spot"))
     await connection.execute(_MAKE)
     return True
+
+
+_SHARE_CONTRACTS: Final = """
+select pg_advisory_xact_lock_shared($1, operator_no)
+from (select distinct operator_no from touched_spot where operator_no is not null order by operator_no) as linking
+"""
 
 
 def lock_spots_of(named: str) -> str:
@@ -60,8 +71,9 @@ def lock_spots_of(named: str) -> str:
     An update of nothing still locks its row. A plain SELECT could miss a spot that another transaction is deleting.
     """
     return f"""
-    insert into parking_status (parking_id) select distinct parking_id from ({named}) as named order by parking_id
-    on conflict (parking_id) do update set status = excluded.status where false
+    insert into parking_status (parking_id, said_by)
+    select distinct parking_id, 0 from ({named}) as named order by parking_id
+    on conflict (parking_id, said_by) do update set status = excluded.status where false
     """
 
 
@@ -72,10 +84,13 @@ async def make_and_lock(connection: Connection, parking_ids: Sequence[str]) -> N
 
 # No other transaction links a spot that does not exist yet, so the new links are all there are.
 _MAKE: Final = """
-insert into parking_spot (parking_id, operator_nos, link_longitudes, link_latitudes)
+insert into parking_spot (parking_id, operator_nos, link_longitudes, link_latitudes, contracted_nos)
 select parking_id, array_agg(operator_no order by evse_id), array_agg(longitude order by evse_id),
-    array_agg(latitude order by evse_id)
-from touched_spot as touched
+    array_agg(latitude order by evse_id), coalesce(array_agg(distinct operator_no) filter (where contracted), '{}')
+from (
+    select *, (operator_no, substr(parking_id, 1, 5)) in (select operator_no, party_id from spot_contract) as contracted
+    from touched_spot
+) as touched
 where evse_id is not null
 and not exists (select from parking_spot where parking_spot.parking_id = touched.parking_id)
 group by parking_id order by parking_id
@@ -98,8 +113,10 @@ def _unlink(evses: str) -> str:
 
 def _link(evses: str) -> str:
     return f"""
-    insert into evse_parking_spot (evse_id, parking_id)
-    select evse_id, unnest(parking_ids) from ({evses}) as chosen join evse using (evse_id)
+    insert into evse_parking_spot (evse_id, parking_id, operator_no, contracted)
+    select evse_id, parking_id, operator_no,
+        (operator_no, substr(parking_id, 1, 5)) in (select operator_no, party_id from spot_contract)
+    from ({evses}) as chosen join evse using (evse_id) cross join unnest(parking_ids) as parking_id
     on conflict do nothing
     """
 
@@ -118,21 +135,24 @@ and not exists (select from evse_parking_spot where evse_parking_spot.parking_id
 _LINKED: Final = """
 select touched.parking_id, coalesce(array_agg(operator_no order by evse_id) filter (where found), '{}') as nos,
     coalesce(array_agg(longitude order by evse_id) filter (where found), '{}') as longitudes,
-    coalesce(array_agg(latitude order by evse_id) filter (where found), '{}') as latitudes
+    coalesce(array_agg(latitude order by evse_id) filter (where found), '{}') as latitudes,
+    coalesce(array_agg(distinct operator_no) filter (where contracted), '{}') as contracted_nos
 from (select distinct parking_id from touched_spot) as touched
 left join (
-    select parking_id, evse_id, operator_no, longitude, latitude, true as found
-    from evse_parking_spot join evse using (evse_id)
+    select parking_id, evse_id, link.operator_no, contracted, longitude, latitude, true as found
+    from evse_parking_spot as link join evse using (evse_id)
 ) as link using (parking_id)
 group by touched.parking_id
 """
 
 _REFRESH: Final = f"""
 update parking_spot as spot
-set operator_nos = linked.nos, link_longitudes = linked.longitudes, link_latitudes = linked.latitudes
+set operator_nos = linked.nos, link_longitudes = linked.longitudes, link_latitudes = linked.latitudes,
+    contracted_nos = linked.contracted_nos
 from ({_LINKED}) as linked
-where spot.parking_id = linked.parking_id and (spot.operator_nos, spot.link_longitudes, spot.link_latitudes)
-    is distinct from (linked.nos, linked.longitudes, linked.latitudes)
+where spot.parking_id = linked.parking_id
+and (spot.operator_nos, spot.link_longitudes, spot.link_latitudes, spot.contracted_nos)
+    is distinct from (linked.nos, linked.longitudes, linked.latitudes, linked.contracted_nos)
 """
 
 
@@ -188,7 +208,7 @@ async def merge_spots(connection: Connection, now: datetime, spots: str, *args: 
 
 
 _LOCK_KNOWN: Final = """
-select from parking_status where parking_id = any($1) order by parking_id for no key update
+select from parking_status where parking_id = any($1) and said_by = 0 order by parking_id for no key update
 """
 
 _PUBLISHED: Final = """

@@ -58,7 +58,7 @@ returning status_expiry.kind, status_expiry.entity_id
 """
 
 _LOCK_SPOTS: Final = """
-select from parking_status where parking_id = any($1::text[]) order by parking_id for no key update
+select from parking_status where parking_id = any($1::text[]) and said_by = 0 order by parking_id for no key update
 """
 
 _LOCK_EVSES: Final = """
@@ -70,16 +70,17 @@ order by evse_id for no key update
 #: The entries of rows whose `due` is past were among those taken; those of other rows are still to come.
 _END_SPOTS: Final = """
 with met as materialized (
-    select parking_id, expires_at, expires_at <= $1 as over from parking_status
+    select parking_id, said_by, expires_at, expires_at <= $1 as over from parking_status
     where parking_id = any($2::text[]) and due <= $1
 ), written as (
     update parking_status as spot set due = case when not over then met.expires_at end
-    from met where spot.parking_id = met.parking_id
+    from met where spot.parking_id = met.parking_id and spot.said_by = met.said_by
 ), entered as (
     insert into status_expiry (due, kind, entity_id)
     select expires_at, 'PARKING_STATUS', parking_id from met where not over on conflict do nothing
 ), logged as (
-    insert into change (kind, entity_id) select 'PARKING_STATUS', parking_id from met where over order by expires_at
+    insert into change (kind, entity_id, said_by)
+    select 'PARKING_STATUS', parking_id, array[said_by] from met where over order by expires_at
 )
 select array_agg(parking_id) from met where over
 """

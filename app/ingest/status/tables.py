@@ -30,7 +30,10 @@ class Written(NamedTuple):
 _LOCK_EVSES: Final = """
 select array_agg(evse_id) from (
     select evse_id from evse_status
-    where evse_id = any($1::text[] || array(select evse_id from evse_parking_spot where parking_id = any($2::text[])))
+    where evse_id = any($1::text[] || array(
+        select evse_id from evse_parking_spot
+        where parking_id = any($2::text[]) and (operator_no = $3 or (contracted and $3 = 0))
+    ))
     order by evse_id for no key update
 ) as locked
 """
@@ -38,24 +41,25 @@ select array_agg(evse_id) from (
 _LOCK_SPOTS: Final = """
 select array_agg(parking_id) from (
     select parking_id from parking_status join parking_spot using (parking_id)
-    where parking_id = any($1::text[]) and ($2::integer is null or $2 = any(operator_nos))
+    where said_by = 0 and parking_id = any($1::text[]) and ($2 = 0 or $2 = any(operator_nos))
     order by parking_id for no key update of parking_status
 ) as locked
 """
 
 
 async def lock_evses(
-    connection: Connection, evse_ids: Collection[str], parking_ids: Collection[str] = ()
+    connection: Connection, evse_ids: Collection[str], parking_ids: Collection[str], said_by: int
 ) -> frozenset[str]:
-    """Lock the statuses of EVSEs, and of those that link these spots; give the ids of those that are there."""
-    return frozenset(await connection.fetchval(_LOCK_EVSES, list(evse_ids), list(parking_ids)) or ())
+    """Lock the statuses of EVSEs, and of those for which the sender's statuses of these spots count.
+
+    `said_by`: the number of an operator, 0 for a PSO. Returns the ids of those that are there.
+    """
+    return frozenset(await connection.fetchval(_LOCK_EVSES, list(evse_ids), list(parking_ids), said_by) or ())
 
 
-async def lock_spots(
-    connection: Connection, parking_ids: Collection[str], operator_no: int | None = None
-) -> frozenset[str]:
-    """Lock the statuses of spots, if need be only of those that EVSEs of an operator link; give the ids."""
-    return frozenset(await connection.fetchval(_LOCK_SPOTS, list(parking_ids), operator_no) or ())
+async def lock_spots(connection: Connection, parking_ids: Collection[str], said_by: int) -> frozenset[str]:
+    """Lock the statuses of spots, of an operator's only those that its EVSEs link; give the ids."""
+    return frozenset(await connection.fetchval(_LOCK_SPOTS, list(parking_ids), said_by) or ())
 
 
 # ---------------------------------------------------------------- EVSEs
@@ -148,8 +152,7 @@ async def write_evses(
 
 # ---------------------------------------------------------------- spots
 
-#: `$7`: the statuses are the PSO's own. The clocks of operators and PSOs are not compared: between the two the PSO's
-#: status wins until it expires.
+#: `$7`: the operator that sent them, or 0, the PSO. Each has statuses of its own; clocks of several are not compared.
 _WRITE_SPOTS: Final = """
 with said as (
     select * from unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
@@ -157,11 +160,8 @@ with said as (
 ), met as (
     select said.*, said.expires_at > $1 as lives, stood.status as stood_status, stood.due as stood_due,
         stood.updated_at as stood_since, coalesce(stood.expires_at > $1, false) as alive
-    from said join parking_status as stood using (parking_id)
-    where stood.at is null or case
-        when stood.by_pso = $7 then said.at >= stood.at
-        else said.expires_at > $1 and ($7 or stood.expires_at <= $1)
-    end
+    from said join parking_status as stood on stood.parking_id = said.parking_id and stood.said_by = $7
+    where stood.at is null or said.at >= stood.at
 ), judged as materialized (
     select met.*,
         (stood_due is not null and not alive) or (case when alive then stood_status else 'UNKNOWN' end)
@@ -171,29 +171,33 @@ with said as (
 ), written as (
     update parking_status as spot set
         status = judged.status, ttl = judged.ttl, at = judged.at, expires_at = judged.expires_at, due = judged.due,
-        by_pso = $7, updated_at = case when announced then $1 else coalesce(stood_since, $1) end
-    from judged where spot.parking_id = judged.parking_id
-    and row(spot.status, spot.ttl, spot.at, spot.expires_at, spot.due, spot.by_pso)
-        is distinct from row(judged.status, judged.ttl, judged.at, judged.expires_at, judged.due, $7)
+        updated_at = case when announced then $1 else coalesce(stood_since, $1) end
+    from judged where spot.parking_id = judged.parking_id and spot.said_by = $7
+    and row(spot.status, spot.ttl, spot.at, spot.expires_at, spot.due)
+        is distinct from row(judged.status, judged.ttl, judged.at, judged.expires_at, judged.due)
 ), entered as (
     insert into status_expiry (due, kind, entity_id)
     select due, 'PARKING_STATUS', parking_id from judged where due is distinct from stood_due and due is not null
     on conflict do nothing
 ), logged as (
-    insert into change (kind, entity_id) select 'PARKING_STATUS', parking_id from judged where announced
+    insert into change (kind, entity_id, said_by)
+    select 'PARKING_STATUS', parking_id, array[$7::integer] from judged where announced
 )
 select count(*) as current_ones, count(*) filter (where announced) as changed from judged
 """
 
 _REFRESH_LINKED: Final = """
-select refresh_blocked(array(select distinct evse_id from evse_parking_spot where parking_id = any($1::text[])), $2)
+select refresh_blocked(array(
+    select distinct evse_id from evse_parking_spot
+    where parking_id = any($1::text[]) and (operator_no = $3 or (contracted and $3 = 0))
+), $2)
 """
 
 
 async def write_spots(
-    connection: Connection, statuses: Sequence[ParkingStatus], now: datetime, trust: timedelta, by_pso: bool
+    connection: Connection, statuses: Sequence[ParkingStatus], now: datetime, trust: timedelta, said_by: int
 ) -> Written:
-    """Write statuses of spots, whose rows, and those of the EVSEs that link them, are locked."""
+    """Write an operator's or a PSO's statuses of spots; these, and the EVSEs for which they count, are locked."""
     parking_ids = [each.parking_id for each in statuses]
     row = await connection.fetchrow(
         _WRITE_SPOTS,
@@ -203,9 +207,9 @@ async def write_spots(
         [each.ttl for each in statuses],
         [each.at for each in statuses],
         [each.ttl or each.at + trust for each in statuses],
-        by_pso,
+        said_by,
     )
     assert row is not None
     if row["current_ones"] > 0:
-        await connection.execute(_REFRESH_LINKED, parking_ids, now)
+        await connection.execute(_REFRESH_LINKED, parking_ids, now, said_by)
     return Written(row["current_ones"], row["changed"])

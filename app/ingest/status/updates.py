@@ -4,14 +4,15 @@ One upload is one short transaction with a fixed number of statements. Rules:
 
 - An operator publishes statuses of its EVSEs, and of the spots that these link; a PSO of the spots under its party id,
   also of those that it never published. Anything else is refused with the same message, whether or not it exists.
-- A PSO's status of a spot replaces an operator's and is valid until it expires; till then an operator's is
-  `unchanged`, whatever the `at` of either. A status that expired before it arrived never replaces the other's.
-- Else a status with an older `at` than the stored one is `unchanged`, and so are all statuses of an EVSE or a spot in
-  one upload but the newest (of equally new ones the last): no reader could ever see them, so they are not history.
+- An operator's status of a spot counts for its own EVSEs only. The PSO's counts for the EVSEs of all operators that it
+  has a contract with, instead of theirs, until it expires. Each has its own, whatever the `at` of the others.
+- A status with an older `at` than the sender's stored one is `unchanged`, and so are all statuses of an EVSE or a spot
+  in one upload but the newest (of equally new ones the last): no reader could ever see them, so they are not history.
 - A status that only lasts longer than the stored one, or repeats it, is `unchanged` too.
+- A ttl that lies further ahead than the hub allows is cut to that, with a warning.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -21,22 +22,40 @@ from app.ids import party_of, separated_party_id
 from app.ingest.nouns import EVSE_STATUSES, PARKING_STATUSES
 from app.ingest.status.tables import lock_evses, lock_spots, write_evses, write_spots
 from app.records.status import EvseStatus, ParkingStatus
-from app.uploads.checks import Refusal, RefusalCode
-from app.uploads.items import NotItsOperator, Noun, Owner, Reason, Report, by_index, count_items, records
+from app.settings import Settings
+from app.uploads.checks import Refusal, RefusalCode, show_instant
+from app.uploads.items import (
+    REFUSALS_LISTED,
+    NotItsOperator,
+    Noun,
+    Owner,
+    Reason,
+    Report,
+    by_index,
+    count_items,
+    records,
+)
 from app.uploads.refusals import REFUSALS_KEPT, keep_refusals
 from app.uploads.yielding import yielding
 from app.vocabulary import Role
+
+#: How long a status with a ttl is valid at most.
+LONGEST: Final = timedelta(seconds=Settings().status_ttl_s)
 
 Status = TypeVar("Status", EvseStatus, ParkingStatus)
 
 
 @dataclass(frozen=True, slots=True)
 class _Upload(Generic[Status]):
-    """An upload: the status that counts for each id, in the order of the ids, and the indices of its items."""
+    """An upload: the status that counts for each id, in the order of the ids, and the indices of its items.
+
+    `warnings`: with the id that each is about.
+    """
 
     statuses: dict[str, Status]
     indices: dict[str, list[int]]
     refused: list[Refusal]
+    warnings: list[tuple[str, Refusal]]
 
 
 async def update_status(
@@ -48,30 +67,32 @@ async def update_status(
     now: datetime,
     trust: timedelta,
     *,
+    longest: timedelta = LONGEST,
     refusals_kept: int = REFUSALS_KEPT,
 ) -> Report:
     """Write statuses of EVSEs and spots by an operator or a PSO; refuse those that cannot be written.
 
-    `trust`: how long a status without a ttl is valid. Raises: NotItsOperator.
+    `trust`: how long a status without a ttl is valid; `longest`: one with a ttl at most. Raises: NotItsOperator.
     """
+    latest = now + longest
     is_pso = role is Role.PSO
     no_evse, no_spot = _no_evse(owner), _no_spot(owner, is_pso)
     of_evses = await _sort_out(
-        evses, EVSE_STATUSES, no_evse, lambda id_: not is_pso and party_of(id_) == owner.party_id
+        evses, EVSE_STATUSES, no_evse, latest, lambda id_: not is_pso and party_of(id_) == owner.party_id
     )
     # The links decide of which spots an operator may publish statuses.
     of_spots = await _sort_out(
-        spots, PARKING_STATUSES, no_spot, lambda id_: not is_pso or party_of(id_) == owner.party_id
+        spots, PARKING_STATUSES, no_spot, latest, lambda id_: not is_pso or party_of(id_) == owner.party_id
     )
 
     async def work(connection: Connection) -> Report:
-        operator_no = await _begin(connection, owner, role, now)
-        known_spots = await lock_spots(connection, of_spots.statuses, operator_no) if of_spots.statuses else _NONE
+        said_by = await _begin(connection, owner, role, now)
+        known_spots = await lock_spots(connection, of_spots.statuses, said_by) if of_spots.statuses else _NONE
         needed = of_evses.statuses or known_spots
-        known_evses = await lock_evses(connection, of_evses.statuses, known_spots) if needed else _NONE
+        known_evses = await lock_evses(connection, of_evses.statuses, known_spots, said_by) if needed else _NONE
         changed = 0
         if spot_statuses := [status for id_, status in of_spots.statuses.items() if id_ in known_spots]:
-            changed += (await write_spots(connection, spot_statuses, now, trust, is_pso)).changed
+            changed += (await write_spots(connection, spot_statuses, now, trust, said_by)).changed
         if evse_statuses := [status for id_, status in of_evses.statuses.items() if id_ in known_evses]:
             changed += (await write_evses(connection, evse_statuses, now, trust)).changed
         refused = (
@@ -79,7 +100,8 @@ async def update_status(
             *_all_refused(of_spots, known_spots, PARKING_STATUSES, no_spot),
         )
         await keep_refusals(connection, owner.partner_id, "updateStatus", refused, now, refusals_kept)
-        accounted = Report(changed, 0, 0, refused)
+        warnings = (*_warnings(of_evses, known_evses), *_warnings(of_spots, known_spots))
+        accounted = Report(changed, 0, 0, refused, warnings=warnings)
         return replace(accounted, unchanged=_count(of_evses) + _count(of_spots) - changed - accounted.refused_items)
 
     return await database.write(work, partner=owner.partner_id)
@@ -89,21 +111,35 @@ _NONE: Final = frozenset[str]()
 
 
 async def _sort_out(
-    items: Sequence[Status | Refusal], noun: Noun[Status], reason: str, may: Callable[[str], bool]
+    items: Sequence[Status | Refusal], noun: Noun[Status], reason: str, latest: datetime, may: Callable[[str], bool]
 ) -> _Upload[Status]:
-    """Select the status that counts for each id for which the sender may publish."""
+    """Select the status that counts for each id for which the sender may publish; cut a ttl after `latest`."""
     refused = [item for item in items if isinstance(item, Refusal)]
     statuses: dict[str, Status] = {}
     indices: dict[str, list[int]] = {}
+    warnings: list[tuple[str, Refusal]] = []
     async for index, status in yielding(records(items)):
         id_ = noun.id_of(status)
         if not may(id_):
             refused.append(_absent(noun, index, id_, reason))
             continue
+        if status.ttl is not None and status.ttl > latest:
+            if len(warnings) < REFUSALS_LISTED:
+                warnings.append((id_, _cut(noun, index, id_, status.ttl, latest)))
+            status = status._replace(ttl=latest)
         indices.setdefault(id_, []).append(index)
         if id_ not in statuses or status.at >= statuses[id_].at:
             statuses[id_] = status
-    return _Upload(dict(sorted(statuses.items())), indices, refused)
+    return _Upload(dict(sorted(statuses.items())), indices, refused, warnings)
+
+
+def _cut(noun: Noun[Any], index: int, id_: str, ttl: datetime, latest: datetime) -> Refusal:
+    message = f"{show_instant(ttl)} is further ahead than a status is valid here; it was cut to {show_instant(latest)}"
+    return noun.refusal(index, id_, Reason(".ttl", RefusalCode.TTL_CUT, message))
+
+
+def _warnings(upload: _Upload[Any], known: frozenset[str]) -> Iterable[Refusal]:
+    return (warning for id_, warning in upload.warnings if id_ in known)
 
 
 def _count(upload: _Upload[Any]) -> int:
@@ -146,9 +182,9 @@ from partner_role where id = $1 and role = $2 and party_id = $3 and revoked_at i
 """
 
 
-async def _begin(connection: Connection, owner: Owner, role: Role, now: datetime) -> int | None:
-    """Begin an upload; give the number of the operator that is speaking. Raises: NotItsOperator."""
+async def _begin(connection: Connection, owner: Owner, role: Role, now: datetime) -> int:
+    """Begin an upload; return the number of the operator that sends it, 0 for a PSO. Raises: NotItsOperator."""
     row = await connection.fetchrow(_BEGIN, owner.role_id, role, owner.party_id, now, owner.partner_id)
     if row is None or (row["operator_no"] is None and role is Role.EVSE_OPERATOR):
         raise NotItsOperator(f"the role that acts here does not hold {separated_party_id(owner.party_id)}")
-    return None if role is Role.PSO else row["operator_no"]
+    return 0 if role is Role.PSO else row["operator_no"]

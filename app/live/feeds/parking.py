@@ -6,18 +6,25 @@ from typing import Any, Final, NamedTuple
 
 from app.live.log.rows import Former, Place
 from app.live.stream.feed import Before, Feed, Had, Kind
-from app.visibility.viewer_scope import EVERYBODY, Difference, ViewerScope
+from app.visibility.viewer_scope import Difference, ViewerScope
 from app.vocabulary import ChangeKind, LogKind
 from geo.regions import Region
 
 PARTY_ID_CHARACTERS: Final = 5
+#: The PSO among the operators of places and statements.
+PSO: Final = 0
 
 
 class SpotState(NamedTuple):
-    """A parking spot as it is now. `places`: of the EVSEs that link it, and its own if its PSO said where it is."""
+    """A parking spot as it is now.
+
+    `places`: of the EVSEs that link it, then its own if its PSO publishes it, through each operator that has a contract
+    with the PSO, `contracted_nos`, and as operator 0.
+    """
 
     parking_id: str
     places: tuple[Place, ...]
+    contracted_nos: tuple[int, ...]
 
     @property
     def id(self) -> str:
@@ -25,7 +32,7 @@ class SpotState(NamedTuple):
 
 
 _SPOT: Final = """
-select parking_id, operator_nos, link_longitudes, link_latitudes, longitude, latitude from parking_spot
+select parking_id, operator_nos, link_longitudes, link_latitudes, longitude, latitude, contracted_nos from parking_spot
 """
 _SEEN_THROUGH: Final = "(operator_nos && $1::int[] or party_id = any($2::text[]))"
 
@@ -40,11 +47,23 @@ _IN_BOXES: Final = f"""
 
 
 def _state(row: Any) -> SpotState:
-    parking_id, operator_nos, longitudes, latitudes, longitude, latitude = row
+    parking_id, operator_nos, longitudes, latitudes, longitude, latitude, contracted_nos = row
     places = tuple(map(Place, operator_nos, longitudes, latitudes))
     if longitude is not None:
-        places = (*places, Place(EVERYBODY, longitude, latitude))
-    return SpotState(parking_id, places)
+        places += tuple(Place(no, longitude, latitude) for no in (*contracted_nos, PSO))
+    return SpotState(parking_id, places, tuple(contracted_nos))
+
+
+def _sees_pso(parking_id: str, scope: ViewerScope) -> bool:
+    return scope.operators is None or parking_id[:PARTY_ID_CHARACTERS] in scope.psos
+
+
+def _statements(parking_id: str, places: Iterable[Place], state: SpotState, scope: ViewerScope) -> frozenset[int]:
+    """Return the operators whose links a viewer sees, and 0 where it reads what the PSO publishes."""
+    operators = {place.operator_no for place in places if scope.sees_through(place.operator_no)}
+    if _sees_pso(parking_id, scope) or any(scope.sees_through(no) for no in state.contracted_nos):
+        operators.add(PSO)
+    return frozenset(operators)
 
 
 def _concerns(difference: Difference) -> Difference:
@@ -68,6 +87,7 @@ SPOTS: Final = Feed(
     was_seen_through=_was_seen_through,
     through=f"{_SPOT} where {_SEEN_THROUGH} limit $3",
     in_boxes=_IN_BOXES,
+    statements=_statements,
     in_order=f"{_SPOT} where {_SEEN_THROUGH} and parking_id > $3 order by parking_id limit $4",
 )
 
@@ -84,7 +104,9 @@ class SpotFilter:
     roles = None
 
     def has(self, state: SpotState, scope: ViewerScope) -> bool:
-        return self._is_seen(state.parking_id, state.places, scope) and self._reaches(state.places, scope)
+        return self._is_seen(state.parking_id, state.places, scope) and self._reaches(
+            state.parking_id, state.places, scope
+        )
 
     def had(
         self, id_: str, before: Before, state: SpotState | None, scope: ViewerScope, has: bool | None = None
@@ -93,19 +115,16 @@ class SpotFilter:
             is_there, places = before.former.existed, before.former.places
         else:
             is_there, places = state is not None, () if state is None else state.places
-        held = is_there and self._is_seen(id_, places, scope) and self._reaches(places, scope)
+        held = is_there and self._is_seen(id_, places, scope) and self._reaches(id_, places, scope)
         return Had.SURELY if held else Had.NO
 
     def _is_seen(self, parking_id: str, places: Iterable[Place], scope: ViewerScope) -> bool:
-        return (
-            scope.operators is None
-            or parking_id[:PARTY_ID_CHARACTERS] in scope.psos
-            or any(scope.sees_through(place.operator_no) for place in places)
-        )
+        return _sees_pso(parking_id, scope) or any(scope.sees_through(place.operator_no) for place in places)
 
-    def _reaches(self, places: Iterable[Place], scope: ViewerScope) -> bool:
+    def _reaches(self, parking_id: str, places: Iterable[Place], scope: ViewerScope) -> bool:
         region = self.region
         return region is None or any(
-            scope.knows_place_by(place.operator_no) and region.contains(place.longitude, place.latitude)
+            (scope.sees_through(place.operator_no) or (place.operator_no == PSO and _sees_pso(parking_id, scope)))
+            and region.contains(place.longitude, place.latitude)
             for place in places
         )

@@ -15,7 +15,7 @@ from app.vocabulary import LogKind
 
 
 class Place(NamedTuple):
-    """Where an entity is, or was, and the operator through which that is known; 0: the PSO's own word."""
+    """Where an entity is, or was, and the operator through which that is known; 0: the PSO itself."""
 
     operator_no: int
     longitude: float
@@ -35,6 +35,7 @@ class LogRow(NamedTuple):
     was_available: bool | None
     role_ids: tuple[int, ...]
     recipients: tuple[str, ...]
+    said_by: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ LEFT_AT: Final = "select timeline_left_at($1)"
 
 ROWS: Final = """
 select transaction, id, at, kind, entity_id, existed, operator_nos, longitudes, latitudes, was_available, role_ids,
-    recipients
+    recipients, said_by
 from log_rows($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
@@ -190,9 +191,11 @@ def _former(record: Any) -> Former:
 
 
 def _row(record: Any) -> LogRow:
-    transaction, id_, at, kind, entity_id, existed, *where, was_available, role_ids, recipients = record
-    places, roles = _places(*where), tuple(role_ids or ())
-    return LogRow(transaction, id_, at, kind, entity_id, existed, places, was_available, roles, tuple(recipients or ()))
+    transaction, id_, at, kind, entity_id, existed, *where, was_available, role_ids, recipients, said_by = record
+    return LogRow(
+        transaction, id_, at, kind, entity_id, existed, _places(*where), was_available, tuple(role_ids or ()),
+        tuple(recipients or ()), None if said_by is None else tuple(said_by),
+    )  # fmt: skip
 
 
 def _places(

@@ -107,6 +107,8 @@ class Feed:
     in_boxes: str | None = None
     in_order: str | None = None
     subjects: Callable[[Difference], Sequence[Sequence[Any]]] = operators_and_psos
+    #: The parties, by number, whose statements about an entity a viewer reads. None: all viewers read the same.
+    statements: Callable[[str, Sequence[Place], Any, ViewerScope], frozenset[int]] | None = None
     #: Whether an id begins with the party id of the one operator through which the entity is seen.
     ids_by_operator: bool = False
     #: The role of the one provider through which an entity is seen, by its state; rows of the log name it too.

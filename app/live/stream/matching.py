@@ -1,13 +1,14 @@
 """From rows of the log to what a subscriber is sent: decided in memory, by how entities are and how they were.
 
 An entity that comes into view is published in a kind that was asked for, one that leaves it in all of them, whatever
-the cause: a client that keeps entities by id, or by kind and id, holds what the lists show.
+the cause: a client that keeps entities by id, or by kind and id, holds what the lists show. One that stays in view is
+published where a statement changed that the viewer reads, or others are read now.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from app.live.log.rows import Former, LogRow
 from app.live.stream.feed import Before, Feed, FeedFilter, Had, Kind
@@ -33,13 +34,17 @@ class Change(NamedTuple):
         return Change(self.kind, ChangeAction.REMOVED, self.id, self.at, None)
 
 
+#: Among those whose statements changed: a row that does not tell them apart.
+ALL: Final = -1
+
+
 @dataclass(slots=True)
 class Touched:
     """What rows of the log say of one entity, and how it was before them.
 
     `former`: by the first of its rows about its record; None: its record did not change. `audiences`: of an entity that
-    differs from viewer to viewer, the recipients that each row names and the row's instant. Changes are made once, for
-    all subscribers that are sent the same.
+    differs from viewer to viewer, the recipients that each row names and the row's instant. `record_said_by`,
+    `status_said_by`: whose statements changed. Changes are made once, for all subscribers that are sent the same.
     """
 
     feed: Feed
@@ -52,6 +57,8 @@ class Touched:
     was_available: set[bool | None] = field(default_factory=set[bool | None])
     role_ids: tuple[int, ...] = ()
     audiences: tuple[tuple[tuple[str, ...], datetime], ...] = ()
+    record_said_by: set[int] = field(default_factory=set[int])
+    status_said_by: set[int] = field(default_factory=set[int])
     _changes: dict[tuple[Kind, ChangeAction], Change] = field(default_factory=dict[tuple[Kind, ChangeAction], Change])
     _before: Before | None = None
 
@@ -64,8 +71,10 @@ class Touched:
         if row.kind != self.feed.entity_kind:
             self.status_at = max(self.status_at or row.at, row.at)
             self.was_available.add(row.was_available)
+            self.status_said_by.update((ALL,) if row.said_by is None else row.said_by)
             return
         self.record_at = max(self.record_at or row.at, row.at)
+        self.record_said_by.update((ALL,) if row.said_by is None else row.said_by)
         if self.former_row is None or row.id < self.former_row:
             self.former, self.former_row = Former(row.existed, row.places, row.role_ids), row.id
 
@@ -91,6 +100,13 @@ class Touched:
     def changed_at(self, kind: Kind) -> datetime | None:
         """Return when this kind of change happened; None: it did not."""
         return self.record_at if kind is self.feed.kinds[0] else self.status_at
+
+    def concerns(self, kind: Kind, read: frozenset[int] | None) -> bool:
+        """Return whether this kind of change happened to what a viewer reads: these parties' statements; None: all."""
+        if self.changed_at(kind) is None:
+            return False
+        said_by = self.record_said_by if kind is self.feed.kinds[0] else self.status_said_by
+        return read is None or ALL in said_by or not said_by.isdisjoint(read)
 
     def change(self, kind: Kind, action: ChangeAction, state: Any) -> Change:
         """Return the change that is published: the same one to all subscribers."""
@@ -133,11 +149,24 @@ def changes_of(
         upserted = Change(kinds[0], ChangeAction.UPSERTED, touched.id, at or touched.at, state)
         return () if had is Had.SURELY and at is None else (upserted,)
     if has:
+        read, read_before = _statements(touched, state, scope, scope_before) if had is Had.SURELY else (None, None)
+        anew = had is not Had.SURELY or read != read_before
         return [
             touched.change(kind, ChangeAction.UPSERTED, state)
             for kind in kinds
-            if touched.changed_at(kind) is not None or (had is not Had.SURELY and kind is kinds[0])
+            if touched.concerns(kind, read) or (anew and kind is kinds[0])
         ]
     if had is Had.NO:
         return ()
     return [touched.change(kind, ChangeAction.REMOVED, None) for kind in kinds]
+
+
+def _statements(
+    touched: Touched, state: Any, scope: ViewerScope, scope_before: ViewerScope
+) -> tuple[frozenset[int] | None, frozenset[int] | None]:
+    """Return the parties whose statements a viewer reads of an entity now, and read before; None: all viewers' same."""
+    statements = touched.feed.statements
+    if statements is None:
+        return None, None
+    before = state.places if touched.former is None else touched.former.places
+    return statements(touched.id, state.places, state, scope), statements(touched.id, before, state, scope_before)
