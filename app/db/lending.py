@@ -21,14 +21,14 @@ Connection = asyncpg.pool.PoolConnectionProxy
 #: backend that hangs acknowledges nothing.
 CUT_AFTER_S: Final = 0.5
 
-#: Errors of the server that end the connection, or keep it from beginning.
+#: Errors that end the connection.
 LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
-    OSError,  # a TimeoutError too
+    TimeoutError,  # the driver waited longer than a statement may take
 )
 
 

@@ -118,7 +118,7 @@ def test_charges_no_time_of_a_database_that_hangs(world: World) -> None:
 
 
 async def _held(hub: Hub) -> int:
-    """Return how many connections strangers hold."""
+    """Return how many connections are held by callers."""
     return sum(hub.database._reads._held.values())
 
 
