@@ -1,4 +1,4 @@
-"""Fill a hub with synthetic partners, contracts, charge points and sessions, all by the ways that real ones take."""
+"""Fill a hub with synthetic partners, contracts, charge points, tariffs, sessions and CDRs, all as real ones come."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.auth import Caller
 from app.db.engine import Database
+from app.demo_billing import Billing, publish_tariffs
 from app.demo_charging import charge
 from app.demo_stations import OPERATORS, Operator, charge_points
 from app.demo_status import push_all
@@ -147,7 +148,11 @@ async def _charge(database: Database, partners: Mapping[str, Partner], now: date
     provider = Owner(role.partner_id, role.id, ROLES[PROVIDER].party_id or "")
     begun = await database.fetch_private(None, True, _BEGUN, role.id)
     operators = [_caller(partners[operator]) for _, operator in CHARGING]
-    await charge(database, provider, operators, begun[0][0] + SINCE, now)
+    day = begun[0][0] + SINCE
+    for operator in operators:
+        await publish_tariffs(database, operator, provider.party_id, now)
+    await charge(database, provider, operators, day, now)
+    await Billing(database, _caller(partners[PROVIDER]), operators, day, now).run()
 
 
 _BEGUN: Final = "select min(valid_from) from contract where $1 in (first_role_id, second_role_id)"

@@ -53,7 +53,7 @@ class Past:
 #: "unlisted" has a token that the list does not have.
 UNLISTED: Final = "unlisted"
 PAST: Final = (
-    Past("stopped", 14, 2, "31.250", SessionEnd.AUTHORISED_STOP),
+    Past("stopped", 14, 2, "18.250", SessionEnd.AUTHORISED_STOP),
     Past("forced", 9, 1, "8.4", SessionEnd.FORCED_DISCONNECT),
     Past(UNLISTED, 6, 1, "10.75", SessionEnd.AUTHORISED_STOP),
     Past("never ended", 80, 3, "22", None),

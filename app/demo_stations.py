@@ -262,8 +262,17 @@ def _shared(chance: random.Random, operator: Operator, number: int, place: Place
     }
 
 
+def tariff_ids(party_id: str) -> Mapping[str, float]:
+    """Return the ids of the tariffs that an operator's connectors name, with the power of their EVSEs in kW."""
+    return {_tariff_id(party_id, outlet): outlet.power_kw for site in SITES.values() for outlet in site.outlets}
+
+
+def _tariff_id(party_id: str, outlet: Outlet) -> str:
+    return f"{_separated(party_id)}*T{outlet.type}{outlet.power_kw:g}"
+
+
 def _what(operator: Operator, outlet: Outlet) -> Input:
-    tariff_id = f"{_separated(operator.party_id)}*T{outlet.type}{outlet.power_kw:g}"
+    tariff_id = _tariff_id(operator.party_id, outlet)
     cards = ["RFID_MIFARE_CLS", "RFID_MIFARE_DES", "OPERATOR_AUTH"]
     paid = ["DIRECT_CREDITCARD", "DIRECT_DEBITCARD"] if outlet.type == "DC" else []
     plug_and_charge = ["IEC_15118"] if outlet.power_kw >= 150 else []

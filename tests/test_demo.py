@@ -161,15 +161,39 @@ async def test_has_tokens_requests_and_sessions_in_every_state(database: Databas
     assert len(await look(database, "select from authorisation where expired")) == 1
 
 
+CDRS = "select cdr_id, status, revision, decline_reason is not null as declined, total from cdr order by right(cdr_id, 5)"
+
+
+async def test_has_tariffs_and_cdrs_with_a_dispute(database: Database) -> None:
+    await fill(database, 1, NOW)
+    assert [(row["status"], row["revision"]) for row in await look(database, CDRS)] == [
+        ("APPROVED", 1),
+        ("REVISED", 2),
+        ("DECLINED", 1),
+    ]
+    [row] = await look(database, "select count(*), count(distinct operator_no) as operators from tariff")
+    assert row["operators"] == 2
+    unnamed = """
+        select from evse cross join unnest(connector_tariff_ids) as named
+        where operator_no in (select operator_no from tariff)
+        and not exists (select from tariff where tariff_id = named)
+    """
+    assert not await look(database, unnamed)
+    contents = await look(database, "select warnings from cdr_content order by revision")
+    assert [each["code"] for row in contents for each in row["warnings"]] == ["PRICE_DIFFERS"]
+
+
 async def test_adds_no_tokens_and_sessions_when_it_goes_on(database: Database) -> None:
     filled = await fill(database, 1, NOW)
     [contract] = [each for each in await list_contracts(database, CONSOLE) if _between(each, NAVIGATION, PROVIDER)]
     await end_contract(database, CONSOLE, contract.id, NOW)
     before = [tuple(row) for row in await look(database, SESSIONS)]
+    billed = await look(database, CDRS)
     again = await fill(database, 1, NOW + timedelta(days=1))
     assert (again.tokens, again.sessions) == (filled.tokens, filled.sessions)
     assert [tuple(row) for row in await look(database, SESSIONS)] == before
     assert len(await look(database, REQUESTS)) == len(before) + 2
+    assert await look(database, CDRS) == billed
 
 
 async def test_changes_nothing_when_its_data_is_there(database: Database) -> None:
