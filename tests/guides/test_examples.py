@@ -19,9 +19,11 @@ from graphql import value_from_ast_untyped
 from graphql.language import parse_value
 
 from app.db.cluster import Cluster
+from app.exchange.actor import CONSOLE
+from app.exchange.contracts import set_contract
 from app.guides.pages import PAGES, ROOT
 from app.vocabulary import Role
-from tests.exchange.world import enrol
+from tests.exchange.world import enrol, utc_now
 from tests.hub import Hub, scratch_database, serve
 from tests.wire.talk import events, parsed
 from tests.world import CCS, evse
@@ -67,6 +69,7 @@ def reader(cluster: Cluster, template: str) -> Iterator[Reader]:
         async def partners() -> list[dict[str, str]]:
             [operator] = await enrol(hub.database, "Operator", (Role.EVSE_OPERATOR, "DE8AC"), open_=True)
             [pso] = await enrol(hub.database, "Parking", (Role.PSO, "DEPRK"))
+            await set_contract(hub.database, CONSOLE, operator.party, pso.party, utc_now())
             return [{"Authorization": f"Bearer {member.key.secret}"} for member in (operator, pso)]
 
         yield Reader(hub, dsn, *hub.run(partners()))

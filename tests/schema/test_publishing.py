@@ -479,12 +479,13 @@ def test_lets_a_spot_that_is_known_by_a_link_wait_for_its_pso(by: By) -> None:
     assert pso.counts(STATUS, free) == (1, 0, 0, [])
     assert other.counts(STATUS, free) == (0, 0, 0, ["INVALID_ID"])
     assert pso.counts(SPOTS.update, [spot(1, number="7", restrictions=["DISABLED"])]) == (1, 0, 0, [])
-    said = shown(operator)
+    assert shown(operator) == {**waiting, "evses": [{"evseId": "DE*8AC*E1"}]}, "no contract: the link is all it sees"
+    said = shown(pso)
     assert (said["status"], said["number"], said["restrictions"]) == ("AVAILABLE", "7", ["DISABLED"])
     assert said["updatedAt"] is not None
 
     assert pso.counts(SPOTS.remove, ["DE*PRK*P1"]) == (0, 0, 1, [])
-    assert shown(operator)["number"] is None
+    assert shown(pso)["number"] is None
     assert operator.counts(CHARGE_POINTS.remove, ["DE*8AC*E1"]) == (0, 0, 1, [])
     assert shown(operator) is None
     assert shown(pso) is None

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from app.exchange.actor import CONSOLE
+from app.exchange.contracts import set_contract
 from app.ingest.charge_points.updates import Owner, update_charge_points
 from app.records.charge_point import EvseParkingSpot
 from app.vocabulary import Role
-from tests.exchange.world import enrol, operator
+from tests.exchange.world import enrol, operator, utc_now
 from tests.hub import Hub, serve
 from tests.ingest.world import MONDAY, charge_point
 
@@ -34,6 +36,7 @@ async def _enrol(hub: Hub) -> dict[str, dict[str, str]]:
     german = await operator(hub.database)
     [pso] = await enrol(hub.database, "Parking", (Role.PSO, "DEPRK"))
     [nsp] = await enrol(hub.database, "Maps", (Role.NSP, None))
+    await set_contract(hub.database, CONSOLE, german.party, pso.party, utc_now())
     owner = Owner(german.caller.partner_id, german.caller.role_id, "DE8AC")
     spots = (EvseParkingSpot(parking_id="DEPRKP1"),)
     await update_charge_points(hub.database, [charge_point("DE8ACE1", parking_spots=spots)], owner, MONDAY)
@@ -58,7 +61,7 @@ def report(hub: Hub, headers: dict[str, str], document: str = UPDATE, **variable
 
 async def _rows(hub: Hub) -> list[tuple[Any, ...]]:
     found = await hub.database.fetch(
-        "select major, minor, blocked_until > now(), status from evse_status, parking_status"
+        "select major, minor, blocked_until > now(), status from evse_status, parking_status where said_by = 0"
     )
     return [tuple(row) for row in found]
 
