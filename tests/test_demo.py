@@ -161,7 +161,7 @@ async def test_has_tokens_requests_and_sessions_in_every_state(database: Databas
     assert len(await look(database, "select from authorisation where expired")) == 1
 
 
-CDRS = "select cdr_id, status, revision, decline_reason is not null as declined, total from cdr order by right(cdr_id, 5)"
+CDRS = "select cdr_id, status, revision, decline_reason, total from cdr order by right(cdr_id, 5)"
 
 
 async def test_has_tariffs_and_cdrs_with_a_dispute(database: Database) -> None:
@@ -179,8 +179,7 @@ async def test_has_tariffs_and_cdrs_with_a_dispute(database: Database) -> None:
         and not exists (select from tariff where tariff_id = named)
     """
     assert not await look(database, unnamed)
-    contents = await look(database, "select warnings from cdr_content order by revision")
-    assert [each["code"] for row in contents for each in row["warnings"]] == ["PRICE_DIFFERS"]
+    assert all(row["warnings"] == [] for row in await look(database, "select warnings from cdr_content"))
 
 
 async def test_adds_no_tokens_and_sessions_when_it_goes_on(database: Database) -> None:
