@@ -5,7 +5,7 @@ from itertools import combinations_with_replacement
 
 import pytest
 
-from app.combined_status import NOTHING_KNOWN, PAIRS, Shown, Word, combined_status, own_status
+from app.combined_status import NOTHING_KNOWN, PAIRS, Shown, Word, combined_status, own_status, spot_word
 from app.vocabulary import MajorStatus, MinorStatus
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -71,3 +71,10 @@ def test_is_unknown_from_the_instant_of_the_ttl():
     word = Word(AVAILABLE, None, NOW)
     assert own_status(word, NOW - timedelta(microseconds=1)).major is AVAILABLE
     assert own_status(word, NOW) == NOTHING_KNOWN
+
+
+@pytest.mark.parametrize("pso", SPOTS)
+@pytest.mark.parametrize("own", SPOTS)
+def test_takes_of_a_spot_the_word_of_the_pso_where_it_says_something_else_the_operator(pso: str, own: str):
+    expected = SPOTS[pso] if pso in ("free", "taken") else SPOTS[own]
+    assert spot_word(SPOTS[pso], SPOTS[own], NOW) == expected

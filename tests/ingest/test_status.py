@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from app.db.engine import Database
 from app.ingest.charge_points.updates import update_charge_points
+from app.ingest.parking import tables
 from app.ingest.status.expiry import sweep
 from app.ingest.status.updates import update_status
 from app.records.charge_point import EvseParkingSpot
@@ -32,6 +34,7 @@ from tests.ingest.status_world import (
     spot,
 )
 from tests.ingest.world import MONDAY, charge_point
+from tests.waiting import until_locked_out
 
 MINUTE = timedelta(minutes=1)
 
@@ -428,3 +431,28 @@ async def _make_many(world: StatusWorld, count: int) -> None:
         charge_point(f"DE8ACEX{n}", parking_spots=(EvseParkingSpot(parking_id=id_),)) for n, id_ in enumerate(links)
     ]
     await update_charge_points(world.database, points, world.german, MONDAY)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_lets_a_contract_and_a_link_that_cross_see_each_other(
+    world: StatusWorld, database_url: str, monkeypatch: pytest.MonkeyPatch, broken: bool
+):
+    """The twin shares no lock: the link is written by the contracts before, and the contract does not see the link."""
+    if broken:
+        monkeypatch.setattr(tables, "_SHARE_CONTRACTS", "select $1::integer")
+    blocker, watcher = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    holding = blocker.transaction()
+    await holding.start()
+    await blocker.execute("select from parking_spot where parking_id = 'DEPRKP2' for no key update")
+    linking = asyncio.create_task(world.link("FRA23E2", "DEPRKP2", by="french"))
+    await until_locked_out(watcher, task=linking)
+    signing = asyncio.create_task(world.contract("french"))
+    if broken:
+        await signing
+    else:
+        await until_locked_out(watcher, 2, task=signing)
+    await holding.commit()
+    await asyncio.gather(linking, signing)
+    assert bool(await spot_contradictions(world.database)) is broken
+    for connection in (blocker, watcher):
+        await connection.close()
