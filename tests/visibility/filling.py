@@ -11,6 +11,8 @@ from app.vocabulary import TokenType
 from tests.visibility.worlds import (
     AFTER,
     BEFORE,
+    DEFAULT,
+    INDIVIDUAL,
     OPERATORS,
     Changed,
     Shared,
@@ -20,7 +22,7 @@ from tests.visibility.worlds import (
     Worlds,
     chain_of,
 )
-from tests.visibility_matrix import ADD_CONTRACT, ADD_ROLE, LONG_AGO, LONG_HENCE, Matrix, contract_row
+from tests.visibility_matrix import ADD_CONTRACT, ADD_OPERATOR, ADD_ROLE, LONG_AGO, LONG_HENCE, Matrix, contract_row
 
 
 async def put(made: Matrix, worlds: Worlds, moment: int) -> None:
@@ -34,6 +36,7 @@ async def put(made: Matrix, worlds: Worlds, moment: int) -> None:
             await _add_shared(made.owner, world, moment)
             if moment == AFTER:
                 await made.owner.executemany(CHANGE_SESSION, _changes(world))
+                await made.owner.executemany(CHANGE_CDR, _changed_cdrs(world))
     made.hub.database.committed()
 
 
@@ -54,6 +57,9 @@ async def _add_parties(made: Matrix, world: World) -> None:
     await owner.executemany(ADD_HISTORY, [(*chain, world.numbered(n), *ids_) for n, (chain, *ids_) in numbered])
     answers = [(world.id_of("answer", n), roles[n].id) for n in OPERATORS]
     await owner.executemany(ADD_ANSWER, answers)
+    await owner.executemany(ADD_OPERATOR, [(roles[n].party_id, roles[n].id) for n in OPERATORS])
+    for add, rows in zip(ADD_TARIFF, _tariff_rows(world), strict=True):
+        await owner.executemany(add, rows)
 
 
 def _key(world: World, n: int, secret: str) -> tuple[Any, ...]:
@@ -98,6 +104,9 @@ async def _add_shared(owner: asyncpg.Connection, world: World, moment: int) -> N
     await owner.executemany(ADD_SESSION, [_session_row(world, each) for each in sessions])
     requests = [each for each in world.requests if each.draft.appears == moment]
     await owner.executemany(ADD_REQUEST, [_request_row(world, each) for each in requests])
+    cdrs = [each for each in world.cdrs if each.draft.appears == moment]
+    for add in ADD_CDR:
+        await owner.executemany(add, [_cdr_row(each) for each in cdrs])
 
 
 def _session_row(world: World, session: Shared) -> tuple[Any, ...]:
@@ -113,6 +122,27 @@ def _request_row(world: World, request: Shared) -> tuple[Any, ...]:
     token = None if draft.token is None else world.tokens[draft.token].id
     session = None if draft.session is None else world.id_of("session", draft.session)
     return (request.number, request.operator.id, provider and provider.id, request.operator.party_id, token, session)
+
+
+def _cdr_row(cdr: Shared) -> tuple[Any, ...]:
+    """Return the arguments of ADD_CDR. No two are of the same EVSE."""
+    assert cdr.provider is not None
+    operator, provider = cdr.operator, cdr.provider
+    return cdr.id, operator.id, provider.id, operator.party_id, provider.party_id, cdr.number
+
+
+def _changed_cdrs(world: World) -> list[tuple[Any, ...]]:
+    return [(each.id,) for each in world.cdrs if each.draft.appears == BEFORE and each.draft.changed is Changed.STATUS]
+
+
+def _tariff_rows(world: World) -> tuple[list[tuple[Any, ...]], ...]:
+    """Return the arguments of each statement of ADD_TARIFF."""
+    tariffs = world.tariffs
+    return (
+        [(each.id, each.operator.party_id) for each in tariffs],
+        [(each.id, number) for each in tariffs for number in (DEFAULT, INDIVIDUAL)],
+        [(each.id, each.recipient.party_id, INDIVIDUAL) for each in tariffs],
+    )
 
 
 def _changes(world: World) -> list[tuple[Any, ...]]:
@@ -171,3 +201,39 @@ overriding system value values ($1, now(), $2, $3, $4, 'OK', $5, $6)
 CHANGE_SESSION = """
 update session set energy_kwh = case when $2 then 1 end, contradictions = $3 where id = $1
 """
+#: Each of them takes the same row.
+ADD_CDR = (
+    """
+insert into cdr (id, operator_role_id, provider_role_id, operator_id, provider_id, cdr_id, evse_id, month, status,
+    revision, content_hash, started_at, ended_at, currency, total, created_at, updated_at)
+select $1::uuid, $2::int, $3::int, $4, $5, $4 || 'C' || $6::int, $4 || 'E' || $6::int, '2026-01-01', 'ACCEPTED', 1, '',
+    '2026-01-01', '2026-01-02', 'EUR', 1, now(), now()
+""",
+    """
+insert into cdr_content (cdr_key, operator_role_id, provider_role_id, month, revision, at, content_hash, token_type,
+    representation, instance, contract_id, start, "end", address, country, charge_point_type, connector_standards,
+    connector_formats, periods, currency, warnings)
+select $1::uuid, $2::int, $3::int, '2026-01-01', 1, now(), '', 'RFID', 'PLAIN', 'I' || $6::int, $5 || 'C' || $4,
+    '2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z', 'Weg', 'DEU', 'AC', 'CHADEMO', 'CABLE', '[]', 'EUR', '[]'
+""",
+    """
+insert into cdr_occupancy (cdr_key, operator_role_id, evse_id, during)
+select $1::uuid, $2::int, $4 || 'E' || $6::int, tstzrange('2026-01-01', '2026-01-02')
+where $3::int is not null and $5::text is not null
+""",
+)
+CHANGE_CDR = "update cdr set status = 'APPROVED', updated_at = now() where id = $1"
+ADD_TARIFF = (
+    """
+insert into tariff (tariff_id, operator_no, content_hash, updated_at, default_updated_at)
+select $1, no, '', now(), now() from operator where party_id = $2
+""",
+    """
+insert into individual_tariff (tariff_id, number, operator_no, currency, elements, content_hash)
+select $1, $2, operator_no, 'EUR', '[]', '' from tariff where tariff_id = $1
+""",
+    """
+insert into tariff_recipient (tariff_id, party_id, number, operator_no, updated_at)
+select $1, $2, $3, operator_no, now() from tariff where tariff_id = $1
+""",
+)

@@ -1,8 +1,10 @@
 """Each rule of visibility, each policy and each function that filters by the caller is broken once, and is noticed."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -15,15 +17,19 @@ from app.db.cluster import Cluster
 from app.db.tables import metadata
 from app.live.feeds.authorisation import AuthorisationFilter
 from app.live.feeds.sides import SidesFilter
+from app.live.stream.fanout import Fanout
 from app.live.stream.feed import Had
 from app.read.statements import STATEMENTS
+from app.records.token import Token as SentToken
+from app.records.token import columns_of_token
 from app.visibility import rules, viewer_scope
-from app.visibility.rules import PRIVATE, RULES
-from app.vocabulary import Role
+from app.visibility.rules import PRIVATE, RULES, SELECTIONS
+from app.vocabulary import ContractStatus, Role, TokenType
 from schema.build import schema
 from schema.field import read_of
 from tests.hub import scratch_database
 from tests.visibility.twin import (
+    SELECTED_FROM,
     STATE,
     Twin,
     compare,
@@ -33,7 +39,21 @@ from tests.visibility.twin import (
     operators_seen_by,
     without_row_level_security,
 )
-from tests.visibility_matrix import ADMINISTRATOR, ALWAYS_OPEN, EVSP, OPERATOR, PSO, ROLES, Held
+from tests.visibility.worlds import AFTER
+from tests.visibility.worlds import PROVIDERS as PROVIDERS_OF_WORLD
+from tests.visibility_matrix import (
+    ADD_CONTRACT,
+    ADMINISTRATOR,
+    ALWAYS_OPEN,
+    EVSP,
+    NSP,
+    OPERATOR,
+    PSO,
+    ROLES,
+    Agreement,
+    Held,
+    contract_row,
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +72,14 @@ def forgetting() -> Iterator[None]:
 # ---------------------------------------------------------------- rules
 
 
-@pytest.mark.parametrize("table", sorted(RULES))
+@pytest.mark.parametrize("table", sorted(RULES | SELECTIONS))
 def test_notices_each_rule_that_is_broken(
     twin: Twin, forgetting: None, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     """Also where row-level security is off: each of the two is enough alone."""
-    fill(twin, metadata.tables[table])
-    with without_row_level_security(twin, table):
+    if table in RULES:
+        fill(twin, metadata.tables[table])
+    with without_row_level_security(twin, SELECTED_FROM.get(table, table)):
         STATEMENTS.clear()
         twin.run(twin.check_rule(table))
         break_rule(monkeypatch, table)
@@ -88,14 +109,15 @@ def test_needs_no_row_level_security(twin: Twin) -> None:
 
 
 def break_rule(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
-    """Make every row of a table visible to every caller."""
-    monkeypatch.setitem(rules.RULES, table, lambda _table, _caller_kind: true())  # type: ignore[arg-type]
+    """Make every row of a table, or of a selection, visible to every caller."""
+    of_kind: Any = rules.RULES if table in RULES else rules.SELECTIONS
+    monkeypatch.setitem(of_kind, table, lambda _table, _caller_kind: true())
     STATEMENTS.clear()
 
 
 # ---------------------------------------------------------------- policies
 
-POLICIES = "select tablename, policyname, cmd from pg_policies where schemaname = 'public' order by 1, 2"
+POLICIES = "select tablename, policyname, cmd, qual from pg_policies where schemaname = 'public' order by 1, 2"
 
 
 def test_notices_each_policy_that_is_broken(twin: Twin) -> None:
@@ -103,12 +125,12 @@ def test_notices_each_policy_that_is_broken(twin: Twin) -> None:
     assert {each["tablename"] for each in policies} == PRIVATE
     for table in sorted(PRIVATE):
         twin.run(check_policies(twin, table))
-    assert [(table, name) for table, name, command in policies if not is_noticed(twin, table, name, command)] == []
+    assert [(table, name) for table, name, *policy in policies if not is_noticed(twin, table, name, *policy)] == []
 
 
-def is_noticed(twin: Twin, table: str, name: str, command: str) -> bool:
-    """Return whether anything fails while a policy lets all rows pass, or none to be added."""
-    broken = "with check (false)" if command == "INSERT" else "using (true)"
+def is_noticed(twin: Twin, table: str, name: str, command: str, condition: str | None) -> bool:
+    """Return whether anything fails while a policy lets all rows pass, or none where it does already."""
+    broken = "with check (false)" if command == "INSERT" else f"using ({condition != 'true'})"
     try:
         twin.run(check_policies(twin, table, f"alter policy {name} on {table} {broken}"))
     except (AssertionError, asyncpg.InsufficientPrivilegeError):
@@ -127,10 +149,12 @@ async def check_policies(twin: Twin, table: str, *changes: str) -> None:
 DECIDING = """
 select proname from pg_proc where pronamespace = 'public'::regnamespace and prorettype <> 'trigger'::regtype
 and provolatile <> 'v' and (
-    prosecdef and proretset or prosrc ~ 'hub\\.|hub_role|hub_partner|hub_administrator|visible_subjects|viewer_scope'
+    prosecdef and proretset
+    or prosrc ~ 'hub\\.|hub_role|hub_partner|hub_administrator|visible_subjects|viewer_scope|viewer_role_id'
 ) and not exists (select from pg_depend where objid = pg_proc.oid and deptype = 'e') order by 1
 """
 
+KNOWN = "asked.key in (a.token_key, a.token_key_160)"
 #: For each of them what is broken: a piece of its text, and what takes its place.
 BREAKS: Mapping[str, Sequence[tuple[str, str]]] = {
     "hub_partner": [("current_setting('hub.partner', true)", "(select max(id::text) from partner)")],
@@ -159,6 +183,33 @@ BREAKS: Mapping[str, Sequence[tuple[str, str]]] = {
         ("and role = 'ADMINISTRATOR'", ""),
         ("'ADMINISTRATOR' and revoked_at is null", "'ADMINISTRATOR'"),
     ],
+    "tariff_providers": [
+        ("provider.role = 'EVSP' and ", ""),
+        ("and provider.revoked_at is null", ""),
+        ("viewer.role = 'NSP' and", ""),
+        ("provider.id in (select visible_subjects(viewer_role_id, 'EVSP'))", "true"),
+        ("viewer.id = viewer_role_id and", ""),
+        ("and viewer.revoked_at is null", ""),
+    ],
+    "tariff_provider": [
+        (
+            "tariff_providers(viewer_role_id)",
+            "(select id as role_id, party_id from partner_role where role = 'EVSP') as known",
+        ),
+        ("coalesce(asked, (select party_id from partner_role where id = viewer_role_id))", "party_id"),
+        ("coalesce(asked, (select party_id from partner_role where id = viewer_role_id))", "coalesce(asked, party_id)"),
+    ],
+    "known_tokens": [
+        ("case hub_role() when first_role_id then second_role_id else first_role_id end", "first_role_id"),
+        ("hub_role() in (first_role_id, second_role_id) and ", ""),
+        ("and valid_from is not null", ""),
+        ("a.token_key in (asked.key, asked.key_160) and a.provider_role_id = asked.provider_role_id", KNOWN),
+        ("a.token_key_160 in (asked.key, asked.key_160) and a.provider_role_id = asked.provider_role_id", KNOWN),
+    ],
+    "occupied_times": [
+        ("where id = hub_role() and role = 'EVSE_OPERATOR'", "where party_id = left(asked.evse_id, 5) limit 1"),
+        ("and role = 'EVSE_OPERATOR'", ""),
+    ],
     "removed_tokens": [
         ("scope.role_id = hub_role()", "true"),
         ("and role in ('EVSE_OPERATOR', 'EVSP')", ""),
@@ -166,13 +217,16 @@ BREAKS: Mapping[str, Sequence[tuple[str, str]]] = {
     ],
 }
 #: These give the stream the sides of rows; who is sent what is decided in memory: see below.
-SERVES_ALL = {"authorisation_states", "authorisations_of", "session_sides", "authorisation_request_sides"}
+SERVES_ALL = {
+    *("authorisation_states", "authorisations_of", "session_sides", "authorisation_request_sides", "cdr_sides"),
+    *("tariff_states", "tariffs_of"),
+}
 
 #: A contract that ended, and one that the clock ended and the leader has not looked at. And roles that were revoked.
 PAST = """
 insert into partner_role (id, partner_id, role, party_id, revoked_at) overriding system value
 select id, (select id from partner limit 1), role, party_id, now() from (values
-    (7001, 'ADMINISTRATOR', null), (7002, 'EVSE_OPERATOR', 'ZZOLD'), (7003, 'EVSP', 'ZZOLD')
+    (7001, 'ADMINISTRATOR', null), (7002, 'EVSE_OPERATOR', 'ZZOLD'), (7003, 'EVSP', 'ZZOLD'), (7004, 'NSP', null)
 ) as former (id, role, party_id);
 insert into viewer_scope (role_id, kind, subject, began, ended, ended_at, valid_until)
 select role_id, kind, subject, 1, ended, ended_at, valid_until
@@ -182,11 +236,16 @@ cross join (
     union all select role_id, 'OPERATOR', (select no from operator where party_id = 'DECCC')
     from (values (2), (5), (6)) as viewer (role_id)
 ) as scope (role_id, kind, subject);
-insert into viewer_scope (role_id, kind, subject, began) values (7002, 'EVSP', 5, 1);
+insert into viewer_scope (role_id, kind, subject, began)
+values (7002, 'EVSP', 5, 1), (7004, 'EVSP', 5, 1), (6, 'EVSP', 7003, 1);
 insert into viewer_scope (role_id, kind, subject, began)
 select 7003, 'OPERATOR', no, 1 from operator where party_id = 'DECCC';
 """
-FORMER = [Held(7001, "Former", ADMINISTRATOR, None), Held(7002, "Former", OPERATOR, "ZZOLD")]
+FORMER = [
+    Held(7001, "Former", ADMINISTRATOR, None),
+    Held(7002, "Former", OPERATOR, "ZZOLD"),
+    Held(7004, "Former", NSP, None),
+]
 PROVIDERS = [*(each for each in ROLES if each.role is EVSP), Held(7003, "Former", EVSP, "ZZOLD")]
 
 
@@ -198,6 +257,7 @@ async def check_functions(twin: Twin, *changes: str) -> None:
         for caller in twin.worlds.worlds[0].roles:
             await _check_caller(connection, caller)
         await _check_removed_tokens(twin, connection)
+        await _check_claims(twin, connection)
         await _check_keys(twin, connection)
 
 
@@ -209,17 +269,29 @@ async def _check_visible(connection: asyncpg.Connection, caller: Held) -> None:
     is_former = caller in FORMER
     operators = {ALWAYS_OPEN} if is_former else operators_seen_by(caller)
     seen = await found("select party_id from visible_operators($1) as no join operator using (no)")
-    assert seen == operators, caller
+    compare(seen, operators, "visible_operators", caller)
     psos = {each.party_id for each in (caller, *connected) if each.role is PSO}
     assert await found("select * from visible_parking_operators($1)") == psos, caller
     reads = caller.role in (OPERATOR, EVSP) and not is_former
     providers = {each.id for each in (caller, *connected) if each.role is EVSP and reads}
     assert await found("select * from visible_providers($1)") == providers, caller
-    for provider in PROVIDERS if caller is not FORMER[1] else ():  # its row of PAST is not possible in truth
+    for provider in PROVIDERS if caller not in FORMER[1:] else ():  # their rows of PAST are not possible in truth
         may = caller in (ROLES[-1], provider) or provider in connected
         customers = {each.party_id for each in STATE.connected(provider) if each.role is OPERATOR and may}
         sql = "select party_id from operators_of_provider($1, $2) as no join operator using (no)"
         assert await found(sql, provider.party_id) == customers, (caller, provider)
+    read = {caller.id} if caller.role is EVSP else providers_of(caller)
+    assert await found("select role_id from tariff_providers($1)") == read, caller
+    for provider in (None, *PROVIDERS):
+        meant = caller.id if provider is None else provider.id
+        wanted = {meant if meant in read else None}
+        asked = provider and provider.party_id
+        assert await found("select tariff_provider($1, $2)", asked) == wanted, (caller, provider)
+
+
+def providers_of(caller: Held) -> set[int]:
+    """Return the providers that an NSP has contracts with."""
+    return {each.id for each in STATE.connected(caller) if caller.role is NSP and each.role is EVSP}
 
 
 async def _check_caller(connection: asyncpg.Connection, caller: Held) -> None:
@@ -243,6 +315,35 @@ async def _check_removed_tokens(twin: Twin, connection: asyncpg.Connection) -> N
             readable = {(each.id, sha256(each.instance.encode()).hexdigest()) for each in own}
         found = await looked(connection, caller, "select id, instance from removed_tokens($1)", list(tokens))
         compare(found, readable, "removed_tokens", caller)
+
+
+TOKEN_KEYS = ("token_key", "token_key_160")
+
+
+async def _check_claims(twin: Twin, connection: asyncpg.Connection) -> None:
+    """Who has had a contract with a provider knows its tokens; what is occupied, the operator of the EVSE."""
+    world = twin.worlds.worlds[0]
+    await connection.execute("update contract set valid_from = '2026-01-01'")
+    proposed = Agreement(world.roles[2], world.roles[3], ContractStatus.PROPOSED, None, None)
+    await connection.execute(ADD_CONTRACT, *contract_row(proposed))
+    agreed = [each.sides for each in world.states[AFTER].contracts]
+    asked = [(world.roles[n], card) for n in PROVIDERS_OF_WORLD for card in range(3)]
+    keys = [columns_of_token(SentToken(instance=world.card(card), type=TokenType.RFID)) for _, card in asked]
+    given = [[provider.id for provider, _ in asked], *([each[name] for each in keys] for name in TOKEN_KEYS)]
+    had = {(each.provider, each.instance) for each in world.tokens}
+    evses = [f"{each.operator.party_id}E{each.number}" for each in world.cdrs]
+    times = [datetime(2026, 1, 1, hours, tzinfo=UTC) for hours in (1, 2)]
+    for caller in (None, ROLES[-1], *world.roles):
+        known = {
+            place
+            for place, (provider, card) in enumerate(asked, 1)
+            if (provider, world.card(card)) in had and any({caller, provider} == set(sides) for sides in agreed)
+        }
+        assert await looked(connection, caller, "select known_tokens($1, $2, $3)", *given) == known, caller
+        own = {place for place, each in enumerate(world.cdrs, 1) if each.operator == caller}
+        sql = "select occupied_times($1, $2, $3, array_fill(null::uuid, array[$4::int]), '{}')"
+        spans = ([time] * len(evses) for time in times)
+        assert await looked(connection, caller, sql, evses, *spans, len(evses)) == own, caller
 
 
 #: What ends a key; $1 is the id of its role.
@@ -302,6 +403,7 @@ SOME_SIDES = f"array_remove({SIDES}, null)"
 STREAM_BREAKS = {
     "tokens of any provider": Break(
         [
+            (Fanout, "_readers", lambda self, *_: defaultdict(lambda: list(self._all))),
             (AuthorisationFilter, "has", lambda _self, state, _scope: state.in_force),
             (AuthorisationFilter, "had", lambda *_: Had.SURELY),
         ]

@@ -17,7 +17,7 @@ from tests.length import rounds
 from tests.visibility.private_matrix import PrivateMatrix, private_matrix
 from tests.visibility.streams import check
 from tests.visibility.worlds import DRAFTS, ENDING, TELLING, World
-from tests.visibility_matrix import ADD_EVSE, ADD_OPERATOR, CLEARING_HOUSE, Held
+from tests.visibility_matrix import ADD_EVSE, CLEARING_HOUSE, Held
 
 #: Worlds that are put and followed together: most of the time goes by in waiting for the stream.
 AT_ONCE = 5
@@ -144,7 +144,6 @@ class Strangers:
 def strangers(private: PrivateMatrix) -> Strangers:
     made, [world] = private.made, private.put(TELLING).worlds
     borealis = world.roles[2]
-    made.execute(ADD_OPERATOR, borealis.party_id, borealis.id)
     made.execute(ADD_EVSE, borealis.party_id, f"{borealis.party_id}E0", "L0", 7.0, 51.0)
     return Strangers(private, world)
 

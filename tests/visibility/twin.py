@@ -16,11 +16,11 @@ from app.db.tables import metadata
 from app.read.execute import read
 from app.read.plan import Column, Field, Nodes, Selection
 from app.read.search import Listing, Request
-from app.visibility.rules import PRIVATE
+from app.visibility.rules import OFFERED_TARIFF, PRIVATE
 from app.vocabulary import ContractStatus
 from tests.visibility.private_matrix import PrivateMatrix, private_matrix
 from tests.visibility.streams import check
-from tests.visibility.worlds import TELLING, Worlds
+from tests.visibility.worlds import DEFAULT, INDIVIDUAL, PROVIDERS, TELLING, Worlds
 from tests.visibility_matrix import ALWAYS_OPEN, CLEARING_HOUSE, ROLES, Agreement, Held, State
 
 
@@ -52,11 +52,20 @@ PUBLIC: Mapping[str, tuple[str, Callable[[Held | None], Collection[str]]]] = {
 KEYS: Mapping[str, tuple[str, ...]] = {
     "workflow_history": ("no",),
     "workflow_chain": ("first_partner_id", "second_partner_id"),
+    "viewer_scope_due": ("wide",),
+    "cdr_content": ("cdr_key",),
+    "individual_tariff": ("tariff_id", "number"),
+    "offered_tariff": ("tariff_id", "number"),
+    "tariff_recipient": ("tariff_id", "party_id"),
 }
 #: Columns that may be written, where the first one is not.
 WRITABLE = {"refusal": "at", "workflow_chain": "hash"}
 #: Tables that the hub only appends to.
-APPENDED = {"audit_log", "workflow_history", "authorisation_request"}
+APPENDED = {"audit_log", "workflow_history", "authorisation_request", "cdr_content"}
+#: Tables of which everybody sees some rows, those of earlier worlds too, and the administrator no more than others.
+TARIFFS = {"tariff", "individual_tariff", "offered_tariff", "tariff_recipient"}
+#: The table whose rows a selection has, and by which row-level security protects it.
+SELECTED_FROM = {"offered_tariff": "individual_tariff"}
 
 APPEND = """
 insert into audit_log (at, action, subject, subject_id, details, partner_ids) values (now(), 'a', 's', 'i', '{}', '{}')
@@ -115,19 +124,36 @@ class Twin:
     # ---- rules
 
     async def check_rule(self, table: str) -> None:
-        """Read a table in everybody's name, as a plan does."""
+        """Read a table in everybody's name, as a plan does. For a provider, too, where a request can name one."""
         for caller in self.callers(table):
-            compare(await self._read(metadata.tables[table], caller), self._wanted(table, caller), table, caller)
+            for asked in (None, *self._providers()) if table == "individual_tariff" else (None,):
+                found = self._of_worlds(table, await self._read(table, caller, asked))
+                compare(found, self._wanted(table, caller, asked), table, caller)
 
-    def _wanted(self, table: str, caller: Held | None) -> Collection[Any]:
+    def _providers(self) -> Sequence[Held]:
+        return [self.worlds.worlds[0].roles[n] for n in PROVIDERS]
+
+    def _of_worlds(self, table: str, found: set[Any]) -> set[Any]:
+        own = SELECTED_FROM.get(table, table)
+        return found & self.worlds.all_of(own) if table in TARIFFS else found
+
+    def _wanted(self, table: str, caller: Held | None, asked: Held | None) -> Collection[Any]:
         if table in PUBLIC:
             return PUBLIC[table][1](caller)
-        return self.worlds.rows(table, caller) if table in self.worlds.tables else ()
+        if table == "individual_tariff":
+            return self.worlds.individual_tariffs(caller, asked)
+        if table == "offered_tariff":
+            seen = self.worlds.rows("tariff", caller)
+            return {each for each in self.worlds.all_of("individual_tariff") if each[0] in seen}
+        is_shown = table in self.worlds.tables and table != "cdr_occupancy"
+        return self.worlds.rows(table, caller) if is_shown else ()
 
-    async def _read(self, table: Table, caller: Held | None) -> set[Any]:
+    async def _read(self, name: str, caller: Held | None, about: Held | None) -> set[Any]:
+        table: Any = OFFERED_TARIFF if name in SELECTED_FROM else metadata.tables[name]
         names = keys_of(table)
         asked = Selection((Field("nodes", Nodes(), tuple([Field(name, Column((name,))) for name in names])),))
-        request = Request(Listing(table, names[:1]), {}, 10_000)
+        given = {} if about is None else {"provider_id": about.party_id}
+        request = Request(Listing(table, names[:1]), given, 10_000)
         answer = await read(self.private.made.hub.database, as_caller(caller), asked, request, datetime.now(UTC))
         return {key_of([node[name] for name in names]) for node in answer["nodes"]}
 
@@ -136,13 +162,14 @@ class Twin:
     async def check_policies(self, table: str, connection: asyncpg.Connection) -> None:
         """Read a private table in everybody's name, and write it, by plain SQL: row-level security alone decides.
 
-        It lets the administrator through, for the hub's own housekeeping.
+        It lets the administrator through, for the hub's own housekeeping; but not to tariffs.
         """
         columns = ", ".join(keys_of(metadata.tables[table]))
         for caller in self.callers(table):
-            is_hub = caller is CLEARING_HOUSE
-            own = self.worlds.all_of(table) if is_hub else self.worlds.rows(table, caller)
-            compare(await looked(connection, caller, f"select {columns} from {table}"), own, table, caller)
+            is_hub = caller is CLEARING_HOUSE and table not in TARIFFS
+            own = self.worlds.all_of(table) if is_hub else self._passing(table, caller)
+            found = await looked(connection, caller, f"select {columns} from {table}")
+            compare(self._of_worlds(table, found), own, table, caller)
             if table not in APPENDED:
                 written = WRITABLE.get(table, columns.partition(",")[0])
                 update = f"update {table} set {written} = {written} returning {columns}"
@@ -151,11 +178,27 @@ class Twin:
             if table == "audit_log":
                 await looked(connection, caller, APPEND)
 
+    def _passing(self, table: str, caller: Held | None) -> set[Any]:
+        """Return the rows that row-level security shows: of tariffs more than the rules do, which know of contracts."""
+        if table == "tariff":
+            return self.worlds.all_of(table)
+        own = self.worlds.rows(table, caller)
+        if table not in TARIFFS:
+            return own
+        meant = {each for world in self.worlds.worlds for each in world.tariffs if world.may_read(caller, each)}
+        if table == "tariff_recipient":
+            return own | {(each.id, each.recipient.party_id) for each in meant}
+        defaults = {each for each in self.worlds.all_of(table) if each[1] == DEFAULT}
+        return own | defaults | {(each.id, INDIVIDUAL) for each in meant}
+
     def _own(self, table: str, caller: Held | None) -> set[Any]:
-        """Return the rows that a caller may write: of tokens fewer than it may read."""
-        if table != "authorisation":
-            return self.worlds.rows(table, caller)
-        return {each.id for world in self.worlds.worlds for each in world.tokens if each.provider == caller}
+        """Return the rows that a caller may write: of tokens and tariffs fewer than it may read."""
+        worlds = self.worlds.worlds
+        if table == "authorisation":
+            return {each.id for world in worlds for each in world.tokens if each.provider == caller}
+        if table == "tariff":
+            return {each.id for world in worlds for each in world.tariffs if each.operator == caller}
+        return self.worlds.rows(table, caller)
 
     # ---- the whole of it
 
@@ -179,8 +222,9 @@ async def looked(connection: asyncpg.Connection, caller: Held | None, sql: str, 
 
 
 def compare(found: Collection[Any], wanted: Collection[Any], what: str, caller: Held | None) -> None:
-    """Hold keys against the model. The administrator sees the parties of the public matrix, too."""
-    shown = set(found) & set(wanted) if caller is CLEARING_HOUSE and wanted else set(found)
+    """Hold keys against the model. The administrator sees other worlds and the public matrix, too."""
+    is_wider = caller is CLEARING_HOUSE and wanted and what not in TARIFFS
+    shown = set(found) & set(wanted) if is_wider else set(found)
     assert shown == set(wanted), (what, caller)
 
 
@@ -197,7 +241,7 @@ def make_twin(dsn: str) -> Iterator[Twin]:
 
 
 def fill(twin: Twin, table: Table) -> None:
-    """Add a row with anything in it to a table that has none."""
+    """Add a row with anything in it to a table that has none, and that worlds do not fill."""
     if twin.fetch(f"select from {table.name} limit 1"):
         return
     constraints = "select conname from pg_constraint where conrelid = $1::text::regclass and contype = 'c'"

@@ -39,10 +39,15 @@ CAN_CONTRACT = [
 CARDS = ((1, 0), (1, 1), (3, 1), (3, 2))
 BEFORE, AFTER = 0, 1
 
-#: Tables whose rows the administrator sees; it sees nothing of tokens, requests and sessions.
+#: Tables whose rows the administrator sees; it sees nothing of tokens, requests, sessions and CDRs.
 ADMINISTERED = frozenset(
     {"partner", "partner_role", "api_key", "contract", "audit_log", "refusal", "workflow_history", "workflow_chain"}
+    | {"tariff"}
 )
+#: The numbers of a tariff's individual tariffs: the default, and that of its recipient.
+DEFAULT, INDIVIDUAL = 0, 1
+#: The provider that has individual tariffs.
+RECIPIENT = 3
 
 #: For each table the keys of its rows, and the roles and the names of the partners that see each.
 Rows = Mapping[str, Mapping[Any, Collection[Held | str]]]
@@ -55,11 +60,12 @@ class TokenState(Enum):
 
 
 class Changed(Enum):
-    """What the second moment changes of a session. A provider does not learn of contradictions."""
+    """What the second moment changes of a session or a CDR. A provider does not learn of contradictions."""
 
     NOTHING = "nothing"
     ENERGY = "energy"
     CONTRADICTIONS = "contradictions"
+    STATUS = "status"
 
 
 # ---------------------------------------------------------------- drafts
@@ -86,7 +92,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Charged:
-    """A session, or a request and what it refers to. Sides are PARTIES. `appears`: from which moment on it is there."""
+    """A session, a CDR, or a request and what it refers to. Sides are PARTIES.
+
+    `appears`: from which moment on it is there.
+    """
 
     operator: int
     provider: int | None
@@ -104,6 +113,7 @@ class Draft:
     moments: tuple[Moment, Moment]
     sessions: tuple[Charged, ...]
     requests: tuple[Charged, ...]
+    cdrs: tuple[Charged, ...] = ()
     by_socket: tuple[bool, ...] = (True,) * len(PARTIES)
 
 
@@ -128,7 +138,7 @@ SESSIONS = st.builds(
     st.sampled_from(OPERATORS),
     st.sampled_from(PROVIDERS),
     st.sampled_from([BEFORE, AFTER]),
-    st.sampled_from(Changed),
+    st.sampled_from([Changed.NOTHING, Changed.ENERGY, Changed.CONTRADICTIONS]),
     st.booleans(),
 )
 REQUESTS = st.builds(
@@ -139,6 +149,13 @@ REQUESTS = st.builds(
     token=st.sampled_from([None, *range(len(CARDS))]),
     session=st.sampled_from([None, *range(4)]),
 )
+CDRS = st.builds(
+    Charged,
+    st.sampled_from(OPERATORS),
+    st.sampled_from(PROVIDERS),
+    st.sampled_from([BEFORE, AFTER]),
+    st.sampled_from([Changed.NOTHING, Changed.STATUS]),
+)
 DRAFTS = st.builds(
     Draft,
     st.tuples(
@@ -147,6 +164,7 @@ DRAFTS = st.builds(
     ),
     several(SESSIONS),
     several(REQUESTS),
+    several(CDRS),
     st.tuples(*[st.booleans()] * len(PARTIES)),
 )
 
@@ -166,6 +184,7 @@ _CHARGED = (
         Charged(2, 1, AFTER, token=0, session=3),
         Charged(0, None, AFTER, token=1, session=3),
     ),
+    (Charged(0, 3), Charged(0, 3, changed=Changed.STATUS), Charged(2, 1, AFTER), Charged(2, 3)),
 )
 _SOCKETS = (True, False, True, False, True, False)
 _SEEN = ((0, 3), (3, 4), (0, 5))
@@ -204,7 +223,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Shared:
-    """A session or a request in its world. `number` makes it unique among all worlds."""
+    """A session, a request or a CDR in its world. `number` makes it unique among all worlds."""
 
     id: UUID
     number: int
@@ -224,9 +243,18 @@ class Shared:
 
     def news_for(self, caller: Held | None) -> bool:
         """Return whether the second moment brings a side of it anything new of it."""
-        is_new = self.draft.appears == AFTER or self.draft.changed is Changed.ENERGY
+        is_new = self.draft.appears == AFTER or self.draft.changed in (Changed.ENERGY, Changed.STATUS)
         is_operators = self.draft.changed is Changed.CONTRADICTIONS and not self.draft.contradicted
         return caller in self.sides and (is_new or (is_operators and caller == self.operator))
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """A tariff with a default, and with an individual tariff for one provider."""
+
+    id: str
+    operator: Held
+    recipient: Held
 
 
 @dataclass(frozen=True)
@@ -284,6 +312,15 @@ class World:
     def requests(self) -> tuple[Shared, ...]:
         return self._shared("request", self.draft.requests)
 
+    @cached_property
+    def cdrs(self) -> tuple[Shared, ...]:
+        return self._shared("cdr", self.draft.cdrs)
+
+    @cached_property
+    def tariffs(self) -> tuple[Tariff, ...]:
+        operators = [self.roles[n] for n in OPERATORS]
+        return tuple(Tariff(f"{each.party_id}T", each, self.roles[RECIPIENT]) for each in operators)
+
     def _shared(self, noun: str, drafts: Iterable[Charged]) -> tuple[Shared, ...]:
         return tuple(
             Shared(
@@ -311,10 +348,30 @@ class World:
         connected = self.states[moment].connected(provider)
         return {provider, *(each for each in connected if each.role is OPERATOR)}
 
+    def sees(self, caller: Held | None, operator: Held, moment: int) -> bool:
+        return operator.party_id in self.states[moment].operators_seen_by(caller)
+
+    def tariff_providers(self, caller: Held | None, moment: int) -> set[Held]:
+        """Return whose individual tariffs a caller may read: its own, or of those that an NSP has contracts with."""
+        if caller is None or caller.role not in (EVSP, NSP):
+            return set()
+        return {each for each in (caller, *self.states[moment].connected(caller)) if each.role is EVSP}
+
+    def may_read(self, caller: Held | None, tariff: Tariff, moment: int = AFTER) -> bool:
+        """Return whether a caller may read the individual tariff of a recipient, wherever that charges."""
+        return tariff.recipient in self.tariff_providers(caller, moment)
+
+    def number_shown(self, tariff: Tariff, caller: Held | None, moment: int, asked: Held | None = None) -> int:
+        """Return which individual tariff of a tariff is meant for a caller that does not own it."""
+        about = caller if asked is None else asked
+        is_meant = about == tariff.recipient and self.may_read(caller, tariff, moment)
+        return INDIVIDUAL if is_meant and self.sees(tariff.recipient, tariff.operator, moment) else DEFAULT
+
     def rows(self, moment: int) -> Rows:
-        """Return all rows of the private tables, and the viewers of each."""
+        """Return all rows of the private tables, and the viewers of each. Individual tariffs: who owns them."""
         contracts = self.states[moment].contracts
         sessions = [each for each in self.sessions if each.is_there(moment)]
+        cdrs = [each for each in self.cdrs if each.is_there(moment)]
         requests = {each.number: each.sides for each in self.requests if each.is_there(moment)}
         return {
             "partner": {each.partner_id: {each.partner} for each in self.roles},
@@ -329,6 +386,17 @@ class World:
             "authorisation_request": requests,
             "authorisation_answer": {self.id_of("answer", n): {self.roles[n]} for n in OPERATORS},
             "session": {each.id: each.sides for each in sessions},
+            "cdr": {each.id: each.sides for each in cdrs},
+            "cdr_content": {each.id: each.sides for each in cdrs},
+            "cdr_occupancy": {each.id: {each.operator} for each in cdrs},
+            "tariff": {
+                each.id: {role for role in self.roles if self.sees(role, each.operator, moment)}
+                for each in self.tariffs
+            },
+            "individual_tariff": {
+                (each.id, number): {each.operator} for each in self.tariffs for number in (DEFAULT, INDIVIDUAL)
+            },
+            "tariff_recipient": {(each.id, each.recipient.party_id): {each.operator} for each in self.tariffs},
         }
 
     @cached_property
@@ -384,6 +452,14 @@ class Worlds:
     def rows(self, table: str, caller: Held | None, moment: int = AFTER) -> set[Any]:
         """Return the keys of a table's rows that a caller sees."""
         return seen_by(caller, self._rows[moment][table], table in ADMINISTERED)
+
+    def individual_tariffs(self, caller: Held | None, asked: Held | None = None) -> set[Any]:
+        """Return the keys of the individual tariffs that are meant for a caller, or that it owns, of all tariffs."""
+        meant = {
+            (each.id, world.number_shown(each, caller, AFTER, asked)) for world in self.worlds for each in world.tariffs
+        }
+        own = self.rows("individual_tariff", caller)
+        return own | {each for each in meant if (each[0], DEFAULT) not in own}
 
 
 def seen_by(caller: Held | None, rows: Mapping[Any, Collection[Held | str]], administered: bool = False) -> set[Any]:

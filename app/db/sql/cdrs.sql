@@ -55,7 +55,9 @@ create or replace function occupied_times(
 as $$
     select asked.place::integer
     from unnest(evse_ids, starts, ends, keys) with ordinality as asked (evse_id, started_at, ended_at, key, place)
-    where left(asked.evse_id, 5) = (select party_id from partner_role where id = hub_role())
+    where left(asked.evse_id, 5) = (
+        select party_id from partner_role where id = hub_role() and role = 'EVSE_OPERATOR'
+    )
     and exists (
         select from cdr_occupancy as occupied
         where occupied.place = hashtextextended(asked.evse_id, 0) and occupied.during && tstzrange(asked.started_at, asked.ended_at)
