@@ -5,11 +5,12 @@ Only those of one's own database count; the others of the server belong to tests
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 import asyncpg
 
-from app.db.engine import Connection
+from app.db.engine import Connection, Database
 
 T = TypeVar("T")
 
@@ -37,3 +38,14 @@ async def until_locked_out(
             await watcher.execute("select pg_sleep(0.01)")
             # Within a transaction the server would go on showing what it showed first.
             await watcher.execute("select pg_stat_clear_snapshot()")
+
+
+async def deadlocks(database: Database) -> int:
+    """Count deadlocks in this database: `write` would hide them by trying again."""
+    for pool in (database.writes, database.sessions):
+        async with AsyncExitStack() as stack:
+            connections = [await stack.enter_async_context(pool.acquire()) for _ in range(pool.get_max_size())]
+            for connection in connections:  # each counts by itself, and reports now and then
+                await connection.execute("select pg_stat_force_next_flush()")
+    [row] = await database.fetch("select deadlocks from pg_stat_database where datname = current_database()")
+    return row["deadlocks"]

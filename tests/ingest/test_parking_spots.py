@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from app.vocabulary import Restriction
 from tests.ingest.parking_world import make_pso, spot, spot_contradictions, spots_by_id
 from tests.ingest.world import LYON, MONDAY, TUESDAY, ULM, World, charge_point, make_owner, make_world
 from tests.length import rounds
+from tests.waiting import deadlocks
 
 PLACE = Point(latitude=48.5, longitude=9.5)
 
@@ -259,14 +259,3 @@ async def test_lets_operators_and_the_pso_write_the_same_spots_at_once(
         await asyncio.gather(*(link(owner, turn) for owner in owners), publish(turn))
     assert await spot_contradictions(world.database) == []
     assert await deadlocks(world.database) == 0
-
-
-async def deadlocks(database: Database) -> int:
-    """Count deadlocks in this database: `write` would hide them by trying again."""
-    for pool in (database.writes, database.sessions):
-        async with AsyncExitStack() as stack:
-            connections = [await stack.enter_async_context(pool.acquire()) for _ in range(pool.get_max_size())]
-            for connection in connections:  # each counts by itself, and reports now and then
-                await connection.execute("select pg_stat_force_next_flush()")
-    [row] = await database.fetch("select deadlocks from pg_stat_database where datname = current_database()")
-    return row["deadlocks"]

@@ -10,13 +10,13 @@ import asyncpg
 import pytest
 
 from app.db.engine import Database
-from app.live.log.leader import clear_log, lead, mark
+from app.live.log.leader import clear_log, lead, mark, take_over
 from app.live.log.rows import position_since, read_position
 from app.live.log.wake_up import Bus
 from app.settings import Settings
 from tests.exchange.world import owner
 from tests.live.log_world import ids, read_since
-from tests.waiting import eventually
+from tests.waiting import deadlocks, eventually
 
 INSERT = "insert into change (kind, entity_id) values ('EVSE', $1)"
 HOLDER = """
@@ -189,6 +189,27 @@ async def test_begins_a_log_anew_whose_numbers_are_another_clusters(database: Da
         assert [row[0] for row in await database.fetch("select visible_operators(null)")] == [
             await connection.fetchval("select no from operator")
         ]
+
+
+async def test_begins_a_log_anew_beside_a_transaction_that_writes_to_it(database: Database, database_url: str):
+    """Whatever a transaction locked first, it gets the rest of what it needs."""
+    renewing = """
+        select exists (
+            select from pg_stat_activity
+            where query like 'select renew_log%' and state = 'active' and wait_event_type in ('Timeout', 'Lock')
+        )
+    """
+    async with owner(database_url) as writer, owner(database_url) as watcher:
+        await writer.execute("update log_state set written_by = 'another'")
+        async with writer.transaction():
+            await writer.execute("select lock_viewer_scope()")
+            await writer.execute("update viewer_scope set ended_at = ended_at")
+            task = asyncio.create_task(take_over(database))
+            await eventually(lambda: watcher.fetchval(renewing))
+            await writer.execute(INSERT, "MEANWHILE")
+        await task
+        assert await watcher.fetchval("select written_by <> 'another' from log_state")
+    assert await deadlocks(database) == 0
 
 
 async def test_keeps_what_ended_as_long_as_cursors_live(database: Database, database_url: str):

@@ -10,13 +10,13 @@ grant select, insert, update on workflow_chain to {runtime_role};
 grant select, insert, delete on log_mark to {runtime_role};
 
 revoke all on function authenticate(bytea), make_partition(regclass, integer, integer),
-    drop_partition(regclass, integer, timestamptz), wal_position(), timeline_left_at(bigint), renew_log(),
+    drop_partition(regclass, integer, timestamptz), wal_position(), timeline_left_at(bigint), renew_log(), renew_spot_contracts(),
     bring_viewer_scope(integer[]), bring_spot_contracts(integer[], text[]), lock_viewer_scope(), dependent_roles(integer[]), contractors_of(integer[]),
     settle_viewer_scope(), note_viewer_scope(integer[], boolean), contracts_moved(), contracts_updated(), roles_moved(), roles_updated(),
     partners_updated(), operators_inserted(), operators_updated(),
     refresh_viewer_scope(timestamptz), forget_viewer_scope(timestamptz) from public;
 grant execute on function authenticate(bytea), make_partition(regclass, integer, integer),
-    drop_partition(regclass, integer, timestamptz), wal_position(), timeline_left_at(bigint), renew_log(),
+    drop_partition(regclass, integer, timestamptz), wal_position(), timeline_left_at(bigint), renew_log(), renew_spot_contracts(),
     refresh_viewer_scope(timestamptz), forget_viewer_scope(timestamptz) to {runtime_role};
 
 -- Uploads are staged in temporary tables.

@@ -125,6 +125,15 @@ begin
 end
 $$;
 
+-- What a renewed log cannot tell: which contracts of spots began or ended while nothing was written. In a transaction of its
+-- own, because it locks rows of spots, and `renew_log` holds the log.
+create or replace function renew_spot_contracts() returns void language sql security definer set search_path = public
+as $$
+    select bring_spot_contracts(array_agg(operator_no), array_agg(party_id))
+    from (select distinct operator_no, substr(parking_id, 1, 5) as party_id from evse_parking_spot where contracted) as pair
+    having count(*) > 0
+$$;
+
 -- A log that another cluster or database wrote, restored or copied: its transactions have numbers that are given here to
 -- others. It is emptied, with everything that refers to its numbers, and begun again before it is read.
 create or replace function renew_log() returns boolean language plpgsql security definer set search_path = public
@@ -136,13 +145,19 @@ begin
     if exists (select from log_state where written_by = here) then
         return false;
     end if;
+    -- Without waiting for one table while it holds another: transactions lock these in any order.
+    loop
+        begin
+            lock table change, log_mark, viewer_scope in access exclusive mode nowait;
+            exit;
+        exception when lock_not_available then
+            perform pg_sleep(0.02);
+        end;
+    end loop;
     truncate change, log_mark, viewer_scope;
     delete from log_state;
     insert into log_state (floor, written_by) values (pg_snapshot_xmin(pg_current_snapshot())::text::bigint, here);
     perform bring_viewer_scope(null);
-    perform bring_spot_contracts(array_agg(operator_no), array_agg(party_id))
-    from (select distinct operator_no, substr(parking_id, 1, 5) as party_id from evse_parking_spot where contracted) as pair
-    having count(*) > 0;
     insert into log_mark values (clock_timestamp(), log_position());
     return true;
 end

@@ -93,13 +93,13 @@ async def _do_duties(database: Database, duties: Sequence[Duty]) -> None:
 
 
 async def take_over(database: Database) -> None:
-    """Begin a new log where a restore left that of another cluster, and bring viewer scopes up to date."""
+    """Begin a new log where a restore left that of another cluster, and bring viewer scopes up to date.
 
-    async def work(connection: Connection) -> None:
-        await connection.execute("select renew_log()")
-        await connection.execute("select refresh_viewer_scope(null)")
-
-    await database.write(work)
+    Each in a transaction of its own: what a renewed log locks, others want who hold what a refresh waits for.
+    """
+    if await database.write(lambda connection: connection.fetchval("select renew_log()")):
+        await database.write(lambda connection: connection.execute("select renew_spot_contracts()"))
+    await database.write(lambda connection: connection.execute("select refresh_viewer_scope(null)"))
 
 
 def _own_duties(settings: Settings) -> tuple[Duty, ...]:
