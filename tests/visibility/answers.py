@@ -1,6 +1,7 @@
 """What every read of private rows shows to a caller, beside what the model says that it shows."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1, sha256
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from app.auth import new_secret
 from tests.visibility.private_matrix import PrivateMatrix, callers_of
-from tests.visibility.worlds import AFTER, BEFORE, Shared, Token, TokenState, World, Worlds
+from tests.visibility.worlds import AFTER, BEFORE, CURRENCIES, RECIPIENT, Shared, Token, TokenState, World, Worlds
 from tests.visibility_matrix import CLEARING_HOUSE, EVSP, OPERATOR, Held
 
 # ---------------------------------------------------------------- what is asked
@@ -17,12 +18,16 @@ from tests.visibility_matrix import CLEARING_HOUSE, EVSP, OPERATOR, Held
 TOKENS = "changes { action id token { instance } authorisation { contractId printedNumber } }"
 SESSIONS = "sessions { id contradictions token { instance } }"
 REQUESTS = "requests { id authorisation { id } session { id } }"
+CDRS = "cdrs { cdrId status }"
+TARIFFS = "changes { action tariffId tariff { tariffId individualTariffs { currency recipients } } }"
 FOLLOWED = {
     "roamingAuthorisationChanges": TOKENS,
     "sessionChanges": SESSIONS,
     "authorisationRequestChanges": REQUESTS,
+    "cdrChanges": CDRS,
+    "tariffChanges": TARIFFS,
 }
-TOKEN_CHANGES, SESSION_CHANGES, REQUEST_CHANGES = FOLLOWED
+TOKEN_CHANGES, SESSION_CHANGES, REQUEST_CHANGES, CDR_CHANGES, TARIFF_CHANGES = FOLLOWED
 ROWS = """
     me { role partner { id } contracts { id } }
     partners(first: 500, after: $partners) {
@@ -31,6 +36,8 @@ ROWS = """
     contracts(first: 500, after: $contracts) {
         nodes { id status parties { partnerId role } } }
     session(id: $session) { id }
+    cdr(cdrId: $cdr) { cdrId }
+    tariff(tariffId: $tariff, providerId: $provider) { tariffId individualTariffs { currency recipients } }
     sessions { nodes { id contradictions token { instance } } }
     authorisationRequests { nodes { id authorisation { id } session { id } } }
 """
@@ -41,17 +48,23 @@ PAGES = (
     roamingAuthorisations {{ {TOKENS} }}
     allSessions: sessionChanges {{ {SESSIONS} }}
     authorisationRequestChanges(cursor: $cursor) {{ {REQUESTS} }}
+    waitingCdrs: cdrs {{ nodes {{ cdrId status }} }}
+    tariffs(first: 1000) {{ {TARIFFS} }}
     """,
     f"""
     refusals(first: 100) {{ nodes {{ id }} }}
     byToken: roamingAuthorisations(token: {{ instance: $card, type: RFID }}) {{ {TOKENS} }}
     roamingAuthorisationChanges: roamingAuthorisations(cursor: $cursor) {{ {TOKENS} }}
     allRequests: authorisationRequestChanges {{ {REQUESTS} }}
+    cdrs(status: [ACCEPTED, APPROVED]) {{ nodes {{ cdrId status }} }}
+    askedTariffs: tariffs(first: 1000, providerId: $provider) {{ {TARIFFS} }}
     """,
     f"""
     byContract: roamingAuthorisations(contractId: $contract) {{ {TOKENS} }}
     byNumber: roamingAuthorisations(printedNumber: $printed) {{ {TOKENS} }}
     sessionChanges(cursor: $cursor) {{ {SESSIONS} }}
+    cdrChanges(cursor: $cursor) {{ {CDRS} }}
+    reconciliation {{ operatorId providerId status count total }}
     """,
 )
 VARIABLES = {
@@ -60,6 +73,9 @@ VARIABLES = {
     "contracts": "String",
     "auditLog": "String",
     "session": "ID!",
+    "cdr": "CdrId!",
+    "tariff": "TariffId!",
+    "provider": "PartyId!",
     "cursor": "Cursor",
     "card": "String!",
     "contract": "ContractId!",
@@ -122,6 +138,37 @@ class Expected:
                     shown.add((str(each.number), *(str(id_) for id_ in _referred(world, each) if id_ in known)))
         return shown
 
+    def cdrs(self, moment: int, *, only_news: bool = False, only_waiting: bool = False) -> set[Any]:
+        """Return CDRs with their states. ACCEPTED ones wait for the provider."""
+        found = [each for world in self.worlds for each in world.cdrs if each.is_there(moment)]
+        own = [each for each in found if (each.news_for(self.caller) if only_news else self.caller in each.sides)]
+        shown = {(cdr_id(each), each.status(moment)) for each in own}
+        return {each for each in shown if not only_waiting or (not self._is_operator and each[1] == "ACCEPTED")}
+
+    def reconciled(self) -> set[Any]:
+        is_all = self.caller is CLEARING_HOUSE
+        found = [each for world in self.worlds for each in world.cdrs if is_all or self.caller in each.sides]
+        groups = Counter((each.operator.party_id, *_provider(each), each.status(AFTER)) for each in found)
+        return {(*group, count, str(count)) for group, count in groups.items()}
+
+    def tariffs(self, moment: int, asked: Held | None = None) -> set[Any]:
+        """Return the tariffs that are seen, with the currencies shown and whether recipients are. `asked`: provider."""
+        seen = self.rows("tariff", moment)
+        shown: set[Any] = set()
+        for world in self.worlds:
+            for each in world.tariffs:
+                if each.id in seen and each.operator == self.caller:
+                    shown.add((each.id, frozenset(CURRENCIES.values()), True))
+                elif each.id in seen:
+                    number = world.number_shown(each, self.caller, moment, asked)
+                    shown.add((each.id, frozenset({CURRENCIES[number]}), False))
+        return shown
+
+    def of_worlds(self, tariffs: set[Any]) -> set[Any]:
+        """Leave out tariffs of other worlds, which the administrator sees."""
+        own = {each.id for world in self.worlds for each in world.tariffs}
+        return {each for each in tariffs if each[0] in own}
+
     @property
     def _is_operator(self) -> bool:
         return self.caller is not None and self.caller.role is OPERATOR
@@ -136,6 +183,8 @@ class Expected:
         """Return what QUERIES show at the second moment."""
         contracts = [each for world in self.worlds for each in world.states[AFTER].contracts]
         own = self.rows("contract")
+        provider = next(each for world in self.worlds for each in world.roles if each.party_id == asked["provider"])
+        tariffs = self.tariffs(AFTER, provider)
         texts = {name: {str(key) for key in self.rows(name)} for name in ("partner", "api_key", "audit_log", "refusal")}
         return {
             "me": self._me(),
@@ -147,6 +196,14 @@ class Expected:
             "auditLog": texts["audit_log"],
             "refusals": texts["refusal"],
             "session": UUID(asked["session"]) in self.rows("session"),
+            "cdr": any(each == asked["cdr"] for each, _ in self.cdrs(AFTER)),
+            "cdrs": self.cdrs(AFTER),
+            "waitingCdrs": self.cdrs(AFTER, only_waiting=True),
+            "cdrChanges": self.cdrs(AFTER, only_news=True),
+            "reconciliation": self.reconciled(),
+            "tariff": {each for each in tariffs if each[0] == asked["tariff"]},
+            "tariffs": self.tariffs(AFTER),
+            "askedTariffs": tariffs,
             "sessions": self.sessions(AFTER),
             "allSessions": self.sessions(AFTER),
             "sessionChanges": self.sessions(AFTER, only_news=True),
@@ -176,6 +233,14 @@ def _referred(world: World, request: Shared) -> Iterator[UUID]:
         yield world.id_of("session", request.draft.session)
 
 
+def _provider(cdr: Shared) -> tuple[str | None]:
+    return (cdr.provider and cdr.provider.party_id,)
+
+
+def cdr_id(cdr: Shared) -> str:
+    return f"{cdr.operator.party_id}C{cdr.number}"
+
+
 def token_shown(token: Token) -> tuple[Any, ...]:
     return str(token.id), token.instance, token.contract_id, token.printed_number
 
@@ -196,7 +261,12 @@ def shown(data: Any, held: set[Any]) -> Shown:
         "roles": sum(len(each["roles"]) for each in data["partners"]["nodes"]),
         "partner": data["partner"] is not None,
         "session": data["session"] is not None,
+        "cdr": data["cdr"] is not None,
+        "tariff": {tariff(data["tariff"])} - {None},
     }
+    if "reconciliation" in data:
+        special["reconciliation"] = {tuple(row.values()) for row in data["reconciliation"]}
+    special |= {name: tariffs(data[name]["changes"]) for name in ("tariffs", "askedTariffs") if name in data}
     if TOKEN_CHANGES in data:
         special[TOKEN_CHANGES] = applied(held, data[TOKEN_CHANGES]["changes"])
     return {name: _items(name, each) for name, each in data.items() if name not in special} | special
@@ -212,6 +282,8 @@ def _items(name: str, found: Any) -> set[Any]:
             return {session(each) for each in sessions}
         case {"requests": requests}:
             return {request(each) for each in requests}
+        case {"cdrs": cdrs}:
+            return {cdr(each) for each in cdrs}
     raise AssertionError(name)
 
 
@@ -241,13 +313,47 @@ def session(node: Any) -> tuple[Any, ...]:
     return node["id"], bool(node["contradictions"])
 
 
+def cdr(node: Any) -> tuple[Any, ...]:
+    return node["cdrId"], node["status"]
+
+
+def tariff(node: Any) -> tuple[Any, ...] | None:
+    if node is None:
+        return None
+    shown = node["individualTariffs"]
+    has_recipients = any(each["recipients"] is not None for each in shown)
+    return node["tariffId"].replace("*", ""), frozenset(each["currency"] for each in shown), has_recipients
+
+
+def tariffs(changes: Iterable[Any]) -> set[Any]:
+    return {tariff(each["tariff"]) for each in changes if each["action"] == "UPSERTED"}
+
+
 def request(node: Any) -> tuple[Any, ...]:
     referred = (node["authorisation"], node["session"])
     return node["id"], *(each["id"] for each in referred if each is not None)
 
 
 #: How nodes of a connection are compared, where not by their ids.
-NODES = {"contracts": _contract, "sessions": session, "authorisationRequests": request}
+NODES = {
+    "contracts": _contract,
+    "sessions": session,
+    "authorisationRequests": request,
+    "cdrs": cdr,
+    "waitingCdrs": cdr,
+}
+
+
+def applied_tariffs(held: set[Any], changes: Iterable[Any]) -> set[Any]:
+    """Return the tariffs that a client holds after some changes; what is removed it must have held."""
+    by_id = {each[0]: each for each in held}
+    for change in changes:
+        id_ = change["tariffId"].replace("*", "")
+        if change["action"] == "UPSERTED":
+            by_id[id_] = tariff(change["tariff"])
+        else:
+            assert by_id.pop(id_, None), ("removed", change)
+    return set(by_id.values())
 
 
 def applied(held: set[Any], changes: Iterable[Any]) -> set[Any]:
@@ -288,6 +394,8 @@ def _check_answer(matrix: PrivateMatrix, worlds: Worlds, caller: Held | None, wo
     about = world.tokens[(caller.id if caller else 0) % len(world.tokens)]
     named = {"card": about.instance, "contract": about.contract_id, "printed": about.printed_number}
     named |= {"session": str(world.id_of("session", 0)), "partner": str(world.roles[-1].partner_id), "cursor": cursor}
+    cdrs = [cdr_id(each) for each in world.cdrs] or ["DAXXXC1"]
+    named |= {"cdr": cdrs[0], "tariff": world.tariffs[0].id, "provider": str(world.roles[RECIPIENT].party_id)}
     is_administrator = caller is CLEARING_HOUSE
     query = QUERIES[(caller.id if caller else world.number) % len(QUERIES)]
     data = matrix.ask(caller, query, {**named, **(matrix.after if is_administrator else {})})
@@ -295,5 +403,10 @@ def _check_answer(matrix: PrivateMatrix, worlds: Worlds, caller: Held | None, wo
     found, wanted = shown(data, expected.tokens(BEFORE)), expected.answer(named)
     if is_administrator and "refusals" in found:
         found["refusals"] &= wanted["refusals"]  # of all worlds, newest first
+    if is_administrator:  # pages of all worlds, oldest first
+        found = {name: each for name, each in found.items() if name not in ("tariffs", "askedTariffs")}
+        operators = {each.party_id for each_world in worlds.worlds for each in each_world.roles}
+        if "reconciliation" in found:
+            found["reconciliation"] = {each for each in found["reconciliation"] if each[0] in operators}
     for name, value in found.items():
         assert value == wanted[name], (name, caller)

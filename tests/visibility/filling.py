@@ -11,7 +11,7 @@ from app.vocabulary import TokenType
 from tests.visibility.worlds import (
     AFTER,
     BEFORE,
-    DEFAULT,
+    CURRENCIES,
     INDIVIDUAL,
     OPERATORS,
     Changed,
@@ -140,7 +140,7 @@ def _tariff_rows(world: World) -> tuple[list[tuple[Any, ...]], ...]:
     tariffs = world.tariffs
     return (
         [(each.id, each.operator.party_id) for each in tariffs],
-        [(each.id, number) for each in tariffs for number in (DEFAULT, INDIVIDUAL)],
+        [(each.id, number, currency) for each in tariffs for number, currency in CURRENCIES.items()],
         [(each.id, each.recipient.party_id, INDIVIDUAL) for each in tariffs],
     )
 
@@ -230,7 +230,7 @@ select $1, no, '', now(), now() from operator where party_id = $2
 """,
     """
 insert into individual_tariff (tariff_id, number, operator_no, currency, elements, content_hash)
-select $1, $2, operator_no, 'EUR', '[]', '' from tariff where tariff_id = $1
+select $1, $2, operator_no, $3, '[]', '' from tariff where tariff_id = $1
 """,
     """
 insert into tariff_recipient (tariff_id, party_id, number, operator_no, updated_at)

@@ -14,14 +14,19 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.visibility.answers import (
+    CDR_CHANGES,
     FOLLOWED,
     SESSION_CHANGES,
+    TARIFF_CHANGES,
     TOKEN_CHANGES,
     Expected,
     applied,
+    applied_tariffs,
+    cdr,
     check_answers,
     request,
     session,
+    tariffs,
     tokens,
 )
 from tests.visibility.filling import put
@@ -92,6 +97,8 @@ class Follower:
         """Return the tokens that it holds, or what it was sent after the list."""
         if self.name == TOKEN_CHANGES:
             return applied(self.begun, items(self.pages, "changes"))
+        if self.name == TARIFF_CHANGES:
+            return applied_tariffs(self.begun, items(self.pages, "changes"))
         return self.shown(self.pages)
 
     def shown(self, pages: Iterable[Any]) -> set[Any]:
@@ -99,6 +106,10 @@ class Follower:
             return tokens(items(pages, "changes"))
         if self.name == SESSION_CHANGES:
             return {session(each) for each in items(pages, "sessions")}
+        if self.name == CDR_CHANGES:
+            return {cdr(each) for each in items(pages, "cdrs")}
+        if self.name == TARIFF_CHANGES:
+            return self.expected.of_worlds(tariffs(items(pages, "changes")))
         return {request(each) for each in items(pages, "requests")}
 
     @cached_property
@@ -114,6 +125,10 @@ class Follower:
             return self.expected.tokens(moment)
         if self.name == SESSION_CHANGES:
             return self.expected.sessions(moment, **only_news)
+        if self.name == CDR_CHANGES:
+            return self.expected.cdrs(moment, only_waiting=moment == BEFORE, **only_news)
+        if self.name == TARIFF_CHANGES:
+            return self.expected.tariffs(moment)
         return self.expected.requests(moment, **only_news)
 
     @property

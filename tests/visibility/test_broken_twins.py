@@ -72,7 +72,7 @@ def forgetting() -> Iterator[None]:
 # ---------------------------------------------------------------- rules
 
 
-@pytest.mark.parametrize("table", sorted(RULES | SELECTIONS))
+@pytest.mark.parametrize("table", sorted({*RULES, *SELECTIONS}))
 def test_notices_each_rule_that_is_broken(
     twin: Twin, forgetting: None, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
@@ -412,6 +412,9 @@ STREAM_BREAKS = {
     "entities of other sides": Break([(SidesFilter, "_is_side", lambda *_: True), (SidesFilter, "roles", None)]),
     "sessions, by their sides in the database": Break(
         functions=[("session_sides", SIDES, EVERYBODY), ("session_inserted", SIDES, EVERYBODY)]
+    ),
+    "CDRs, by their sides in the database": Break(
+        functions=[("cdr_sides", SIDES, EVERYBODY), ("cdr_inserted", SIDES, EVERYBODY)]
     ),
     "requests, by their sides in the database": Break(
         functions=[

@@ -46,6 +46,8 @@ ADMINISTERED = frozenset(
 )
 #: The numbers of a tariff's individual tariffs: the default, and that of its recipient.
 DEFAULT, INDIVIDUAL = 0, 1
+#: What tells them apart.
+CURRENCIES = {DEFAULT: "EUR", INDIVIDUAL: "CHF"}
 #: The provider that has individual tariffs.
 RECIPIENT = 3
 
@@ -241,6 +243,11 @@ class Shared:
     def contradicts(self, moment: int) -> bool:
         return self.draft.contradicted or (moment == AFTER and self.draft.changed is Changed.CONTRADICTIONS)
 
+    def status(self, moment: int) -> str:
+        """Return the state of a CDR."""
+        is_changed = self.draft.appears == BEFORE and self.draft.changed is Changed.STATUS
+        return "APPROVED" if moment == AFTER and is_changed else "ACCEPTED"
+
     def news_for(self, caller: Held | None) -> bool:
         """Return whether the second moment brings a side of it anything new of it."""
         is_new = self.draft.appears == AFTER or self.draft.changed in (Changed.ENERGY, Changed.STATUS)
@@ -319,7 +326,7 @@ class World:
     @cached_property
     def tariffs(self) -> tuple[Tariff, ...]:
         operators = [self.roles[n] for n in OPERATORS]
-        return tuple(Tariff(f"{each.party_id}T", each, self.roles[RECIPIENT]) for each in operators)
+        return tuple(Tariff(f"{each.party_id}T1", each, self.roles[RECIPIENT]) for each in operators)
 
     def _shared(self, noun: str, drafts: Iterable[Charged]) -> tuple[Shared, ...]:
         return tuple(
