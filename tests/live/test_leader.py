@@ -16,7 +16,7 @@ from app.live.log.wake_up import Bus
 from app.settings import Settings
 from tests.exchange.world import owner
 from tests.live.log_world import ids, read_since
-from tests.waiting import eventually
+from tests.waiting import eventually, until_locked_out
 
 INSERT = "insert into change (kind, entity_id) values ('EVSE', $1)"
 HOLDER = """
@@ -201,3 +201,20 @@ async def test_keeps_what_ended_as_long_as_cursors_live(database: Database, data
         await connection.execute("update viewer_scope set ended_at = ended_at - interval '9 days'")
         await clear_log(database, Settings())
         assert await connection.fetchval(ended) == 0
+
+
+async def test_begins_a_new_log_while_others_change_what_may_be_seen(database_url: str):
+    """They wait for it, and it does not wait for them."""
+    async with owner(database_url) as leader, owner(database_url) as other:
+        await leader.execute("update log_state set written_by = 'another'")
+        partner_id = await leader.fetchval(
+            "insert into partner (id, name) values (gen_random_uuid(), 'P') returning id"
+        )
+        async with leader.transaction():
+            await leader.execute("select renew_log()")
+            add = "insert into partner_role (partner_id, role, party_id) values ($1, 'PSO', 'DE8AC')"
+            adding = asyncio.create_task(other.execute(add, partner_id))
+            await until_locked_out(leader, task=adding)
+            await leader.execute("select refresh_viewer_scope(null)")
+        await adding
+        assert await leader.fetchval("select count(*) from viewer_scope where kind = 'PSO'") == 1

@@ -83,8 +83,14 @@ begin
 end
 $$;
 
-create or replace function lock_viewer_scope() returns void language sql
-as $$ select pg_advisory_xact_lock(hashtext('ochub.viewer_scope')) $$;
+-- First the tables, which a log that is begun again locks before this: no two wait for each other.
+create or replace function lock_viewer_scope() returns void language plpgsql
+as $$
+begin
+    lock table only change, only viewer_scope in row exclusive mode;
+    perform pg_advisory_xact_lock(hashtext('ochub.viewer_scope'));
+end
+$$;
 
 -- The roles whose scope depends on some roles: these, and for an EVSP the NSPs that see its operators.
 create or replace function dependent_roles(role_ids integer[]) returns integer[]
