@@ -20,7 +20,17 @@ from app.read.search import ById, Listing
 from app.read.statement import compile_statement
 from app.read.statements import STATEMENTS
 from app.visibility import rules as visibility
-from app.visibility.rules import PRIVATE, PUBLISHED_SPOT, RULES, SPOT_STATUS, CallerKind, NoVisibilityRule, visible
+from app.visibility.rules import (
+    OFFERED_TARIFF,
+    PRIVATE,
+    PUBLISHED_SPOT,
+    RULES,
+    SELECTIONS,
+    SPOT_STATUS,
+    CallerKind,
+    NoVisibilityRule,
+    visible,
+)
 from app.vocabulary import ContractStatus, Role
 from tests.hub import Hub, scratch_database
 from tests.length import rounds
@@ -126,7 +136,8 @@ def test_compiles_no_nested_table_without_a_rule(relation: ToOne | ToMany) -> No
 
 
 def test_has_a_rule_for_every_table() -> None:
-    assert RULES.keys() == {*metadata.tables, PUBLISHED_SPOT, SPOT_STATUS}
+    assert RULES.keys() == {*metadata.tables}
+    assert SELECTIONS.keys() == {PUBLISHED_SPOT, SPOT_STATUS, OFFERED_TARIFF.name}
 
 
 def test_knows_which_tables_are_private(database_url: str, hub: Hub) -> None:
@@ -360,6 +371,14 @@ def test_would_notice_places_of_spots_that_everybody_knows(twin: Matrix, broken_
     data = twin.hub.ask(question(twin), headers=twin.headers(pso))
     with pytest.raises(AssertionError, match=r"spotsNear|spotsBoxed"):
         check_spots(TURNS[1], pso, data)
+
+
+@pytest.mark.parametrize("part", [PUBLISHED_SPOT, SPOT_STATUS])
+def test_would_notice_data_of_a_pso_that_everybody_sees(
+    twin: Matrix, broken_rule: Callable[[str], None], part: str
+) -> None:
+    broken_rule(part)
+    assert is_caught(twin, TURNS)
 
 
 @pytest.mark.parametrize("way", [check_changes, check_subscription])

@@ -15,7 +15,7 @@ from app.read.plan import Arguments, Computed, Selection
 from app.read.row_builder import Code, Row
 from app.read.search import LIMIT, Search
 from app.read.select_builder import Level
-from app.visibility.rules import PRIVATE, SELECTIONS, CallerKind, table_name
+from app.visibility.rules import OFFERED_TARIFF, PRIVATE, CallerKind, table_name
 
 DIALECT = dialect()
 TRUE: ColumnElement[Any] = literal_column("true")
@@ -67,7 +67,7 @@ def compile_statement(
             statement, [level.index(row.place(name)) for name in search.order], search.descending
         )
     sql, parameters, constants = render(statement)
-    private = not (PRIVATE | SELECTIONS.keys()).isdisjoint({table_name(search.table), *level.tables})
+    private = not (PRIVATE | {OFFERED_TARIFF.name}).isdisjoint({table_name(search.table), *level.tables})
     functions = namespace["build"], namespace["places"], namespace["offered"]
     return Statement(sql, parameters, constants, *functions, private, search.planned, code.logged)
 

@@ -89,7 +89,7 @@ class NoVisibilityRule(Exception):
 
 Rule = Callable[[FromClause, CallerKind], ColumnElement[bool]]
 
-#: Parts of tables that have rules of their own, by the names of their subqueries; see app/read/parking.py, live.py.
+#: Names of subqueries that have rules of their own; see app/read/parking.py, live.py.
 PUBLISHED_SPOT = "published_spot"
 SPOT_STATUS = "spot_status"
 
@@ -363,8 +363,6 @@ RULES: Mapping[str, Rule] = {
     operator.name: _of_operator,
     parking_spot.name: _of_spot,
     parking_place.name: _of_place,
-    PUBLISHED_SPOT: _of_published,
-    SPOT_STATUS: _of_spot_status,
     **dict.fromkeys((evse_parking_spot.name, upload_list.name, list_part.name), _nobody),
     **dict.fromkeys((listed_authorisation.name, listed_evse.name, listed_parking_spot.name), _nobody),
     **dict.fromkeys((evse_status.name, parking_status.name, status_expiry.name, status_history.name), _nobody),
@@ -391,8 +389,12 @@ RULES: Mapping[str, Rule] = {
     installed_sql.name: _nobody,
 }
 
-#: Selections of private tables with rules of their own, which are read instead of these.
-SELECTIONS: Mapping[str, Rule] = {OFFERED_TARIFF.name: _by_operator}
+#: Parts of tables with rules of their own, which are read instead of the tables.
+SELECTIONS: Mapping[str, Rule] = {
+    PUBLISHED_SPOT: _of_published,
+    SPOT_STATUS: _of_spot_status,
+    OFFERED_TARIFF.name: _by_operator,
+}
 
 #: Tables with row-level security: a statement that reads one must say who is asking.
 PRIVATE = frozenset(

@@ -62,7 +62,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 WRITABLE = {"refusal": "at", "workflow_chain": "hash"}
 #: Tables that the hub only appends to.
 APPENDED = {"audit_log", "workflow_history", "authorisation_request", "cdr_content"}
-#: Tables of which every caller sees some rows, those of earlier worlds too, and the administrator no more than the rest.
+#: Tables of which every caller sees some rows, those of earlier worlds too, and the administrator no more than them.
 TARIFFS = {"tariff", "individual_tariff", "offered_tariff", "tariff_recipient"}
 #: The table whose rows a selection has, and by which row-level security protects it.
 SELECTED_FROM = {"offered_tariff": "individual_tariff"}
