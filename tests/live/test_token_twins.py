@@ -117,24 +117,32 @@ class NotInForce(AuthorisationFilter):
 
 
 class Ever(AuthorisationFilter):
-    def had(self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         return Had.SURELY
 
 
 class Never(AuthorisationFilter):
-    def had(self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         return Had.NO
 
 
 class OthersBefore(AuthorisationFilter):
-    def had(self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         if before.former is None:
             return super().had(id_, before, state, scope)
         return Had.SURELY if before.former.existed else Had.NO
 
 
 class NeverNew(AuthorisationFilter):
-    def had(self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope) -> Had:
+    def had(
+        self, id_: str, before: Before, state: AuthorisationState | None, scope: ViewerScope, has: bool | None = None
+    ) -> Had:
         if before.former is None:
             return super().had(id_, before, state, scope)
         return Had.NO if scope.providers.isdisjoint(before.former.role_ids) else Had.SURELY
@@ -239,8 +247,8 @@ REMOVED_TOKENS: Final = re.compile(r"create or replace function removed_tokens.*
 
 
 TWINS: Final = (
-    ("reader.knows then", "true then"),
-    ("reader.knows then", "false then"),
+    ("reader.knows or", "true or"),
+    ("reader.knows or", "false or"),
     ("reader.knows is not null and", ""),
     ("role in ('EVSE_OPERATOR', 'EVSP')", "true"),
     ("scope.role_id = hub_role() and", ""),

@@ -18,9 +18,10 @@ from graphql import GraphQLField, GraphQLObjectType, get_named_type
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from app.db.seal import unseal
 from app.errors import BadInput
 from app.live.log.cursor import decode_cursor
-from app.read.paging import POSITION
+from app.read.paging import PURPOSE
 from tests.hub import Hub, serve
 from tests.length import rounds
 from tests.schema.graphql_values import CORE, WHO, arguments_of, literal
@@ -175,7 +176,8 @@ def without_moments(data: Any) -> str:
             return "a cursor of the change log"
         with suppress(ValueError, TypeError):
             *place, position = json.loads(urlsafe_b64decode(value + "=" * (-len(value) % 4)))
-            return place if POSITION.fullmatch(position) else value
+            unseal(urlsafe_b64decode(position), PURPOSE)
+            return place
         return value
 
     return json.dumps(written(data))

@@ -11,7 +11,6 @@ import pytest
 
 from tests.exchange.authorisation.world import token
 from tests.exchange.world import owner, utc_now
-from tests.live.standby import until
 from tests.soak.kills import (
     DOCUMENTS,
     MOST_UPDATED,
@@ -34,7 +33,7 @@ from tests.soak.kills import (
     sent,
     staged,
 )
-from tests.waiting import LOCKED_OUT, until_locked_out
+from tests.waiting import LOCKED_OUT, eventually, until_locked_out
 
 pytestmark = pytest.mark.process
 
@@ -116,7 +115,7 @@ async def test_does_once_what_was_killed_in_the_middle(stage: Stage, victim: str
         back_at = utc_now()
         sending = [asyncio.create_task(line.send(*each)) for each in asked]
         if victim == "hub":
-            await until(lambda: watcher.fetchval(WAITING_AFTER, back_at))
+            await eventually(lambda: watcher.fetchval(WAITING_AFTER, back_at))
         holder.terminate()
         answers = [answer for answer, _ in await asyncio.gather(*sending)]
         assert answers[0]["result"]["code"] == "OK"
@@ -147,13 +146,13 @@ async def test_answers_as_before_what_was_committed_when_it_was_killed(stage: St
         await evse.execute(LOCK_EVSE)
         await rows.execute("select from list_part where staged for share")
         sending = [asyncio.create_task(line.send_once(*each)) for each in asked]
-        await until(lambda: watcher.fetchval(WRITTEN))
+        await eventually(lambda: watcher.fetchval(WRITTEN))
         locking = asyncio.create_task(tables.execute("lock table authorisation_answer in access exclusive mode"))
-        await until(lambda: watcher.fetchval(WAITED_FOR))
+        await eventually(lambda: watcher.fetchval(WAITED_FOR))
         evse.terminate()
         await locking
-        await until(lambda: watcher.fetchval(WAITED_FOR))
-        await until(lambda: watcher.fetchval("select finished_at from upload_list where list_id = $1", name))
+        await eventually(lambda: watcher.fetchval(WAITED_FOR))
+        await eventually(lambda: watcher.fetchval("select finished_at from upload_list where list_id = $1", name))
         session = "select session_id::text from authorisation_answer where request_id = $1"
         session_id = await tables.fetchval(session, name)
         assert session_id is not None

@@ -23,9 +23,8 @@ from app.vocabulary import TokenType
 from tests.exchange.authorisation.world import World, item, make_world, token
 from tests.exchange.world import Member, add_evse, look, owner, utc_now
 from tests.hub import scratch_database
-from tests.live.standby import until
 from tests.soak.hub import connecting, free_port, start_hub, wait_until_ready
-from tests.waiting import until_locked_out
+from tests.waiting import eventually, until_locked_out
 
 pytestmark = pytest.mark.process
 
@@ -171,7 +170,7 @@ async def test_expires_sessions_after_the_time_that_is_set(served: Served):
             found = [await ask(client, operator, SESSION, id=served.old) for client in clients]
             return {each["end"] for each in found} == {"EXPIRED"}
 
-        await until(is_expired)
+        await eventually(is_expired)
         for client in clients:
             assert (await ask(client, provider, SESSION, id=served.young))["end"] is None
             changed = (await ask(client, provider, CHANGES))["sessions"]
@@ -223,7 +222,7 @@ async def test_refuses_a_suspended_operator_and_keeps_its_sessions(served: Serve
                     assert "data" not in response.json() or response.json()["data"]["answer"]["session"] is None
                     return response.status_code == 401
 
-                await until(is_refused)
+                await eventually(is_refused)
                 assert (await ask(client, provider, SESSION, id=begun))["end"] is None
         ended = await ask(clients[1], operator, END, id=begun, at=utc_now().isoformat())
         assert ended == {"end": "FORCED_DISCONNECT"}
