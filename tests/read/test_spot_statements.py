@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from sqlalchemy import true
 
 from app.auth import Caller
 from app.db.engine import Database
@@ -15,8 +16,10 @@ from app.exchange.contracts import end_contract, resume_contract, set_contract, 
 from app.exchange.partners import resume_partner, suspend_partner
 from app.ingest.parking.updates import update_parking_spots
 from app.ingest.status.updates import update_status
+from app.read.statements import STATEMENTS
 from app.records.charge_point import OpeningTimes
 from app.records.status import EvseStatus, ParkingStatus
+from app.visibility import rules
 from app.vocabulary import MajorStatus, Restriction, Role
 from tests.exchange.world import Member, administrator, enrol, nsp, operator, utc_now
 from tests.ingest.parking_world import link, owner_of, spot
@@ -110,6 +113,17 @@ async def test_shows_nothing_but_the_link_to_those_who_see_an_operator_without_a
         assert await shown(scene, caller) == nothing("DE*PRK*P1", "DE*222*E1")
         assert await shown(scene, caller, "DE*PRK*P9") == nothing("DE*PRK*P9", "DE*222*E9")
         assert not await found_at_its_own_place(scene, caller)
+
+
+async def test_would_notice_statuses_that_everybody_sees(scene: Scene, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(rules.RULES, rules.SPOT_STATUS, lambda _table, _kind: true())  # type: ignore[arg-type]
+    STATEMENTS.clear()
+    try:
+        with pytest.raises(AssertionError):
+            await test_shows_nothing_but_the_link_to_those_who_see_an_operator_without_a_contract(scene)
+    finally:
+        monkeypatch.undo()
+        STATEMENTS.clear()
 
 
 async def test_shows_each_what_the_operators_say_that_it_sees(scene: Scene):

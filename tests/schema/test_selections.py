@@ -5,6 +5,7 @@ The other is `tests.slow_reading`, which shares nothing with the compiler.
 """
 
 import json
+import re
 from asyncio import new_event_loop
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
@@ -15,10 +16,10 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLField, GraphQLObjectType, get_named_type
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from app.db.seal import unseal
+from app.db.seal import UnknownLog, unseal
 from app.errors import BadInput
 from app.live.log.cursor import decode_cursor
 from app.read.paging import PURPOSE
@@ -171,7 +172,7 @@ def without_moments(data: Any) -> str:
         with suppress(ValueError, TypeError):
             if abs(datetime.now(UTC) - datetime.fromisoformat(value)) < timedelta(hours=1):
                 return "the present"
-        with suppress(BadInput, AttributeError, UnicodeError):
+        with suppress(BadInput, UnknownLog, AttributeError, UnicodeError):
             decode_cursor(value)
             return "a cursor of the change log"
         with suppress(ValueError, TypeError):
@@ -204,6 +205,7 @@ KNOWN = {
     "Evse": set(EVSE.split()),
     "Location": set(LOCATION.split()),
     "ParkingSpot": {"parkingId"},
+    "Connector": {"standard", "format", "tariffId"},
     "EvseEdge": {"node", "distanceM"},
 }
 
@@ -218,6 +220,7 @@ def test_answers_as_a_slow_reading_of_the_tables_does(
     hub: Hub, world: World, slow: SlowHub, document: tuple[str, dict[str, bool]], caller: str | None
 ) -> None:
     query, variables = document
+    assume(not re.search("orderBy|maxPrice", query))  # prices have tests of their own
     compiled = hub.ask(query, variables, world.authorization(caller))
     assert compiled == slow.ask(query, variables, caller)
 

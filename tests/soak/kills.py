@@ -50,7 +50,7 @@ DOCUMENTS: Final = {
     "end": """mutation ($id: ID!) { answer: endSession(sessionId: $id, end: AUTHORISED_STOP) { id end } }""",
 }
 #: Codes of a hub that did not come to an answer.
-UNANSWERED: Final = frozenset({"SERVER", "OVERLOADED", "TIMEOUT", "BUSY"})
+UNANSWERED: Final = frozenset({"UNAVAILABLE", "SERVER", "OVERLOADED", "TIMEOUT", "BUSY"})
 AGAIN_S: Final = 0.05
 PATIENCE_S: Final = 240.0
 

@@ -73,7 +73,7 @@ def forgetting() -> Iterator[None]:
 # ---------------------------------------------------------------- rules
 
 
-#: tests/test_visibility.py breaks those.
+#: tests/test_visibility.py and tests/read/test_spot_statements.py break those.
 OF_SPOTS = {PUBLISHED_SPOT, SPOT_STATUS}
 
 
