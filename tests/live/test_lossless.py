@@ -14,6 +14,7 @@ import pytest
 from app.db import cluster as clusters
 from app.db.cluster import Cluster
 from app.db.engine import Database, Reading
+from app.db.lending import Unavailable
 from app.db.migrate import migrate
 from app.live.log.cursor import Cursor, Position, Snapshot, decode_cursor, encode_cursor
 from app.live.log.rows import read_position, read_rows
@@ -31,7 +32,7 @@ WRITERS, EVSES = 8, 12
 LATE_ROWS = rounds(5_000, full=100_000)
 RowKey = tuple[int, int]
 #: How connections fail when a server goes away.
-CUT = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+CUT = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, Unavailable)
 
 INSERT = "insert into change (kind, entity_id) values ('EVSE', $1)"
 HASHES = "select evse_id, content_hash from evse where evse_id = any($1)"
