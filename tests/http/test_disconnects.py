@@ -38,12 +38,14 @@ QUERIES = {
 }
 REMOVAL = 'mutation { removeChargePoints(evseIds: ["DE*SON*E999"]) { accepted } }'
 SUBSCRIPTION = "subscription { waits }"
-#: Not by the event that they wait for: a statement that looks for deadlocks waits for none in that moment.
+#: Not by the event that they wait for: a statement that looks for deadlocks waits for none in that moment. What the hub
+#: does by itself meanwhile waits for other things.
 AT_WORK = """
 select count(*) from pg_stat_activity
 where datname = current_database() and application_name = 'ochub' and state = 'active'
-and (wait_event = 'PgSleep' or exists (
-    select from pg_locks where pg_locks.pid = pg_stat_activity.pid and locktype = 'relation' and not granted
+and (query = 'select pg_sleep(60)' or exists (
+    select from pg_locks
+    where pg_locks.pid = pg_stat_activity.pid and relation = 'evse'::regclass and not granted
 ))
 """
 #: Work ends within a second of the client leaving; a busy machine is waited for.
