@@ -175,7 +175,10 @@ class Client:
             if change["action"] == "REMOVED":
                 self.held.pop(key, None)
             else:
-                self.held[key] = change["evse"] or change["parkingSpot"]
+                self.held[key] = entity = change["evse"] or change["parkingSpot"]
+                # A change of status shows the whole spot, and comes without one of its record.
+                if ("PARKING_SPOT", change["id"]) in self.held:
+                    self.held["PARKING_SPOT", change["id"]] = entity
 
     async def ask_on(self, database: Database, first: int = 500) -> None:
         """Read all pages of the query behind the cursor."""
